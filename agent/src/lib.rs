@@ -1,0 +1,9 @@
+//! What does the host ask, and what do we answer?
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod kernel;
+pub mod limits;

@@ -1,0 +1,191 @@
+//! Tables whose entries are named by index and generation, so that a stale name misses.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+/// Names an entry of a [`Slab<T>`].
+pub struct Id<T> {
+    index: u32,
+    generation: u32,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Id<T> {
+    /// Returns the slot, which is unique among live entries of one slab.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && self.generation == other.generation
+    }
+}
+
+impl<T> Eq for Id<T> {}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}.{}", self.index, self.generation)
+    }
+}
+
+/// There is no room for another entry: the limit was reached, or memory is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+#[derive(Debug)]
+enum Slot<T> {
+    Taken { generation: u32, value: T },
+    Free { generation: u32, next: Option<u32> },
+}
+
+/// A table of at most `limit` entries. It grows on demand, fallibly, and never shrinks: once warm it does not allocate.
+#[derive(Debug)]
+pub struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    free: Option<u32>,
+    taken: usize,
+    limit: usize,
+}
+
+impl<T> Slab<T> {
+    /// Makes an empty table that will hold at most `limit` entries.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: None,
+            taken: 0,
+            limit,
+        }
+    }
+
+    /// Returns how many entries there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.taken
+    }
+
+    /// Returns whether there is no entry.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Puts `value` in and returns its name.
+    ///
+    /// # Errors
+    ///
+    /// `value` comes back with [`Full`].
+    pub fn insert(&mut self, value: T) -> Result<Id<T>, (T, Full)> {
+        if let Some(index) = self.free {
+            let slot = &mut self.slots[index as usize];
+            let Slot::Free { generation, next } = *slot else {
+                unreachable!("the free list names free slots only");
+            };
+            self.free = next;
+            *slot = Slot::Taken { generation, value };
+            self.taken += 1;
+            return Ok(Id {
+                index,
+                generation,
+                of: PhantomData,
+            });
+        }
+        if self.slots.len() >= self.limit || self.slots.try_reserve(1).is_err() {
+            return Err((value, Full));
+        }
+        let index = self.slots.len() as u32;
+        self.slots.push(Slot::Taken {
+            generation: 0,
+            value,
+        });
+        self.taken += 1;
+        Ok(Id {
+            index,
+            generation: 0,
+            of: PhantomData,
+        })
+    }
+
+    /// Takes an entry out; `None` for a stale name.
+    pub fn remove(&mut self, id: Id<T>) -> Option<T> {
+        self.get(id)?;
+        let slot = &mut self.slots[id.index as usize];
+        let free = Slot::Free {
+            generation: id.generation.wrapping_add(1),
+            next: self.free,
+        };
+        let Slot::Taken { value, .. } = core::mem::replace(slot, free) else {
+            unreachable!("`get` found the entry");
+        };
+        self.free = Some(id.index);
+        self.taken -= 1;
+        Some(value)
+    }
+
+    /// Returns the entry; `None` for a stale name.
+    #[must_use]
+    pub fn get(&self, id: Id<T>) -> Option<&T> {
+        match self.slots.get(id.index as usize)? {
+            Slot::Taken { generation, value } if *generation == id.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns the entry for changing; `None` for a stale name.
+    pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+        match self.slots.get_mut(id.index as usize)? {
+            Slot::Taken { generation, value } if *generation == id.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns all entries with their names, in slot order.
+    pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Slot::Taken { generation, value } => Some((
+                    Id {
+                        index: index as u32,
+                        generation: *generation,
+                        of: PhantomData,
+                    },
+                    value,
+                )),
+                Slot::Free { .. } => None,
+            })
+    }
+
+    /// Returns all entries for changing, with their names, in slot order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Id<T>, &mut T)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Slot::Taken { generation, value } => Some((
+                    Id {
+                        index: index as u32,
+                        generation: *generation,
+                        of: PhantomData,
+                    },
+                    value,
+                )),
+                Slot::Free { .. } => None,
+            })
+    }
+}

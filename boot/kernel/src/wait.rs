@@ -1,0 +1,78 @@
+//! Waiting without blocking: an operation that cannot be finished says what would help, its call parks, and whoever
+//! makes that happen wakes exactly those that wait for it.
+//!
+//! A woken call is simply tried again, so a wake-up too many costs time and nothing else.
+
+use crate::errno::Errno;
+use agent::kernel::Pid;
+
+/// What a parked call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WakeKey {
+    /// A read of this disk to complete (any of them; the block may have been read on someone else's behalf).
+    Disk(u8),
+    /// A pipe to have something to read, or to lose its last writer.
+    PipeReadable(u32),
+    /// A pipe to have room, or to lose its last reader.
+    PipeWritable(u32),
+    /// A child of this process to change state.
+    Child(Pid),
+    /// Frames to become free.
+    Memory,
+    /// The random generator to be seeded.
+    Seed,
+    /// Only a signal or the deadline.
+    Nothing,
+}
+
+/// Why an operation did not give its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// It never will.
+    Error(Errno),
+    /// It may, after this.
+    Wait(WakeKey),
+}
+
+impl From<Errno> for Stall {
+    fn from(errno: Errno) -> Self {
+        Self::Error(errno)
+    }
+}
+
+/// Keys that wait to be remembered at once; when more come together, everybody is woken.
+const PENDING_WAKES: usize = 32;
+
+/// The keys that were woken and not yet looked at by the scheduler.
+#[derive(Debug, Default)]
+pub struct WakeQueue {
+    keys: heapless::Vec<WakeKey, PENDING_WAKES>,
+    everybody: bool,
+}
+
+impl WakeQueue {
+    /// Wakes whoever waits for `key`.
+    pub fn wake(&mut self, key: WakeKey) {
+        if !self.everybody && !self.keys.contains(&key) && self.keys.push(key).is_err() {
+            self.everybody = true;
+        }
+    }
+
+    /// Returns whether there is nobody to wake.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.everybody
+    }
+
+    /// Returns whether a call parked on `key` should be tried again.
+    #[must_use]
+    pub fn wakes(&self, key: WakeKey) -> bool {
+        self.everybody || self.keys.contains(&key)
+    }
+
+    /// Forgets all keys, after everybody concerned was woken.
+    pub fn clear(&mut self) {
+        self.keys.clear();
+        self.everybody = false;
+    }
+}

@@ -1,0 +1,2 @@
+//! How does a machine become ours?
+fn main() {}

@@ -1,0 +1,315 @@
+//! Page tables of programs: four levels, lower half only, made of frames (Intel SDM vol. 3, 4.5).
+//!
+//! A [`PageTable`] owns every frame mapped in it. It is plain data over a [`FramePool`], so the host tests it as it is;
+//! only [`crate::user::User::run`] hands it to a processor.
+
+use crate::frame::{Frame, FramePool, FrameRef, OutOfFrames};
+use crate::limits::PAGE_BYTES;
+
+/// The root entries 256..512, the same in every page table of a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelHalf(pub(crate) [u64; 256]);
+
+impl KernelHalf {
+    /// Returns the half of a machine without a kernel: nothing mapped. For tests on the host.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self([0; 256])
+    }
+}
+
+/// A page of the lower half, by number (address / 4096). The last page below the canonical hole is never one, so that
+/// no instruction can end at a non-canonical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Page(u64);
+
+impl Page {
+    /// The first page behind the lower half's usable part.
+    pub const END: Self = Self((1 << 35) - 1);
+
+    /// Returns the page with this number, `None` at or behind [`Page::END`].
+    #[must_use]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        if number < Self::END.0 {
+            Some(Self(number))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the page that contains `address`, `None` outside the lower half's usable part.
+    #[must_use]
+    pub const fn containing(address: u64) -> Option<Self> {
+        Self::from_number(address / PAGE_BYTES as u64)
+    }
+
+    /// Returns the page's number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the address of the page's first byte.
+    #[must_use]
+    pub const fn address(self) -> u64 {
+        self.0 * PAGE_BYTES as u64
+    }
+
+    const fn index(self, level: u32) -> usize {
+        ((self.0 >> (9 * level)) & 511) as usize
+    }
+}
+
+bitflags::bitflags! {
+    /// What a program may do with a page.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Protection: u8 {
+        /// Loads. On x86 a page with any right can be read.
+        const READ = 1;
+        /// Stores.
+        const WRITE = 2;
+        /// Instruction fetches.
+        const EXECUTE = 4;
+    }
+}
+
+/// One mapped page.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapping<'a> {
+    /// Its frame.
+    pub frame: FrameRef<'a>,
+    /// What the program may do with it.
+    pub protection: Protection,
+    /// Whether the program has written to it since it was mapped.
+    pub dirty: bool,
+}
+
+/// What the processor may still remember wrongly about a page table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    Nothing,
+    One(Page),
+    Everything,
+}
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+const DIRTY: u64 = 1 << 6;
+const NO_EXECUTE: u64 = 1 << 63;
+const NUMBER: u64 = 0x000f_ffff_ffff_f000;
+
+/// The page table of one program.
+#[derive(Debug)]
+pub struct PageTable {
+    root: Frame,
+    stale: Stale,
+}
+
+impl PageTable {
+    /// Makes an empty page table.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfFrames`] when there is no frame for its root.
+    pub fn new(pool: &mut FramePool, kernel: &KernelHalf) -> Result<Self, OutOfFrames> {
+        let root = pool.take_zeroed()?;
+        let bytes = pool.bytes_mut(&root);
+        for (entry, half) in bytes[PAGE_BYTES / 2..].chunks_exact_mut(8).zip(&kernel.0) {
+            entry.copy_from_slice(&half.to_le_bytes());
+        }
+        Ok(Self {
+            root,
+            stale: Stale::Nothing,
+        })
+    }
+
+    /// Returns the physical address of the root, for CR3.
+    #[must_use]
+    pub fn root(&self) -> u64 {
+        self.root.physical()
+    }
+
+    /// Maps `page` to `frame`, which the table owns from here on. The frame that was there before comes back.
+    ///
+    /// # Errors
+    ///
+    /// The frame comes back when there is none for a table on the way.
+    pub fn map(
+        &mut self,
+        pool: &mut FramePool,
+        page: Page,
+        frame: Frame,
+        protection: Protection,
+    ) -> Result<Option<Frame>, Frame> {
+        let mut table = self.root.physical();
+        for level in (1..=3).rev() {
+            let entry = read(pool, table, page.index(level));
+            table = if entry & PRESENT != 0 {
+                entry & NUMBER
+            } else {
+                let Ok(next) = pool.take_zeroed() else {
+                    return Err(frame);
+                };
+                let next = next.into_number() * PAGE_BYTES as u64;
+                write(
+                    pool,
+                    table,
+                    page.index(level),
+                    next | PRESENT | WRITABLE | USER,
+                );
+                next
+            };
+        }
+        let old = read(pool, table, page.index(0));
+        let entry = frame.into_number() * PAGE_BYTES as u64 | bits(protection);
+        write(pool, table, page.index(0), entry);
+        if old & PRESENT == 0 {
+            return Ok(None);
+        }
+        self.forget(page);
+        Ok(Some(token(old)))
+    }
+
+    /// Unmaps `page` and returns its frame, `None` when nothing was mapped.
+    pub fn unmap(&mut self, pool: &mut FramePool, page: Page) -> Option<Frame> {
+        let (table, entry) = self.leaf(pool, page)?;
+        write(pool, table, page.index(0), 0);
+        self.forget(page);
+        Some(token(entry))
+    }
+
+    /// Changes what the program may do with `page`; false when nothing is mapped there.
+    pub fn protect(&mut self, pool: &mut FramePool, page: Page, protection: Protection) -> bool {
+        let Some((table, entry)) = self.leaf(pool, page) else {
+            return false;
+        };
+        write(
+            pool,
+            table,
+            page.index(0),
+            entry & (NUMBER | DIRTY) | bits(protection),
+        );
+        self.forget(page);
+        true
+    }
+
+    /// Returns what `page` is mapped to.
+    #[must_use]
+    pub fn lookup(&self, pool: &FramePool, page: Page) -> Option<Mapping<'_>> {
+        let (_, entry) = self.leaf(pool, page)?;
+        let mut protection = Protection::READ;
+        protection.set(Protection::WRITE, entry & WRITABLE != 0);
+        protection.set(Protection::EXECUTE, entry & NO_EXECUTE == 0);
+        Some(Mapping {
+            frame: FrameRef::from_number((entry & NUMBER) / PAGE_BYTES as u64),
+            protection,
+            dirty: entry & DIRTY != 0,
+        })
+    }
+
+    /// Returns the first mapped page at or behind `from` and before `until`. Empty tables are stepped over whole.
+    #[must_use]
+    pub fn next_mapped(&self, pool: &FramePool, from: Page, until: Page) -> Option<Page> {
+        let mut number = from.0;
+        'pages: while number < until.0 {
+            let page = Page(number);
+            let mut table = self.root.physical();
+            for level in (0..=3).rev() {
+                let entry = read(pool, table, page.index(level));
+                if entry & PRESENT == 0 {
+                    let step = 1 << (9 * level);
+                    number = (number & !(step - 1)) + step;
+                    continue 'pages;
+                }
+                table = entry & NUMBER;
+            }
+            return Some(page);
+        }
+        None
+    }
+
+    /// Gives back the frames of the tables themselves, the root included. Mapped frames must have been unmapped
+    /// before; those that were not are lost. Cost grows with the number of tables, not of pages.
+    pub fn release(self, pool: &mut FramePool) {
+        let root = self.root.physical();
+        for top in 0..256 {
+            let Some(third) = present(pool, root, top) else {
+                continue;
+            };
+            for middle in 0..512 {
+                let Some(second) = present(pool, third, middle) else {
+                    continue;
+                };
+                for low in 0..512 {
+                    if let Some(first) = present(pool, second, low) {
+                        pool.release(token(first));
+                    }
+                }
+                pool.release(token(second));
+            }
+            pool.release(token(third));
+        }
+        pool.release(self.root);
+    }
+
+    /// Returns what the processor must forget before it runs on this table again, and takes it as forgotten.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the machine's `run` is the caller")
+    )]
+    pub(crate) fn take_stale(&mut self) -> Stale {
+        core::mem::replace(&mut self.stale, Stale::Nothing)
+    }
+
+    fn forget(&mut self, page: Page) {
+        self.stale = match self.stale {
+            Stale::Nothing => Stale::One(page),
+            Stale::One(known) if known == page => Stale::One(page),
+            Stale::One(_) | Stale::Everything => Stale::Everything,
+        };
+    }
+
+    /// Returns the address of the last table on the way to `page` and its entry there, when it is present.
+    fn leaf(&self, pool: &FramePool, page: Page) -> Option<(u64, u64)> {
+        let mut table = self.root.physical();
+        for level in (1..=3).rev() {
+            table = present(pool, table, page.index(level))?;
+        }
+        let entry = read(pool, table, page.index(0));
+        (entry & PRESENT != 0).then_some((table, entry))
+    }
+}
+
+const fn bits(protection: Protection) -> u64 {
+    let mut bits = PRESENT | USER;
+    if protection.contains(Protection::WRITE) {
+        bits |= WRITABLE;
+    }
+    if !protection.contains(Protection::EXECUTE) {
+        bits |= NO_EXECUTE;
+    }
+    bits
+}
+
+fn token(entry: u64) -> Frame {
+    Frame::from_number((entry & NUMBER) / PAGE_BYTES as u64)
+}
+
+fn present(pool: &FramePool, table: u64, index: usize) -> Option<u64> {
+    let entry = read(pool, table, index);
+    (entry & PRESENT != 0).then_some(entry & NUMBER)
+}
+
+fn read(pool: &FramePool, table: u64, index: usize) -> u64 {
+    let bytes = pool.bytes(FrameRef::from_number(table / PAGE_BYTES as u64));
+    let entry = bytes[index * 8..]
+        .first_chunk()
+        .expect("an index is below 512");
+    u64::from_le_bytes(*entry)
+}
+
+fn write(pool: &mut FramePool, table: u64, index: usize, entry: u64) {
+    let bytes = pool.bytes_mut(FrameRef::from_number(table / PAGE_BYTES as u64));
+    bytes[index * 8..index * 8 + 8].copy_from_slice(&entry.to_le_bytes());
+}

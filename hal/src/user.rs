@@ -1,0 +1,138 @@
+//! Entering user mode is a call that returns a reason.
+
+use crate::clock::Instant;
+use crate::frame::FramePool;
+use crate::page_table::{KernelHalf, PageTable};
+
+/// Bytes of the extended state kept for each task: the legacy area, the XSAVE header and the AVX halves
+/// (Intel SDM vol. 1, 13.4). `XCR0` is limited to x87, SSE and AVX, so a wider machine needs no more.
+pub const EXTENDED_STATE_BYTES: usize = 832;
+
+/// The general registers of a program, as a system call or a fault left them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+#[expect(missing_docs, reason = "the names are the architecture's")]
+pub struct Registers {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub rsp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rip: u64,
+    pub rflags: u64,
+    pub fs_base: u64,
+    pub gs_base: u64,
+}
+
+/// x87, SSE and AVX state in the layout of XSAVE (or FXSAVE on a machine without it).
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct ExtendedState(pub(crate) [u8; EXTENDED_STATE_BYTES]);
+
+impl ExtendedState {
+    /// Returns the state a new program starts with: x87 and SSE exceptions masked, everything else zero
+    /// (System V ABI AMD64, 3.4.1).
+    #[must_use]
+    pub const fn new() -> Self {
+        let mut bytes = [0; EXTENDED_STATE_BYTES];
+        // FCW = 0x037f, MXCSR = 0x1f80 (Intel SDM vol. 1, 10.5.1); XSTATE_BV bits 0 and 1 make XRSTOR load them.
+        bytes[0] = 0x7f;
+        bytes[1] = 0x03;
+        bytes[24] = 0x80;
+        bytes[25] = 0x1f;
+        bytes[512] = 0x03;
+        Self(bytes)
+    }
+
+    /// Returns the raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; EXTENDED_STATE_BYTES] {
+        &self.0
+    }
+}
+
+impl Default for ExtendedState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything of a task that lives in the processor while it runs.
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
+pub struct Context {
+    /// General registers, instruction pointer, flags and segment bases. Whatever stands in `rflags`, the program runs
+    /// with interrupts on and without privileges; a non-canonical `rip` is a fault of the program.
+    pub registers: Registers,
+    /// Floating point and vector state.
+    pub extended: ExtendedState,
+}
+
+/// An exception a program caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The exception's vector (Intel SDM vol. 3, table 6-1).
+    pub vector: u8,
+    /// The error code, 0 for a vector that has none.
+    pub code: u32,
+    /// The address that faulted, for vector 14 (page fault); otherwise 0.
+    pub address: u64,
+}
+
+impl Fault {
+    /// The page fault vector.
+    pub const PAGE: u8 = 14;
+
+    /// Returns whether a page fault happened on a write (Intel SDM vol. 3, 4.7).
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        self.code & 2 != 0
+    }
+
+    /// Returns whether a page fault happened on an instruction fetch.
+    #[must_use]
+    pub const fn is_fetch(&self) -> bool {
+        self.code & 16 != 0
+    }
+}
+
+/// Why a program is not running any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// It asked for a system call: number in `rax`, arguments in `rdi rsi rdx r10 r8 r9`; the result goes to `rax`.
+    Syscall,
+    /// It caused an exception.
+    Fault(Fault),
+    /// A device wants attention; nothing happened to the program.
+    Interrupt,
+    /// Its time is up.
+    Deadline,
+}
+
+/// The processor's user mode.
+pub trait User {
+    /// Returns the upper half that every page table of this machine has in common.
+    fn kernel_half(&self) -> KernelHalf;
+
+    /// Runs the program described by `context` on `space` until it traps, a device interrupts, or `deadline` comes.
+    ///
+    /// `pool` is the memory the program runs on; borrowing it exclusively proves that no slice of it is alive.
+    fn run(
+        &mut self,
+        pool: &mut FramePool,
+        space: &mut PageTable,
+        context: &mut Context,
+        deadline: Instant,
+    ) -> Trap;
+}

@@ -1,0 +1,2 @@
+//! The machine without a machine.
+pub mod memory;

@@ -1,0 +1,2 @@
+//! User programs.
+fn main() {}
