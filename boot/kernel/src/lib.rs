@@ -8,5 +8,12 @@ extern crate std;
 
 pub mod account;
 pub mod errno;
+pub mod limits;
+mod process;
 pub mod slab;
+mod space;
+mod syscall;
+mod system;
+mod task;
+mod user_memory;
 pub mod wait;

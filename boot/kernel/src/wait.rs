@@ -32,6 +32,8 @@ pub enum Stall {
     Error(Errno),
     /// It may, after this.
     Wait(WakeKey),
+    /// It goes on at the next turn: this one did its share of work ([`crate::limits::WORK_BYTES`]).
+    Again,
 }
 
 impl From<Errno> for Stall {

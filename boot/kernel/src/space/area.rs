@@ -1,0 +1,202 @@
+//! The areas of an address space: which pages a program may use, and what stands behind them.
+
+use crate::errno::Errno;
+use crate::limits::MAX_AREAS;
+use alloc::vec::Vec;
+use core::ops::Range;
+use hal::page_table::Protection;
+
+/// What stands behind the pages of an area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backing {
+    /// Zeroes until written.
+    Anonymous,
+    /// The same, and the area grows downwards.
+    Stack,
+}
+
+/// A run of pages with the same rights and the same backing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Area {
+    /// Number of the first page.
+    pub(crate) first: u64,
+    /// Number of the page behind the last.
+    pub(crate) end: u64,
+    /// What the program may do.
+    pub(crate) protection: Protection,
+    /// Where the pages come from.
+    pub(crate) backing: Backing,
+}
+
+impl Area {
+    /// Returns how many pages it has.
+    pub(crate) const fn pages(&self) -> u64 {
+        self.end - self.first
+    }
+
+    /// Returns the area that covers both when `next` continues this one in every respect.
+    fn join(&self, next: &Self) -> Option<Self> {
+        let continues = self.end == next.first
+            && self.protection == next.protection
+            && self.backing == Backing::Anonymous
+            && next.backing == Backing::Anonymous;
+        continues.then_some(Self {
+            end: next.end,
+            ..*self
+        })
+    }
+
+    /// Returns the parts below page `at` and from `at` on.
+    const fn split(self, at: u64) -> (Self, Self) {
+        let low = Self { end: at, ..self };
+        let high = Self { first: at, ..self };
+        (low, high)
+    }
+
+    const fn contains(&self, page: u64) -> bool {
+        self.first <= page && page < self.end
+    }
+}
+
+/// The areas of one address space, in the order of their pages, without overlap.
+#[derive(Debug, Default)]
+pub(crate) struct AreaList {
+    areas: Vec<Area>,
+}
+
+impl AreaList {
+    /// Makes an empty list that uses the memory of `spare`.
+    pub(crate) fn reusing(mut spare: Vec<Area>) -> Self {
+        spare.clear();
+        Self { areas: spare }
+    }
+
+    /// Returns the list's memory for reuse.
+    pub(crate) fn into_spare(self) -> Vec<Area> {
+        self.areas
+    }
+
+    /// Returns all areas in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Area> {
+        self.areas.iter()
+    }
+
+    /// Returns the area that contains `page`.
+    pub(crate) fn find(&self, page: u64) -> Option<&Area> {
+        self.areas
+            .get(self.at_or_behind(page))
+            .filter(|area| area.contains(page))
+    }
+
+    /// Returns the first area that ends behind `page`.
+    pub(crate) fn next(&self, page: u64) -> Option<&Area> {
+        self.areas.get(self.at_or_behind(page))
+    }
+
+    /// Returns the last area that ends at or before `page`.
+    pub(crate) fn before(&self, page: u64) -> Option<&Area> {
+        self.areas[..self.at_or_behind(page)].last()
+    }
+
+    /// Returns whether no area has a page in `range`.
+    pub(crate) fn is_free(&self, range: Range<u64>) -> bool {
+        self.next(range.start)
+            .is_none_or(|area| area.first >= range.end)
+    }
+
+    /// Returns the highest free run of `pages` pages inside `within`.
+    pub(crate) fn find_gap(&self, pages: u64, within: Range<u64>) -> Option<u64> {
+        let mut top = within.end;
+        for area in self.areas.iter().rev() {
+            if area.first >= top {
+                continue;
+            }
+            if area.end <= top && top - area.end >= pages {
+                break;
+            }
+            top = area.first;
+        }
+        let first = top.checked_sub(pages)?;
+        (first >= within.start && self.is_free(first..top)).then_some(first)
+    }
+
+    /// Puts an area into free pages. It becomes one with a neighbour that continues it.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM when there are [`MAX_AREAS`], or when the list cannot grow.
+    pub(crate) fn insert(&mut self, area: Area) -> Result<(), Errno> {
+        debug_assert!(self.is_free(area.first..area.end), "areas never overlap");
+        let at = self.at_or_behind(area.first);
+        if at > 0
+            && let Some(joined) = self.areas[at - 1].join(&area)
+        {
+            self.areas[at - 1] = joined;
+            return Ok(());
+        }
+        if let Some(after) = self.areas.get(at)
+            && let Some(joined) = area.join(after)
+        {
+            self.areas[at] = joined;
+            return Ok(());
+        }
+        self.reserve(1)?;
+        self.areas.insert(at, area);
+        Ok(())
+    }
+
+    /// Makes sure that no area reaches over the start of page `at`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AreaList::insert`].
+    fn split(&mut self, at: u64) -> Result<(), Errno> {
+        let index = self.at_or_behind(at);
+        let Some(area) = self.areas.get(index).copied() else {
+            return Ok(());
+        };
+        if area.first >= at {
+            return Ok(());
+        }
+        self.reserve(1)?;
+        let (low, high) = area.split(at);
+        self.areas[index] = low;
+        self.areas.insert(index + 1, high);
+        Ok(())
+    }
+
+    /// Takes the lowest area, or part of an area, inside `range` out of the list; `None` when the range is free.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AreaList::insert`]: a hole makes two areas out of one.
+    pub(crate) fn take(&mut self, range: Range<u64>) -> Result<Option<Area>, Errno> {
+        self.split(range.start)?;
+        self.split(range.end)?;
+        let index = self.at_or_behind(range.start);
+        Ok(match self.areas.get(index) {
+            Some(area) if area.first < range.end => Some(self.areas.remove(index)),
+            _ => None,
+        })
+    }
+
+    /// Lets the stack that begins at `first` begin at the lower page `new_first`.
+    pub(crate) fn grow_down(&mut self, first: u64, new_first: u64) {
+        let index = self.at_or_behind(first);
+        if let Some(area) = self.areas.get_mut(index) {
+            area.first = new_first;
+        }
+    }
+
+    fn reserve(&mut self, more: usize) -> Result<(), Errno> {
+        if self.areas.len() + more > MAX_AREAS || self.areas.try_reserve(more).is_err() {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(())
+    }
+
+    /// Returns the index of the first area that ends behind `page`.
+    fn at_or_behind(&self, page: u64) -> usize {
+        self.areas.partition_point(|area| area.end <= page)
+    }
+}

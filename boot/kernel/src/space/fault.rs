@@ -1,0 +1,184 @@
+//! Bringing a page in: what happens when a program, or the kernel for it, touches a page.
+
+use super::{Area, Backing, SpaceId};
+use crate::account::Resource;
+use crate::errno::Errno;
+use crate::limits::{STACK_BYTES, STACK_GUARD_PAGES};
+use crate::system::System;
+use crate::user_memory::Access;
+use crate::wait::{Stall, WakeKey};
+use hal::block::Block;
+use hal::frame::Frame;
+use hal::limits::PAGE_BYTES;
+use hal::page_table::{Page, Protection};
+
+/// Why a page was not brought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// No area has the page: SIGSEGV, SEGV_MAPERR.
+    Unmapped,
+    /// The area does not allow it: SIGSEGV, SEGV_ACCERR.
+    Protected,
+    /// The page lies behind the end of its file, or could not be read: SIGBUS.
+    Bus,
+    /// There is no frame for it, or the account has no more: the program is killed.
+    OutOfMemory,
+    /// Not yet.
+    Wait(WakeKey),
+    /// Not in this turn.
+    Again,
+}
+
+impl From<Denial> for Stall {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Unmapped | Denial::Protected | Denial::Bus => Errno::EFAULT.into(),
+            Denial::OutOfMemory => Errno::ENOMEM.into(),
+            Denial::Wait(key) => Self::Wait(key),
+            Denial::Again => Self::Again,
+        }
+    }
+}
+
+impl<B: Block> System<B> {
+    /// Makes `page` present for `access`.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not, with nothing changed.
+    pub(crate) fn page_in(
+        &mut self,
+        id: SpaceId,
+        page: Page,
+        access: Access,
+    ) -> Result<(), Denial> {
+        let space = self.spaces.get_mut(id).ok_or(Denial::Unmapped)?;
+        let mapping = space.table.lookup(&self.pool, page);
+        if let Some(mapping) = &mapping
+            && match access {
+                Access::Read => true,
+                Access::Write => mapping.protection.contains(Protection::WRITE),
+                Access::Execute => mapping.protection.contains(Protection::EXECUTE),
+                Access::Load => false,
+            }
+        {
+            return Ok(());
+        }
+        let mapped = mapping.is_some();
+        let area = match space.areas.find(page.number()) {
+            Some(area) => *area,
+            None => self.grow_stack(id, page)?,
+        };
+        let allowed = match access {
+            Access::Read => !area.protection.is_empty(),
+            Access::Write => area.protection.contains(Protection::WRITE),
+            Access::Execute => area.protection.contains(Protection::EXECUTE),
+            Access::Load => true,
+        };
+        if !allowed {
+            return Err(Denial::Protected);
+        }
+        if mapped {
+            return self.own_page(id, page, area.protection);
+        }
+        match area.backing {
+            Backing::Anonymous | Backing::Stack => {
+                let frame = self.pool.take_zeroed().map_err(|_| Denial::OutOfMemory)?;
+                self.map_page(id, page, frame, area.protection)
+            }
+        }
+    }
+}
+
+impl<B: Block> System<B> {
+    /// Lets the stack above `page` grow down to it.
+    fn grow_stack(&mut self, id: SpaceId, page: Page) -> Result<Area, Denial> {
+        let space = self.spaces.get_mut(id).ok_or(Denial::Unmapped)?;
+        let number = page.number();
+        let stack = *space
+            .areas
+            .next(number)
+            .filter(|area| area.backing == Backing::Stack)
+            .ok_or(Denial::Unmapped)?;
+        let guarded = space
+            .areas
+            .before(number)
+            .is_none_or(|below| below.end + STACK_GUARD_PAGES <= number);
+        if !guarded || stack.end - number > STACK_BYTES / PAGE_BYTES as u64 {
+            return Err(Denial::Unmapped);
+        }
+        space.areas.grow_down(stack.first, number);
+        Ok(Area {
+            first: number,
+            ..stack
+        })
+    }
+
+    /// Makes the program the only owner of a mapped page that it shares with the page cache or another program, and
+    /// gives it the area's full rights.
+    fn own_page(&mut self, id: SpaceId, page: Page, protection: Protection) -> Result<(), Denial> {
+        let space = self.spaces.get_mut(id).ok_or(Denial::Unmapped)?;
+        let mapping = space
+            .table
+            .lookup(&self.pool, page)
+            .ok_or(Denial::Unmapped)?;
+        if self.pool.tokens(mapping.frame) == 1 {
+            space.table.protect(&mut self.pool, page, protection);
+            return Ok(());
+        }
+        let copy = self.pool.take().map_err(|_| Denial::OutOfMemory)?;
+        self.pool
+            .copy(mapping.frame, 0, copy.by_ref(), 0, PAGE_BYTES);
+        match space.table.map(&mut self.pool, page, copy, protection) {
+            Ok(Some(shared)) => self.pool.release(shared),
+            Ok(None) => {}
+            Err(copy) => {
+                self.pool.release(copy);
+                return Err(Denial::OutOfMemory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts `frame` behind `page`, where nothing was, and charges it with the tables it needs.
+    pub(crate) fn map_page(
+        &mut self,
+        id: SpaceId,
+        page: Page,
+        frame: Frame,
+        protection: Protection,
+    ) -> Result<(), Denial> {
+        let Some(space) = self.spaces.get_mut(id) else {
+            self.pool.release(frame);
+            return Err(Denial::Unmapped);
+        };
+        let Some(account) = self.accounts.get_mut(space.account) else {
+            self.pool.release(frame);
+            return Err(Denial::OutOfMemory);
+        };
+        if account.charge(Resource::Frames, 1 + TABLES).is_err() {
+            self.pool.release(frame);
+            return Err(Denial::OutOfMemory);
+        }
+        let before = self.pool.available();
+        let mapped = space.table.map(&mut self.pool, page, frame, protection);
+        let tables = before.saturating_sub(self.pool.available()) as u64;
+        let (pages, result) = match mapped {
+            Ok(None) => (1, Ok(())),
+            Ok(Some(old)) => {
+                self.pool.release(old);
+                (0, Ok(()))
+            }
+            Err(frame) => {
+                self.pool.release(frame);
+                (0, Err(Denial::OutOfMemory))
+            }
+        };
+        account.refund(Resource::Frames, 1 + TABLES - pages - tables);
+        space.charged += pages + tables;
+        result
+    }
+}
+
+/// Page tables that mapping one page can need, below the root (Intel SDM vol. 3, 4.5).
+const TABLES: u64 = 3;

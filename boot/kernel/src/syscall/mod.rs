@@ -1,0 +1,113 @@
+//! System calls: the table from numbers to handlers, and what a handler gets and gives.
+//!
+//! A handler is `fn(&mut System<B>, &mut Call) -> Outcome`. It reads its arguments from the [`Call`], reaches the
+//! program's memory with [`crate::user_memory`], and ends with a value, an error, or [`Stall::Wait`]. A call that
+//! waits is parked as it is and the same handler is called again after the wake-up or the deadline, with what it kept
+//! in `progress` and `deadline`; so a handler is written as "try it now", without a loop. One entry does at most
+//! [`crate::limits::WORK_BYTES`] or [`crate::limits::WORK_PAGES`] of work and then returns [`Stall::Again`] with its
+//! progress, so that a huge call never delays the bridge.
+
+mod identity;
+
+use crate::errno::Errno;
+use crate::process::ProcessId;
+use crate::space::SpaceId;
+use crate::system::System;
+use crate::task::TaskId;
+use crate::user_memory::UserAddr;
+use crate::wait::Stall;
+use hal::block::Block;
+use hal::clock::Instant;
+
+/// What becomes of a call that a signal handler interrupts while it is parked (signal(7), "Interruption of system
+/// calls and library functions by signal handlers").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// Tried again when the handler was installed with SA_RESTART, EINTR otherwise.
+    #[default]
+    IfAsked,
+    /// EINTR whatever the handler asked for: sleeping, polling.
+    Never,
+}
+
+/// One system call, from its instruction to its result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// Which task called.
+    pub(crate) task: TaskId,
+    /// Its process.
+    pub(crate) process: ProcessId,
+    /// Its address space.
+    pub(crate) space: SpaceId,
+    /// The call's number.
+    pub(crate) number: u32,
+    /// The six arguments as they came.
+    pub(crate) arguments: [u64; 6],
+    /// What earlier tries got done, in the handler's own unit; 0 at the first try.
+    pub(crate) progress: u64,
+    /// When a waiting call is tried once more even if nothing woke it. Set by the handler at its first try.
+    pub(crate) deadline: Option<Instant>,
+    /// What a signal does while the call is parked.
+    pub(crate) restart: Restart,
+}
+
+impl Call {
+    /// Returns argument `nth` as a number.
+    pub(crate) const fn number(&self, nth: usize) -> u64 {
+        self.arguments[nth]
+    }
+
+    /// Returns argument `nth` as a C `int`: its lower half.
+    pub(crate) const fn int(&self, nth: usize) -> i32 {
+        self.arguments[nth] as i32
+    }
+
+    /// Returns argument `nth` as a C `unsigned int`.
+    pub(crate) const fn uint(&self, nth: usize) -> u32 {
+        self.arguments[nth] as u32
+    }
+
+    /// Returns argument `nth` as a pointer.
+    pub(crate) const fn address(&self, nth: usize) -> UserAddr {
+        UserAddr(self.arguments[nth])
+    }
+
+    /// Returns argument `nth` as a size that this machine can have.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when it is not.
+    pub(crate) fn size(&self, nth: usize) -> Result<usize, Errno> {
+        usize::try_from(self.arguments[nth]).map_err(|_| Errno::EINVAL)
+    }
+}
+
+/// How a try of a system call ended.
+pub(crate) type Outcome = Result<u64, Stall>;
+
+/// Writes the function that calls a number's handler and the one that knows its name. A table of function pointers
+/// would do the same but could not be a constant for every `B`.
+macro_rules! calls {
+    ($($number:literal $name:ident => $handler:path;)*) => {
+        /// Calls the handler of `call`, `None` when there is none.
+        pub(crate) fn dispatch<B: Block>(system: &mut System<B>, call: &mut Call) -> Option<Outcome> {
+            match call.number {
+                $($number => Some($handler(system, call)),)*
+                _ => None,
+            }
+        }
+
+        /// Returns the name of a call that has a handler.
+        pub(crate) const fn name(number: u32) -> Option<&'static str> {
+            match number {
+                $($number => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+// Numbers: Linux arch/x86/entry/syscalls/syscall_64.tbl.
+calls! {
+    39 getpid => identity::getpid;
+}

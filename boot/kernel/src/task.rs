@@ -1,0 +1,57 @@
+//! A task: one flow of instructions of a process, and what it is doing.
+
+use crate::limits::CALL_HISTORY;
+use crate::process::ProcessId;
+use crate::slab::Id;
+use crate::syscall::Call;
+use crate::user_memory::UserAddr;
+use crate::wait::WakeKey;
+use hal::clock::Instant;
+use hal::user::Context;
+
+/// Names a task.
+pub(crate) type TaskId = Id<Task>;
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Not started yet.
+    Held,
+    /// In the run queue, or running.
+    Ready,
+    /// Waiting inside its call.
+    Parked {
+        /// For what.
+        key: WakeKey,
+        /// Until when at most.
+        deadline: Option<Instant>,
+    },
+}
+
+/// A finished system call, for `dump`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PastCall {
+    /// Its number.
+    pub(crate) number: u32,
+    /// What it returned in `rax`.
+    pub(crate) result: u64,
+}
+
+/// One flow of instructions.
+#[derive(Debug)]
+pub(crate) struct Task {
+    /// Registers and vector state.
+    pub(crate) context: Context,
+    /// Whose it is.
+    pub(crate) process: ProcessId,
+    /// Linux's thread id; that of a process's first task is its pid.
+    pub(crate) tid: u32,
+    /// What it is doing.
+    pub(crate) activity: Activity,
+    /// The call it is inside of.
+    pub(crate) call: Option<Call>,
+    /// Where to write 0 and wake waiters when it ends (set_tid_address(2)).
+    pub(crate) clear_tid: UserAddr,
+    /// The last calls, newest last.
+    pub(crate) history: heapless::HistoryBuf<PastCall, CALL_HISTORY>,
+}
