@@ -17,7 +17,7 @@ pub struct DiskInfo {
     pub sectors: u64,
     /// Whether the device refuses writes.
     pub read_only: bool,
-    /// Serial number, empty when the device gives none.
+    /// Serial number; empty when the device gives none or has not told it yet (it is asked at start).
     pub serial: heapless::String<BLOCK_SERIAL_BYTES>,
 }
 
@@ -30,8 +30,10 @@ pub struct RequestId(pub u32);
 pub enum SubmitError {
     /// All request slots are in use; try again after a completion.
     Full,
-    /// The request is empty or ends behind the disk's last sector.
+    /// The request is empty or its last frame begins behind the disk's last sector.
     OutOfRange,
+    /// A frame of the buffer has a second token, whose holder could read while the device writes.
+    Shared,
     /// The device failed before and takes no more requests.
     Dead,
 }
@@ -54,7 +56,8 @@ pub enum ReadError {
 pub struct Completion {
     /// Which request.
     pub id: RequestId,
-    /// Its frames.
+    /// Its frames, in order. Empty only after [`ReadError::TimedOut`] or [`ReadError::Broken`] of a device that did
+    /// not even confirm its reset: frames it may still write to are lost for good.
     pub buffer: Buffer,
     /// Whether they hold what was asked for.
     pub result: Result<(), ReadError>,
@@ -71,6 +74,10 @@ pub trait Block {
     /// # Errors
     ///
     /// The buffer comes back with the reason.
+    #[expect(
+        clippy::result_large_err,
+        reason = "frames are handed over by value, both ways"
+    )]
     fn submit_read(
         &mut self,
         pool: &mut FramePool,

@@ -87,9 +87,7 @@ impl Frame {
 
     /// Turns the token into its number, which only a page table entry may hold.
     pub(crate) const fn into_number(self) -> u64 {
-        let number = self.number;
-        core::mem::forget(self);
-        number
+        self.number
     }
 
     /// Turns a number from [`Frame::into_number`] back into the token; at most once for each.
@@ -277,6 +275,12 @@ impl FramePool {
         let target = unsafe { target.add(to_offset) };
         // SAFETY: both ranges lie inside frames of this pool, which is borrowed exclusively; `copy` allows overlap.
         unsafe { core::ptr::copy(source, target, count) };
+    }
+
+    /// Returns where the frame's bytes are, for a device that is going to write them. The holder of the only token may
+    /// lend them so until it takes them back; there must be no second token meanwhile.
+    pub(crate) fn address(&self, frame: FrameRef<'_>) -> *mut [u8; PAGE_BYTES] {
+        self.pointer(frame.number)
     }
 
     fn pointer(&self, number: u64) -> *mut [u8; PAGE_BYTES] {

@@ -21,4 +21,5 @@ pub mod frame;
 pub mod limits;
 pub mod page_table;
 pub mod user;
+pub mod virtio;
 pub mod vsock;

@@ -17,3 +17,12 @@ pub const BLOCK_SERIAL_BYTES: usize = 20;
 
 /// Disks that are looked for at start. A further disk is reported and left alone.
 pub const MAX_DISKS: usize = 32;
+
+/// Pages of the pool for rings, request headers and receive buffers: 16 MiB, many times what 33 devices need.
+/// What boot hands over beyond it stays unused.
+pub const MAX_DMA_PAGES: usize = 4096;
+
+const _: () = assert!(
+    MAX_DMA_PAGES.is_multiple_of(64),
+    "the bitmap has words of 64 pages"
+);
