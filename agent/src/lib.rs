@@ -5,5 +5,10 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod agent;
+pub mod config;
 pub mod kernel;
 pub mod limits;
+
+pub use agent::{Activity, Agent, Buffers};
+pub use config::{Config, ConfigError};

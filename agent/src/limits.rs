@@ -8,6 +8,24 @@ pub const MAX_PROCESSES: usize = 80;
 
 const _: () = assert!(hal::limits::MAX_CONNECTIONS >= 2 + 3 * MAX_PROCESSES);
 
+/// Containers that may be registered at once, deleted ones whose processes still end included. Create is refused with
+/// the limit's name.
+pub const MAX_CONTAINERS: usize = 32;
+
+/// Unanswered WaitForProcess requests. Three for each process; one more is refused with the limit's name.
+pub const MAX_WAITERS: usize = 256;
+
+const _: () = assert!(MAX_WAITERS >= 3 * MAX_PROCESSES);
+
+/// Exit codes of exec and external processes kept for a wait that may still come. When one more is to be kept, the
+/// oldest answered one, else the oldest, is forgotten: a later wait for it learns `no such process`. An init's exit
+/// code is kept with its container and never forgotten before DeleteContainerState.
+pub const MAX_EXIT_RECORDS: usize = 256;
+
+/// Longest container id. hcsshim uses 64 hexadecimal digits; ids are opaque here. Create refuses a longer one by name;
+/// elsewhere it is an unknown container.
+pub const CONTAINER_ID_BYTES: usize = 128;
+
 /// Longest path that crosses the kernel interface, terminator not counted (Linux `PATH_MAX` - 1).
 pub const PATH_BYTES: usize = 4095;
 
@@ -16,3 +34,77 @@ pub const ERROR_PATH_BYTES: usize = 255;
 
 /// Most supplementary groups of a process. A longer list is refused with the limit's name.
 pub const MAX_GROUPS: usize = 32;
+
+/// Most variables of an `Environment` object, whose members are unique and are therefore compared pairwise. A larger
+/// one is refused with the limit's name. Lists (`env`, `args`) are limited by the body buffer alone.
+pub const MAX_VARIABLES: usize = 1024;
+
+/// Bytes of a frame's header (gcs-protocol §3).
+pub const HEADER_BYTES: usize = 16;
+
+/// Largest frame the host accepts, header included (gcs-protocol §3.2); a larger one ends the bridge.
+pub const MAX_FRAME_BYTES: usize = 65536;
+
+/// Smallest body buffer: what a request with a small command needs. A longer body is drained and refused with the
+/// buffer's size.
+pub const MIN_BODY_BYTES: usize = 4096;
+
+/// Largest body buffer that is of use: real OCI specifications stay well below.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Bytes of error text, before escaping; longer text is cut with a mark. It goes out twice (ErrorMessage and the
+/// record) and a byte may become six.
+pub const ERROR_TEXT_BYTES: usize = 1024;
+
+/// Bytes that any answer but DumpStacks and GetProperties needs at most.
+pub const SMALL_RESPONSE_BYTES: usize = 16 * 1024;
+
+const _: () = assert!(2 * 6 * ERROR_TEXT_BYTES + 1024 <= SMALL_RESPONSE_BYTES);
+
+/// Bytes of DumpStacks text after escaping (gcs-protocol §7.10 advises about 30 KiB); what is behind is cut with a note.
+pub const STACKS_BYTES: usize = 30 * 1024;
+
+const _: () = assert!(STACKS_BYTES + 2048 <= MAX_FRAME_BYTES);
+
+/// JSON values inside each other. Real documents use about ten; deeper ones are refused with their position.
+pub const MAX_JSON_DEPTH: usize = 128;
+
+/// Log lines on their way to the host. A line that does not fit is dropped, and a later line says how many were.
+pub const LOG_BUFFER_BYTES: usize = 8192;
+
+/// Text of one log line before escaping; longer text is cut with a mark.
+pub const LOG_TEXT_BYTES: usize = 512;
+
+const _: () = assert!(6 * LOG_TEXT_BYTES + 128 <= LOG_BUFFER_BYTES);
+
+/// Random bytes taken from the entropy port. hcsshim sends 512; what is behind is left unread.
+pub const MAX_ENTROPY_BYTES: usize = 4096;
+
+/// How long entropy and log may take to be accepted, and entropy to be read. Failing is not fatal.
+pub const START_MS: u64 = 10_000;
+
+/// Pause before the bridge is dialled again (hcsshim `cmd/gcs/main.go`, 100 ms).
+pub const REDIAL_MS: u64 = 100;
+
+/// How long one call for the bridge is kept up before it is made anew.
+pub const BRIDGE_DIAL_MS: u64 = 10_000;
+
+/// How long a standard stream may take to be accepted; after that ExecuteProcess fails.
+pub const STREAM_DIAL_MS: u64 = 5_000;
+
+/// How long an exited process's output waits for the host since the last byte the host took. Then what is left is
+/// dropped and the exit is reported.
+pub const DRAIN_MS: u64 = 30_000;
+
+/// How long the exit notification waits for the WaitForProcess that a host sends right behind ExecuteProcess. It is only
+/// used up by a host that never waits.
+pub const WAIT_GRACE_MS: u64 = 1_000;
+
+/// How long the last responses may take to leave before the machine powers off.
+pub const FAREWELL_MS: u64 = 1_000;
+
+/// Events, frames or chunks of one kind worked off in one step, so that programs get their turn.
+pub const STEP_QUOTA: usize = 64;
+
+/// Bytes copied for one stream in one step.
+pub const STEP_STREAM_BYTES: usize = 256 * 1024;
