@@ -26,3 +26,29 @@ const _: () = assert!(
     MAX_DMA_PAGES.is_multiple_of(64),
     "the bitmap has words of 64 pages"
 );
+
+/// Requests of one disk in flight at once. Beyond it `submit_read` answers `Full` and a program's read waits for a
+/// completion.
+pub const MAX_BLOCK_REQUESTS: usize = 16;
+
+/// Descriptors of a disk's queue. Every known device offers at least 128; a device with fewer than this is refused.
+pub const BLOCK_QUEUE_DESCRIPTORS: usize = 64;
+
+/// Device chains of one disk in flight at once: each takes at least header, data and status.
+pub const MAX_BLOCK_CHAINS: usize = BLOCK_QUEUE_DESCRIPTORS / 3;
+
+const _: () = assert!(
+    MAX_REQUEST_FRAMES + 2 <= BLOCK_QUEUE_DESCRIPTORS,
+    "a whole request fits into an empty queue"
+);
+
+/// After how long a disk that does not answer is reset and given up. The request fails as timed out, the program
+/// reads EIO. Ten seconds is beyond any healthy disk of a virtual machine, also on a host that swaps.
+pub const BLOCK_DEADLINE_MS: u64 = 10_000;
+
+/// After how long without an answer a disk is notified again, the first time; then after twice as long each time.
+/// vhost-user back ends lose a first notification (rust-vmm/vhost issue 247).
+pub const BLOCK_RENOTIFY_MS: u64 = 4;
+
+/// The longest gap between two such notifications.
+pub const MAX_BLOCK_RENOTIFY_MS: u64 = 128;
