@@ -1,2 +1,0 @@
-//! User programs.
-fn main() {}
