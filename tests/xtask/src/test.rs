@@ -1,0 +1,74 @@
+//! Every check there is, in the order in which a mistake is cheapest to find.
+
+use crate::plan::Plan;
+use crate::{cargo, image, program, setup};
+use clap::Args;
+use std::process::{Command, ExitCode};
+
+/// Guest packages stay out of every workspace-wide build; the booting tests need an image first.
+const HOST_PACKAGES: [&str; 5] = ["--workspace", "--exclude", "boot", "--exclude", "programs"];
+/// Inputs per fuzz target in the short form: some seconds on two cores.
+const FUZZ_ITERATIONS: &str = "20000";
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out what boots the image: only checks that run on the host
+    #[arg(long)]
+    host_only: bool,
+}
+
+/// Runs them all; the exit code is a failure when any fails, and the last line names it.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let mut plan = Plan::default();
+    if !options.host_only {
+        plan.work("set up the machine", setup::run);
+    }
+    plan.command("format", cargo::command(&["fmt", "--all", "--check"]));
+    plan.command("lint the host packages", host_lint());
+    plan.command("lint the image", guest_lint("boot"));
+    plan.command("lint the user programs", guest_lint("programs"));
+    plan.command("unit tests, conversations, mock devices", unit_tests());
+    plan.command(
+        "fuzz, short form",
+        crate::tool::fuzz_command(&["--iterations", FUZZ_ITERATIONS]),
+    );
+    plan.work("build the image and weigh it", || {
+        image::check_size(&image::build()?)
+    });
+    plan.work("build the user programs", || program::build().map(drop));
+    if !options.host_only {
+        plan.command(
+            "boot the image in QEMU",
+            cargo::command(&["test", "--locked", "--package", "e2e"]),
+        );
+    }
+    plan.run()
+}
+
+fn host_lint() -> Command {
+    let mut command = cargo::command(&["clippy", "--locked", "--all-targets"]);
+    command
+        .args(HOST_PACKAGES)
+        .args(["--", "--deny", "warnings"]);
+    command
+}
+
+fn guest_lint(package: &str) -> Command {
+    cargo::command(&[
+        "clippy",
+        "--locked",
+        "--profile",
+        "image",
+        "--package",
+        package,
+        "--",
+        "--deny",
+        "warnings",
+    ])
+}
+
+fn unit_tests() -> Command {
+    let mut command = cargo::command(&["test", "--locked"]);
+    command.args(HOST_PACKAGES).args(["--exclude", "e2e"]);
+    command
+}

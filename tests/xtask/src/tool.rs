@@ -1,0 +1,89 @@
+//! Chores that are programs of their own: they are built optimized, which this one is not worth.
+
+use crate::{cargo, image, place, program, setup};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::process::{Command, ExitCode};
+
+#[derive(Args)]
+pub(crate) struct BenchOptions {
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Fewer repetitions: numbers for a first look, not for a comparison
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct FuzzOptions {
+    /// Inputs per target
+    #[arg(long, value_name = "N")]
+    iterations: Option<u64>,
+    /// Where the random numbers start; the same seed gives the same inputs
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Run this target only (`list` names them)
+    target: Option<String>,
+}
+
+/// Runs the measurements over a freshly built image.
+pub(crate) fn bench(options: &BenchOptions) -> Result<ExitCode> {
+    prepare()?;
+    cargo::build(
+        "Building the measurements",
+        &["--package", "bench", "--release"],
+    )?;
+    let mut command = Command::new(place::target().join("release/bench"));
+    command
+        .args(options.json.then_some("--json"))
+        .args(options.quick.then_some("--quick"));
+    finish(command)
+}
+
+/// Runs the fuzz targets.
+pub(crate) fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
+    let number = |flag: &str, value: Option<u64>| value.map(|value| format!("{flag}={value}"));
+    let mut command = fuzz_command(&[]);
+    command
+        .args(number("--iterations", options.iterations))
+        .args(number("--seed", options.seed))
+        .args(&options.target);
+    finish(command)
+}
+
+/// The fuzz program: optimized, but with overflow checks and debug assertions, for that is what they are for.
+pub(crate) fn fuzz_command(arguments: &[&str]) -> Command {
+    let mut command = cargo::command(&[
+        "run",
+        "--locked",
+        "--quiet",
+        "--package",
+        "fuzz",
+        "--profile",
+        "fuzz",
+        "--",
+    ]);
+    command.args(arguments);
+    command
+}
+
+/// Brings about what every chore needs that boots the image.
+pub(crate) fn prepare() -> Result<()> {
+    setup::run()?;
+    image::build()?;
+    program::build()?;
+    Ok(())
+}
+
+fn finish(mut command: Command) -> Result<ExitCode> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("{program} could not be started"))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
