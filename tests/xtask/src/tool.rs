@@ -3,6 +3,7 @@
 use crate::{cargo, image, place, program, setup};
 use anyhow::{Context, Result};
 use clap::Args;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 #[derive(Args)]
@@ -23,7 +24,10 @@ pub(crate) struct FuzzOptions {
     /// Where the random numbers start; the same seed gives the same inputs
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Run this target only (`list` names them)
+    /// Feed this file once instead: look at a finding again
+    #[arg(long, value_name = "FILE", requires = "target")]
+    input: Option<PathBuf>,
+    /// Run this target only; `list` names them
     target: Option<String>,
 }
 
@@ -49,6 +53,12 @@ pub(crate) fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
         .args(number("--iterations", options.iterations))
         .args(number("--seed", options.seed))
         .args(&options.target);
+    if let Some(input) = &options.input {
+        let file = input
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", input.display()))?;
+        command.arg("--input").arg(file);
+    }
     finish(command)
 }
 
