@@ -8,6 +8,7 @@ extern crate std;
 
 pub mod account;
 pub mod errno;
+pub mod fs;
 pub mod limits;
 mod process;
 pub mod slab;

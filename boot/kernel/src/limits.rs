@@ -63,3 +63,47 @@ pub const CALL_HISTORY: usize = 8;
 
 /// Different system call numbers answered with ENOSYS that are counted one by one; more are counted together.
 pub const MAX_UNKNOWN_CALLS: usize = 32;
+
+/// Longest name of a directory entry (Linux `NAME_MAX`). A longer one is ENAMETOOLONG.
+pub const NAME_BYTES: usize = 255;
+
+/// Symbolic links followed in one look-up (Linux `MAXSYMLINKS`). One more is ELOOP.
+pub const MAX_SYMLINKS: usize = 40;
+
+/// Descriptors of one table, and the initial RLIMIT_NOFILE (Linux's default soft limit). One more is EMFILE.
+pub const MAX_DESCRIPTORS: usize = 1024;
+
+/// Open file descriptions in the whole VM. One more is ENFILE.
+pub const MAX_OPEN_FILES: usize = 16384;
+
+/// Descriptor tables, and directory states: one for each task at most, and some that are being copied.
+/// One more is ENOMEM or EAGAIN to whoever makes a process.
+pub const MAX_TABLES: usize = 2 * MAX_TASKS;
+
+/// Pipes in the whole VM. One more is ENFILE.
+pub const MAX_PIPES: usize = 4096;
+
+/// Frames of one pipe: 64 KiB, Linux's default capacity. A writer waits when they are full.
+pub const PIPE_FRAMES: usize = 16;
+
+/// Names kept in memory, those of in-memory files included. Clean ones make room; when none is left to go, making a
+/// file is ENOSPC.
+pub const MAX_NAMES: usize = 32768;
+
+/// Inodes kept in memory, in-memory files included. Clean ones make room; otherwise ENOSPC.
+pub const MAX_INODES: usize = 65536;
+
+/// Clean names that are kept at least before the oldest go.
+pub const WARM_NAMES: usize = 1024;
+
+/// Mounted directory trees in the whole VM, containers' views included. One more is refused by name.
+pub const MAX_MOUNTS: usize = 256;
+
+/// Pages read at once when a file is read from its start to its end.
+pub const READ_AHEAD_PAGES: usize = hal::limits::MAX_REQUEST_FRAMES;
+
+/// Longest text a file of `/proc` gives; what is longer is cut at a line.
+pub const REPORT_BYTES: usize = 64 * 1024;
+
+/// Largest file: what a page index of 32 bits reaches. Writing behind it is EFBIG.
+pub const FILE_BYTES: u64 = 1 << 44;

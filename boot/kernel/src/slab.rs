@@ -153,6 +153,27 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Returns the number of slots, taken or free: every entry's [`Id::index`] is below it.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Returns the entry in a slot with its name; `None` when the slot is free.
+    pub fn at_mut(&mut self, index: u32) -> Option<(Id<T>, &mut T)> {
+        match self.slots.get_mut(index as usize)? {
+            Slot::Taken { generation, value } => Some((
+                Id {
+                    index,
+                    generation: *generation,
+                    of: PhantomData,
+                },
+                value,
+            )),
+            Slot::Free { .. } => None,
+        }
+    }
+
     /// Returns all entries with their names, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.slots

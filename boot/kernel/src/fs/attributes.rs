@@ -1,0 +1,204 @@
+//! What stat(2) says of a file, and who may do what with it.
+
+use crate::errno::Errno;
+use agent::kernel::Credentials;
+use core::time::Duration;
+
+/// What kind of file it is; the value is the type part of `st_mode` (inode(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// Named pipe.
+    Fifo = 0o010_000,
+    /// Character device.
+    Character = 0o020_000,
+    /// Directory.
+    Directory = 0o040_000,
+    /// Block device.
+    Block = 0o060_000,
+    /// Regular file.
+    Regular = 0o100_000,
+    /// Symbolic link.
+    Symlink = 0o120_000,
+    /// Socket.
+    Socket = 0o140_000,
+}
+
+impl Kind {
+    /// Returns the kind in `st_mode`.
+    #[must_use]
+    pub const fn from_mode(mode: u16) -> Option<Self> {
+        Some(match mode & 0o170_000 {
+            0o010_000 => Self::Fifo,
+            0o020_000 => Self::Character,
+            0o040_000 => Self::Directory,
+            0o060_000 => Self::Block,
+            0o100_000 => Self::Regular,
+            0o120_000 => Self::Symlink,
+            0o140_000 => Self::Socket,
+            _ => return None,
+        })
+    }
+
+    /// Returns the `d_type` of getdents64(2).
+    #[must_use]
+    pub const fn entry_type(self) -> u8 {
+        (self as u16 >> 12) as u8
+    }
+}
+
+bitflags::bitflags! {
+    /// What somebody wants to do with a file; the values are those of access(2).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Access: u8 {
+        /// Execute a file, pass through a directory.
+        const EXECUTE = 1;
+        /// Write.
+        const WRITE = 2;
+        /// Read.
+        const READ = 4;
+    }
+}
+
+/// What stat(2) says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Kind.
+    pub kind: Kind,
+    /// Permission bits with set-user-id, set-group-id and sticky: `st_mode & 0o7777`.
+    pub permissions: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Owner's group.
+    pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Names.
+    pub links: u32,
+    /// Number of the file, unique on its device.
+    pub number: u64,
+    /// Number of the device it lies on.
+    pub device: u64,
+    /// For a device file, which one.
+    pub special: u64,
+    /// 512-byte units of storage.
+    pub blocks: u64,
+    /// Last read, since 1970-01-01 UTC.
+    pub accessed: Duration,
+    /// Last change of content.
+    pub modified: Duration,
+    /// Last change of content or attributes.
+    pub changed: Duration,
+}
+
+impl Attributes {
+    /// Returns `st_mode`.
+    #[must_use]
+    pub const fn mode(&self) -> u16 {
+        self.kind as u16 | self.permissions
+    }
+
+    /// Returns whether `who` may do all of `wanted`.
+    ///
+    /// # Errors
+    ///
+    /// EACCES.
+    pub fn permit(&self, who: &Credentials, wanted: Access) -> Result<(), Errno> {
+        if who.uid == 0 {
+            // CAP_DAC_OVERRIDE: everything but executing what nobody may execute (capabilities(7)).
+            let executable = self.permissions & 0o111 != 0 || matches!(self.kind, Kind::Directory);
+            return if wanted.contains(Access::EXECUTE) && !executable {
+                Err(Errno::EACCES)
+            } else {
+                Ok(())
+            };
+        }
+        let granted = if who.uid == self.uid {
+            self.permissions >> 6
+        } else if who.gid == self.gid || who.groups.contains(&self.gid) {
+            self.permissions >> 3
+        } else {
+            self.permissions
+        };
+        let granted = Access::from_bits_truncate((granted & 7) as u8);
+        if granted.contains(wanted) {
+            Ok(())
+        } else {
+            Err(Errno::EACCES)
+        }
+    }
+
+    /// Returns whether `who` may change the attributes.
+    ///
+    /// # Errors
+    ///
+    /// EPERM.
+    pub fn permit_owner(&self, who: &Credentials) -> Result<(), Errno> {
+        if who.uid == 0 || who.uid == self.uid {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(permissions: u16) -> Attributes {
+        Attributes {
+            kind: Kind::Regular,
+            permissions,
+            uid: 10,
+            gid: 20,
+            size: 0,
+            links: 1,
+            number: 1,
+            device: 1,
+            special: 0,
+            blocks: 0,
+            accessed: Duration::ZERO,
+            modified: Duration::ZERO,
+            changed: Duration::ZERO,
+        }
+    }
+
+    fn user(uid: u32, gid: u32) -> Credentials {
+        Credentials {
+            uid,
+            gid,
+            groups: [30].into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn the_first_class_that_matches_decides_alone() {
+        let attributes = file(0o047);
+        assert!(attributes.permit(&user(10, 1), Access::READ).is_err());
+        assert!(attributes.permit(&user(1, 20), Access::READ).is_ok());
+        assert!(attributes.permit(&user(1, 20), Access::WRITE).is_err());
+        assert!(attributes.permit(&user(1, 1), Access::all()).is_ok());
+    }
+
+    #[test]
+    fn a_supplementary_group_counts_as_the_group() {
+        let mut attributes = file(0o040);
+        attributes.gid = 30;
+        assert!(attributes.permit(&user(1, 1), Access::READ).is_ok());
+    }
+
+    #[test]
+    fn root_may_not_execute_what_nobody_may_execute() {
+        assert!(file(0o600).permit(&user(0, 0), Access::EXECUTE).is_err());
+        assert!(file(0o601).permit(&user(0, 0), Access::EXECUTE).is_ok());
+        assert!(file(0).permit(&user(0, 0), Access::WRITE).is_ok());
+    }
+
+    #[test]
+    fn only_the_owner_or_root_changes_attributes() {
+        assert!(file(0o777).permit_owner(&user(10, 1)).is_ok());
+        assert!(file(0o777).permit_owner(&user(0, 1)).is_ok());
+        assert_eq!(file(0o777).permit_owner(&user(11, 20)), Err(Errno::EPERM));
+    }
+}

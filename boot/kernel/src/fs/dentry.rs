@@ -1,0 +1,247 @@
+//! The name cache: directory entries in memory, those that were written included.
+//!
+//! An entry is *cached* (it repeats what a source says, and can be forgotten) or *written* (it is the truth: a file
+//! made here, or the mark that a source's file is gone). A look-up that ends here touches no disk and no heap.
+//!
+//! An entry that has an entry below it, a [`super::Place`] or a mount on it is referenced and stays.
+
+use crate::errno::Errno;
+use crate::fs::inode::InodeId;
+use crate::fs::mount::MountId;
+use crate::limits::MAX_NAMES;
+use crate::slab::{Id, Slab};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Names a directory entry.
+pub type DentryId = Id<Dentry>;
+
+/// Heads of the hash chains; a power of two.
+const BUCKETS: usize = 1024;
+
+/// End of a hash chain.
+const NONE: u32 = u32::MAX;
+
+/// Whether an entry is the truth or repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Repeats what the sources say.
+    Cached,
+    /// Made, changed or removed here.
+    Written,
+    /// Removed while still in use; has a name, but is found no more.
+    Detached,
+}
+
+/// A directory entry in memory.
+#[derive(Debug)]
+pub struct Dentry {
+    /// The directory's entry; `None` for the root of a mounted tree.
+    pub(super) parent: Option<DentryId>,
+    pub(super) name: Box<[u8]>,
+    /// The file; `None` when there is none by this name.
+    pub(super) inode: Option<InodeId>,
+    pub(super) state: State,
+    /// The sources have a file by this name, so that removing it leaves a mark.
+    pub(super) shadows: bool,
+    pub(super) mount: MountId,
+    /// Root of the tree mounted on this directory.
+    pub(super) mounted: Option<DentryId>,
+    pub(super) references: u32,
+    pub(super) recent: bool,
+    /// Neighbours among the directory's written entries.
+    pub(super) earlier: Option<DentryId>,
+    pub(super) later: Option<DentryId>,
+    /// Sequence number among them.
+    pub(super) order: u64,
+    chain: u32,
+}
+
+impl Dentry {
+    pub(super) fn new(
+        parent: Option<DentryId>,
+        name: &[u8],
+        inode: Option<InodeId>,
+        mount: MountId,
+        state: State,
+    ) -> Result<Self, Errno> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(name.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        copy.extend_from_slice(name);
+        Ok(Self {
+            parent,
+            name: copy.into_boxed_slice(),
+            inode,
+            state,
+            shadows: false,
+            mount,
+            mounted: None,
+            references: 0,
+            recent: true,
+            earlier: None,
+            later: None,
+            order: 0,
+            chain: NONE,
+        })
+    }
+
+    /// Returns whether nothing is lost when this entry is forgotten.
+    const fn is_idle(&self) -> bool {
+        self.references == 0 && !matches!(self.state, State::Written) && self.mounted.is_none()
+    }
+}
+
+/// All directory entries in memory.
+#[derive(Debug)]
+pub(super) struct Dentries {
+    table: Slab<Dentry>,
+    buckets: Vec<u32>,
+    hand: u32,
+}
+
+impl Dentries {
+    pub(super) const fn new() -> Self {
+        Self {
+            table: Slab::new(MAX_NAMES),
+            buckets: Vec::new(),
+            hand: 0,
+        }
+    }
+
+    pub(super) fn get(&self, id: DentryId) -> Result<&Dentry, Errno> {
+        self.table.get(id).ok_or(Errno::ENOENT)
+    }
+
+    pub(super) fn get_mut(&mut self, id: DentryId) -> Result<&mut Dentry, Errno> {
+        self.table.get_mut(id).ok_or(Errno::ENOENT)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Returns the entry `name` of `parent`, if it is known.
+    pub(super) fn find(&mut self, parent: DentryId, name: &[u8]) -> Option<DentryId> {
+        let mut index = *self.buckets.get(bucket(parent, name))?;
+        while index != NONE {
+            let (id, entry) = self.table.at_mut(index)?;
+            if entry.parent == Some(parent) && *entry.name == *name {
+                entry.recent = true;
+                return Some(id);
+            }
+            index = entry.chain;
+        }
+        None
+    }
+
+    /// Puts an entry in; one with a parent is found from now on, and holds its parent.
+    pub(super) fn insert(&mut self, entry: Dentry) -> Result<DentryId, Errno> {
+        if self.buckets.is_empty() {
+            self.buckets
+                .try_reserve_exact(BUCKETS)
+                .map_err(|_| Errno::ENOMEM)?;
+            self.buckets.resize(BUCKETS, NONE);
+        }
+        let parent = entry.parent;
+        let id = self.table.insert(entry).map_err(|_| Errno::ENOSPC)?;
+        if let Some(parent) = parent {
+            self.hold(parent);
+            self.link(id);
+        }
+        Ok(id)
+    }
+
+    /// Takes an entry out. Its parent's reference is the caller's to give back.
+    pub(super) fn remove(&mut self, id: DentryId) -> Option<Dentry> {
+        self.unlink(id);
+        self.table.remove(id)
+    }
+
+    /// Makes an entry findable under its present parent and name.
+    pub(super) fn link(&mut self, id: DentryId) {
+        let Some(entry) = self.table.get(id) else {
+            return;
+        };
+        let Some(parent) = entry.parent else {
+            return;
+        };
+        let bucket = bucket(parent, &entry.name);
+        let head = core::mem::replace(&mut self.buckets[bucket], id.index());
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.chain = head;
+        }
+    }
+
+    /// Makes an entry unfindable.
+    pub(super) fn unlink(&mut self, id: DentryId) {
+        let Some(entry) = self.table.get(id) else {
+            return;
+        };
+        let Some(parent) = entry.parent else {
+            return;
+        };
+        let next = entry.chain;
+        let bucket = bucket(parent, &entry.name);
+        let mut index = self.buckets[bucket];
+        if index == id.index() {
+            self.buckets[bucket] = next;
+        }
+        while index != NONE {
+            let Some((_, entry)) = self.table.at_mut(index) else {
+                return;
+            };
+            if entry.chain == id.index() {
+                entry.chain = next;
+                return;
+            }
+            index = entry.chain;
+        }
+    }
+
+    /// Counts a reference.
+    pub(super) fn hold(&mut self, id: DentryId) {
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.references += 1;
+        }
+    }
+
+    /// Counts a reference less; returns whether the entry is detached and now unused.
+    pub(super) fn let_go(&mut self, id: DentryId) -> bool {
+        let Some(entry) = self.table.get_mut(id) else {
+            return false;
+        };
+        entry.references = entry.references.saturating_sub(1);
+        entry.references == 0 && entry.state == State::Detached
+    }
+
+    /// Returns an entry that can be forgotten and was not used for a while; looks at every entry at most twice.
+    pub(super) fn find_idle(&mut self) -> Option<DentryId> {
+        for _ in 0..2 * self.table.slots() {
+            self.hand = (self.hand + 1) % self.table.slots() as u32;
+            let Some((id, entry)) = self.table.at_mut(self.hand) else {
+                continue;
+            };
+            if !entry.is_idle() {
+                continue;
+            }
+            if !core::mem::take(&mut entry.recent) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (DentryId, &Dentry)> {
+        self.table.iter()
+    }
+}
+
+/// Returns the hash chain of a name (FNV-1a).
+fn bucket(parent: DentryId, name: &[u8]) -> usize {
+    let start = 0xcbf2_9ce4_8422_2325 ^ u64::from(parent.index());
+    let hash = name.iter().fold(start, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ hash >> 32) as usize % BUCKETS
+}

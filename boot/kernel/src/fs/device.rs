@@ -1,0 +1,83 @@
+//! Character devices: null, zero, full, random.
+
+use crate::errno::Errno;
+use crate::fs::context::{Context, Span};
+use crate::wait::Stall;
+
+/// A device this kernel has, by its Linux number (Documentation/admin-guide/devices.txt).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// 1:3, `/dev/null`.
+    Null,
+    /// 1:5, `/dev/zero`.
+    Zero,
+    /// 1:7, `/dev/full`.
+    Full,
+    /// 1:8, `/dev/random`.
+    Random,
+    /// 1:9, `/dev/urandom`.
+    Urandom,
+}
+
+/// Returns a `dev_t` as stat(2) shows it (glibc sys/sysmacros.h `makedev`).
+#[must_use]
+pub const fn device_number(major: u32, minor: u32) -> u64 {
+    let (major, minor) = (major as u64, minor as u64);
+    (major & 0xfff) << 8 | (major & !0xfff) << 32 | minor & 0xff | (minor & !0xff) << 12
+}
+
+impl Device {
+    /// Returns the device with this number, if it exists here.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        const NULL: u64 = device_number(1, 3);
+        const ZERO: u64 = device_number(1, 5);
+        const FULL: u64 = device_number(1, 7);
+        const RANDOM: u64 = device_number(1, 8);
+        const URANDOM: u64 = device_number(1, 9);
+        Some(match number {
+            NULL => Self::Null,
+            ZERO => Self::Zero,
+            FULL => Self::Full,
+            RANDOM => Self::Random,
+            URANDOM => Self::Urandom,
+            _ => return None,
+        })
+    }
+
+    /// Returns its number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        device_number(
+            1,
+            match self {
+                Self::Null => 3,
+                Self::Zero => 5,
+                Self::Full => 7,
+                Self::Random => 8,
+                Self::Urandom => 9,
+            },
+        )
+    }
+
+    /// Reads into one page of a program.
+    pub(super) fn read(self, context: &mut Context<'_>, span: Span<'_>) -> Result<usize, Stall> {
+        let range = span.offset..span.offset + span.len;
+        match self {
+            Self::Null => return Ok(0),
+            Self::Zero | Self::Full => context.pool.bytes_mut(span.frame)[range].fill(0),
+            Self::Random | Self::Urandom => context
+                .random
+                .fill(&mut context.pool.bytes_mut(span.frame)[range])?,
+        }
+        Ok(span.len)
+    }
+
+    /// Writes from one page of a program. What is written to a random device is not mixed in: it is a program's.
+    pub(super) fn write(self, len: usize) -> Result<usize, Errno> {
+        match self {
+            Self::Full => Err(Errno::ENOSPC),
+            _ => Ok(len),
+        }
+    }
+}

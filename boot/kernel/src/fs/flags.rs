@@ -1,0 +1,87 @@
+//! Flags of open(2) and of the `*at` calls, with the numbers of x86-64 Linux (asm-generic/fcntl.h).
+
+use crate::errno::Errno;
+use crate::fs::attributes::Access;
+
+bitflags::bitflags! {
+    /// Flags of open(2). The access mode is in the two lowest bits and is not a flag: see [`OpenFlags::access`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[expect(missing_docs, reason = "the names are those of open(2)")]
+    pub struct OpenFlags: u32 {
+        const WRONLY = 0o1;
+        const RDWR = 0o2;
+        const CREAT = 0o100;
+        const EXCL = 0o200;
+        const NOCTTY = 0o400;
+        const TRUNC = 0o1000;
+        const APPEND = 0o2000;
+        const NONBLOCK = 0o4000;
+        const DSYNC = 0o10000;
+        const ASYNC = 0o20000;
+        const DIRECT = 0o40000;
+        const LARGEFILE = 0o100_000;
+        const DIRECTORY = 0o200_000;
+        const NOFOLLOW = 0o400_000;
+        const NOATIME = 0o1_000_000;
+        const CLOEXEC = 0o2_000_000;
+        const SYNC = 0o4_000_000;
+        const PATH = 0o10_000_000;
+        const TMPFILE = 0o20_000_000;
+    }
+}
+
+impl OpenFlags {
+    /// What fcntl(F_SETFL) can change.
+    pub const CHANGEABLE: Self = Self::APPEND
+        .union(Self::NONBLOCK)
+        .union(Self::ASYNC)
+        .union(Self::DIRECT)
+        .union(Self::NOATIME);
+
+    /// What an open file description remembers and fcntl(F_GETFL) shows.
+    pub(super) const KEPT: Self = Self::CHANGEABLE
+        .union(Self::WRONLY)
+        .union(Self::RDWR)
+        .union(Self::DSYNC)
+        .union(Self::SYNC)
+        .union(Self::LARGEFILE)
+        .union(Self::DIRECTORY)
+        .union(Self::NOFOLLOW)
+        .union(Self::PATH);
+
+    /// Returns what the access mode allows. Mode 3 allows neither (it exists for ioctls).
+    #[must_use]
+    pub const fn access(self) -> Access {
+        match self.bits() & 3 {
+            0 => Access::READ,
+            1 => Access::WRITE,
+            2 => Access::READ.union(Access::WRITE),
+            _ => Access::empty(),
+        }
+    }
+
+    /// Checks a program's flags. Unknown bits are ignored, as open(2) always did.
+    ///
+    /// # Errors
+    ///
+    /// EOPNOTSUPP for O_TMPFILE.
+    pub fn from_program(bits: u64) -> Result<Self, Errno> {
+        let flags = Self::from_bits_truncate(bits as u32);
+        if flags.contains(Self::TMPFILE) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if flags.contains(Self::PATH) {
+            return Ok(flags & (Self::PATH | Self::DIRECTORY | Self::NOFOLLOW | Self::CLOEXEC));
+        }
+        Ok(flags)
+    }
+}
+
+/// What a look-up does with a symbolic link in the last component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// Goes where it points.
+    Follow,
+    /// Stops at the link itself.
+    Keep,
+}

@@ -1,0 +1,81 @@
+//! Inodes in memory: what a file is, wherever it comes from.
+//!
+//! Two sorts meet here. A *base* inode is a file of a read-only source (an ext4 disk, the initrd); it never changes
+//! and is shared by everything that stands on it. A *union* inode is what programs see: nothing, one or several bases
+//! below it, and what was changed, in memory. `/dev` and `/proc` have sorts of their own.
+
+use crate::account::AccountId;
+use crate::fs::attributes::Attributes;
+use crate::fs::ext4;
+use crate::fs::mount::MountId;
+use crate::fs::pipe::PipeId;
+use crate::fs::proc::ProcNode;
+use crate::slab::Id;
+use alloc::vec::Vec;
+
+/// Names an inode.
+pub type InodeId = Id<Inode>;
+
+/// An inode in memory.
+#[derive(Debug)]
+pub struct Inode {
+    /// What stat(2) says.
+    pub(super) attributes: Attributes,
+    /// Where its content comes from.
+    pub(super) node: Node,
+    /// Names, open descriptions, inodes above it, and calls under way.
+    pub(super) references: u32,
+    /// First page of its list in the page cache.
+    pub(super) pages: u32,
+    /// Used since the last time room was looked for.
+    pub(super) recent: bool,
+}
+
+/// Where an inode's content comes from.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// A file on an ext4 disk.
+    Ext4(ext4::Node),
+    /// A file of the initrd, by its place in the table of entries.
+    Initrd(u32),
+    /// A file programs can change.
+    Union(Union),
+    /// A file or directory of `/proc`.
+    Proc(ProcNode),
+}
+
+/// A file that programs can change, over nothing or over what it was on its sources.
+#[derive(Debug)]
+pub(super) struct Union {
+    /// The tree it belongs to.
+    pub(super) mount: MountId,
+    /// The topmost base.
+    pub(super) lower: Option<InodeId>,
+    /// For a directory, the bases below that, in order.
+    pub(super) deeper: Vec<InodeId>,
+    /// The next union inode over the same base, of another tree.
+    pub(super) next_over_base: Option<InodeId>,
+    /// Bytes of the base that still show; what was cut off never comes back.
+    pub(super) kept: u64,
+    /// Something was changed: it must not be forgotten while it has a name.
+    pub(super) changed: bool,
+    /// A reference is held because of a base with several names: the change must be found by each of them.
+    pub(super) pinned: bool,
+    /// Target of a symbolic link that was made here.
+    pub(super) link: Vec<u8>,
+    /// Buffer of a named pipe while it is open.
+    pub(super) pipe: Option<PipeId>,
+    /// Who pays for its pages.
+    pub(super) account: AccountId,
+    /// Sequence number of the directory's next written entry.
+    pub(super) next_entry: u64,
+    /// Written entries of a directory, first to last.
+    pub(super) entries: EntryList,
+}
+
+/// First and last of a directory's written entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EntryList {
+    pub(super) first: Option<crate::fs::dentry::DentryId>,
+    pub(super) last: Option<crate::fs::dentry::DentryId>,
+}

@@ -1,0 +1,133 @@
+//! Files: one tree for programs over disks, the initrd and memory.
+//!
+//! ```text
+//! system call ─► table: descriptor ─► description: offset, flags ─► inode ─► page cache ─► disk
+//!           └──► walk: path ─► dentry (name cache) ─► inode            └──► pipe, device, /proc
+//! ```
+//!
+//! [`Files`] owns all of it. Nothing here blocks: an operation that needs a block that is not in memory submits a read
+//! and says [`crate::wait::Stall::Wait`]; the call parks and is tried again from its start, so every step is made so
+//! that trying again is harmless.
+//!
+//! Sources (ext4 disks, the initrd) are read-only. What programs see is a *union*: names and pages that were written
+//! lie in memory, in front of what the sources have. So a change never copies a whole file, and containers can stand on
+//! the same source without seeing each other's changes.
+
+pub mod attributes;
+pub mod context;
+pub mod dentry;
+pub mod description;
+pub mod device;
+pub mod directory;
+mod disk;
+mod ext4;
+pub mod flags;
+pub mod inode;
+pub mod mount;
+mod page_cache;
+pub mod pipe;
+pub mod place;
+pub mod proc;
+mod sharing;
+pub mod table;
+pub mod walk;
+
+pub use attributes::{Access, Attributes, Kind};
+pub use context::{Context, ProcessFiles, Processes, Random, Report, Sink, Span};
+pub use description::{Description, DescriptionId};
+pub use directory::{Directories, DirectoriesId};
+pub use flags::{Last, OpenFlags};
+pub use pipe::{AgentStream, PipeId, Pipes};
+pub use place::{Place, PlaceRef};
+pub use sharing::AgentPipes;
+pub use table::{Descriptor, Table, TableId};
+pub use walk::Start;
+
+use crate::limits::{MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
+use crate::slab::Slab;
+use crate::wait::WakeQueue;
+use core::fmt;
+use dentry::Dentries;
+use disk::Disks;
+use hal::block::Block;
+use hal::clock::Instant;
+use hal::frame::FramePool;
+use inode::Inode;
+use mount::Mount;
+use page_cache::PageCache;
+
+/// All file state of the machine.
+pub struct Files<B> {
+    disks: Disks<B>,
+    pages: PageCache,
+    inodes: Slab<Inode>,
+    mounts: Slab<Mount>,
+    dentries: Dentries,
+    descriptions: Slab<Description>,
+    tables: Slab<Table>,
+    directories: Slab<Directories>,
+    initrd: &'static [u8],
+    /// All pipes. The agent's ends are reached here directly.
+    pub pipes: Pipes,
+}
+
+impl<B: Block> Files<B> {
+    /// Makes the state of a machine with `frames` frames, without any file yet.
+    #[must_use]
+    pub fn new(frames: usize) -> Self {
+        Self {
+            disks: Disks::new(),
+            pages: PageCache::new(frames),
+            inodes: Slab::new(MAX_INODES),
+            mounts: Slab::new(MAX_MOUNTS),
+            dentries: Dentries::new(),
+            descriptions: Slab::new(MAX_OPEN_FILES),
+            tables: Slab::new(MAX_TABLES),
+            directories: Slab::new(MAX_TABLES),
+            initrd: &[],
+            pipes: Pipes::new(),
+        }
+    }
+
+    /// Takes a disk in, behind those that are there already.
+    ///
+    /// # Errors
+    ///
+    /// The disk comes back when there are [`hal::limits::MAX_DISKS`].
+    pub fn add_disk(&mut self, disk: B) -> Result<(), B> {
+        self.disks.add(disk).map(|_index| ())
+    }
+
+    /// Sets the archive that is the root when there is no disk.
+    pub fn set_initrd(&mut self, archive: &'static [u8]) {
+        self.initrd = archive;
+    }
+
+    /// Takes what the disks have finished and wakes whoever waits for it. To be called when a disk's interrupt came,
+    /// and at [`Files::next_deadline`].
+    pub fn poll(&mut self, pool: &mut FramePool, wakes: &mut WakeQueue, now: Instant) {
+        self.disks.poll(pool, &mut self.pages, wakes, now);
+    }
+
+    /// Returns when [`Files::poll`] should be called even if no interrupt comes.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        self.disks.next_deadline()
+    }
+
+    /// Makes frames free that hold nothing but copies of what disks have; returns how many.
+    pub fn reclaim(&mut self, pool: &mut FramePool, count: usize) -> usize {
+        self.pages.reclaim(pool, count)
+    }
+}
+
+impl<B> fmt::Debug for Files<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Files")
+            .field("pages", &self.pages.len())
+            .field("inodes", &self.inodes.len())
+            .field("names", &self.dentries.len())
+            .field("open", &self.descriptions.len())
+            .finish_non_exhaustive()
+    }
+}

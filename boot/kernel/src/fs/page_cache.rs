@@ -1,0 +1,234 @@
+//! The page cache: frames by owner and page number, for files and for the metadata of disks alike.
+//!
+//! A page is *clean* (its source has it too, so that it can be forgotten unless a program maps it), *owned* (written
+//! here, the only copy), *being read*, or *failed* (whoever asks next is told once, then it is read anew).
+
+use crate::errno::Errno;
+use crate::fs::inode::InodeId;
+use crate::slab::{Id, Slab};
+use alloc::vec::Vec;
+use hal::frame::{Frame, FramePool};
+
+/// Names a page in the cache.
+pub(super) type PageId = Id<Page>;
+
+/// End of a hash chain.
+const NONE: u32 = u32::MAX;
+
+/// Whose page it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A file's.
+    Inode(InodeId),
+    /// A disk's, by its place in the table of disks.
+    Disk(u8),
+}
+
+/// What is known of a page.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A copy of what the source has.
+    Clean(Frame),
+    /// The only copy.
+    Owned(Frame),
+    /// A disk reads it; the number tells this read from earlier ones.
+    Reading(u32),
+    /// It was read together with others and that failed; it has to be read by itself.
+    Suspect,
+    /// Reading it failed.
+    Failed,
+}
+
+/// A page in the cache.
+#[derive(Debug)]
+pub(super) struct Page {
+    owner: Owner,
+    index: u32,
+    pub(super) content: Content,
+    recent: bool,
+    chain: u32,
+}
+
+/// All pages.
+#[derive(Debug)]
+pub(super) struct PageCache {
+    table: Slab<Page>,
+    buckets: Vec<u32>,
+    wanted_buckets: usize,
+    hand: u32,
+}
+
+impl PageCache {
+    /// Makes an empty cache for a machine with `frames` frames.
+    pub(super) fn new(frames: usize) -> Self {
+        Self {
+            table: Slab::new(frames),
+            buckets: Vec::new(),
+            wanted_buckets: (frames / 4).next_power_of_two().clamp(64, 1 << 16),
+            hand: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn bucket(&self, owner: Owner, index: u32) -> usize {
+        let owner = match owner {
+            Owner::Inode(inode) => inode.index(),
+            Owner::Disk(disk) => !u32::from(disk),
+        };
+        let mixed = (u64::from(owner) << 32 | u64::from(index)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as usize & (self.wanted_buckets - 1)
+    }
+
+    /// Returns the page, if anything is known of it.
+    pub(super) fn find(&mut self, owner: Owner, index: u32) -> Option<PageId> {
+        let mut slot = *self.buckets.get(self.bucket(owner, index))?;
+        while slot != NONE {
+            let (id, page) = self.table.at_mut(slot)?;
+            if page.owner == owner && page.index == index {
+                page.recent = true;
+                return Some(id);
+            }
+            slot = page.chain;
+        }
+        None
+    }
+
+    pub(super) fn get(&self, id: PageId) -> Option<&Page> {
+        self.table.get(id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: PageId) -> Option<&mut Page> {
+        self.table.get_mut(id)
+    }
+
+    /// Returns the frame of a page that has one.
+    pub(super) fn frame(&self, id: PageId) -> Option<&Frame> {
+        match &self.table.get(id)?.content {
+            Content::Clean(frame) | Content::Owned(frame) => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// Puts a page in. There must be none for this owner and number.
+    ///
+    /// # Errors
+    ///
+    /// The content comes back when the table cannot grow.
+    pub(super) fn insert(
+        &mut self,
+        owner: Owner,
+        index: u32,
+        content: Content,
+    ) -> Result<PageId, (Content, Errno)> {
+        if self.buckets.is_empty() {
+            if self.buckets.try_reserve_exact(self.wanted_buckets).is_err() {
+                return Err((content, Errno::ENOMEM));
+            }
+            self.buckets.resize(self.wanted_buckets, NONE);
+        }
+        let bucket = self.bucket(owner, index);
+        let page = Page {
+            owner,
+            index,
+            content,
+            recent: true,
+            chain: self.buckets[bucket],
+        };
+        let id = self
+            .table
+            .insert(page)
+            .map_err(|(page, _)| (page.content, Errno::ENOMEM))?;
+        self.buckets[bucket] = id.index();
+        Ok(id)
+    }
+
+    /// Takes a page out; its frame is the caller's.
+    pub(super) fn remove(&mut self, id: PageId) -> Option<Content> {
+        let page = self.table.get(id)?;
+        let next = page.chain;
+        let bucket = self.bucket(page.owner, page.index);
+        let mut slot = self.buckets[bucket];
+        if slot == id.index() {
+            self.buckets[bucket] = next;
+        } else {
+            while let Some((_, page)) = self.table.at_mut(slot) {
+                if page.chain == id.index() {
+                    page.chain = next;
+                    break;
+                }
+                slot = page.chain;
+            }
+        }
+        self.table.remove(id).map(|page| page.content)
+    }
+
+    /// Takes out every page of `owner` with a number in `from..until`, giving their frames back. Returns how many
+    /// of them were owned.
+    pub(super) fn remove_range(
+        &mut self,
+        pool: &mut FramePool,
+        owner: Owner,
+        from: u32,
+        until: u32,
+    ) -> u64 {
+        let mut owned = 0;
+        let mut drop = |cache: &mut Self, id| match cache.remove(id) {
+            Some(Content::Owned(frame)) => {
+                pool.release(frame);
+                owned += 1;
+            }
+            Some(Content::Clean(frame)) => pool.release(frame),
+            _ => {}
+        };
+        // Whichever is shorter: asking for each number, or looking at each page.
+        if ((until - from.min(until)) as usize) <= self.table.slots() {
+            for index in from..until {
+                if let Some(id) = self.find(owner, index) {
+                    drop(self, id);
+                }
+            }
+            return owned;
+        }
+        for slot in 0..self.table.slots() as u32 {
+            let found = self.table.at_mut(slot).and_then(|(id, page)| {
+                (page.owner == owner && page.index >= from && page.index < until).then_some(id)
+            });
+            if let Some(id) = found {
+                drop(self, id);
+            }
+        }
+        owned
+    }
+
+    /// Forgets up to `count` clean pages that nobody maps, the least recently used first; returns how many frames
+    /// became free. Looks at every page at most twice.
+    pub(super) fn reclaim(&mut self, pool: &mut FramePool, count: usize) -> usize {
+        let slots = self.table.slots() as u32;
+        let mut freed = 0;
+        for _ in 0..2 * slots {
+            if freed >= count {
+                break;
+            }
+            self.hand = (self.hand + 1) % slots;
+            let Some((id, page)) = self.table.at_mut(self.hand) else {
+                continue;
+            };
+            let idle = match &page.content {
+                Content::Clean(frame) => pool.tokens(frame.by_ref()) == 1,
+                Content::Suspect | Content::Failed => true,
+                Content::Owned(_) | Content::Reading(_) => false,
+            };
+            if !idle || core::mem::take(&mut page.recent) {
+                continue;
+            }
+            if let Some(Content::Clean(frame)) = self.remove(id) {
+                pool.release(frame);
+                freed += 1;
+            }
+        }
+        freed
+    }
+}

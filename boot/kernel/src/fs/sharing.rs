@@ -1,0 +1,384 @@
+//! Descriptor tables and directory states as the process side uses them: made, shared, copied, given back.
+
+use crate::account::Resource;
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::context::Context;
+use crate::fs::description::{Description, DescriptionId, Target};
+use crate::fs::device::Device;
+use crate::fs::directory::{Directories, DirectoriesId};
+use crate::fs::flags::OpenFlags;
+use crate::fs::pipe::{AgentStream, PipeEnd, PipeId};
+use crate::fs::place::Place;
+use crate::fs::table::{Descriptor, Table, TableId};
+use agent::kernel::{End, OutputStream, Pid, Stdio};
+use hal::block::Block;
+
+/// The agent's ends of a process's standard streams, for those that are [`End::Pipe`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AgentPipes {
+    /// Standard input.
+    pub stdin: Option<PipeId>,
+    /// Standard output.
+    pub stdout: Option<PipeId>,
+    /// Standard error.
+    pub stderr: Option<PipeId>,
+}
+
+impl<B: Block> Files<B> {
+    /// Makes an empty descriptor table.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM at the limit.
+    pub fn new_table(&mut self) -> Result<TableId, Errno> {
+        self.tables.insert(Table::new()).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Returns a descriptor table.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when it is gone.
+    pub fn table(&self, id: TableId) -> Result<&Table, Errno> {
+        self.tables.get(id).ok_or(Errno::EBADF)
+    }
+
+    /// Returns a descriptor table for changing its limit.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when it is gone.
+    pub fn table_mut(&mut self, id: TableId) -> Result<&mut Table, Errno> {
+        self.tables.get_mut(id).ok_or(Errno::EBADF)
+    }
+
+    /// Counts one more task that uses a table (CLONE_FILES).
+    pub fn share_table(&mut self, id: TableId) {
+        if let Some(table) = self.tables.get_mut(id) {
+            table.sharers += 1;
+        }
+    }
+
+    /// Makes a copy of a table whose descriptors refer to the same open files (fork).
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub fn copy_table(&mut self, id: TableId) -> Result<TableId, Errno> {
+        let copy = self.table(id)?.try_clone()?;
+        let mut next = 0;
+        while let Some((index, descriptor)) = copy.next_used(next) {
+            self.hold_description(descriptor.description);
+            next = index + 1;
+        }
+        self.tables.insert(copy).map_err(|(copy, _)| {
+            let mut next = 0;
+            while let Some((index, descriptor)) = copy.next_used(next) {
+                if let Some(known) = self.descriptions.get_mut(descriptor.description) {
+                    known.references -= 1;
+                }
+                next = index + 1;
+            }
+            Errno::ENOMEM
+        })
+    }
+
+    /// Counts one task less; with the last one every descriptor is closed and the table is gone.
+    pub fn release_table(&mut self, context: &mut Context<'_>, id: TableId) {
+        let Some(table) = self.tables.get_mut(id) else {
+            return;
+        };
+        table.sharers = table.sharers.saturating_sub(1);
+        if table.sharers > 0 {
+            return;
+        }
+        while let Some(descriptor) = self
+            .tables
+            .get_mut(id)
+            .and_then(|table| table.take_next(0, false))
+        {
+            self.release_description(context, descriptor.description);
+        }
+        self.tables.remove(id);
+    }
+
+    /// Closes the descriptors that are marked so (execve).
+    pub fn close_on_exec(&mut self, context: &mut Context<'_>, id: TableId) {
+        while let Some(descriptor) = self
+            .tables
+            .get_mut(id)
+            .and_then(|table| table.take_next(0, true))
+        {
+            self.release_description(context, descriptor.description);
+        }
+    }
+
+    /// Makes a directory state.
+    ///
+    /// # Errors
+    ///
+    /// The places come back with ENOMEM at the limit.
+    pub fn new_directories(
+        &mut self,
+        root: Place,
+        working: Place,
+    ) -> Result<DirectoriesId, (Place, Place, Errno)> {
+        let state = Directories {
+            root,
+            working,
+            umask: 0o022,
+            sharers: 1,
+        };
+        self.directories
+            .insert(state)
+            .map_err(|(state, _)| (state.root, state.working, Errno::ENOMEM))
+    }
+
+    /// Returns a directory state.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when it is gone.
+    pub fn directories(&self, id: DirectoriesId) -> Result<&Directories, Errno> {
+        self.directories.get(id).ok_or(Errno::ENOENT)
+    }
+
+    /// Returns a directory state for changing its umask.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when it is gone.
+    pub fn directories_mut(&mut self, id: DirectoriesId) -> Result<&mut Directories, Errno> {
+        self.directories.get_mut(id).ok_or(Errno::ENOENT)
+    }
+
+    /// Counts one more task that uses a directory state (CLONE_FS).
+    pub fn share_directories(&mut self, id: DirectoriesId) {
+        if let Some(state) = self.directories.get_mut(id) {
+            state.sharers += 1;
+        }
+    }
+
+    /// Makes a copy of a directory state (fork).
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub fn copy_directories(
+        &mut self,
+        context: &mut Context<'_>,
+        id: DirectoriesId,
+    ) -> Result<DirectoriesId, Errno> {
+        let state = self.directories.get(id).ok_or(Errno::ENOENT)?;
+        let (root, working, umask) = (state.root.0, state.working.0, state.umask);
+        self.dentries.hold(root);
+        self.dentries.hold(working);
+        match self.new_directories(Place(root), Place(working)) {
+            Ok(copy) => {
+                if let Some(state) = self.directories.get_mut(copy) {
+                    state.umask = umask;
+                }
+                Ok(copy)
+            }
+            Err((root, working, errno)) => {
+                self.release_place(context, root);
+                self.release_place(context, working);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Counts one task less.
+    pub fn release_directories(&mut self, context: &mut Context<'_>, id: DirectoriesId) {
+        let Some(state) = self.directories.get_mut(id) else {
+            return;
+        };
+        state.sharers = state.sharers.saturating_sub(1);
+        if state.sharers > 0 {
+            return;
+        }
+        if let Some(state) = self.directories.remove(id) {
+            self.release_place(context, state.root);
+            self.release_place(context, state.working);
+        }
+    }
+
+    /// Connects descriptors 0, 1 and 2 of a table as `stdio` says. What was there is closed.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM, ENFILE or EMFILE; what was connected until then is the table's and goes with it.
+    pub fn attach_stdio(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        pid: Pid,
+        stdio: Stdio,
+    ) -> Result<AgentPipes, Errno> {
+        let streams = [
+            (stdio.stdin, AgentStream::Input),
+            (stdio.stdout, AgentStream::Output(OutputStream::Stdout)),
+            (stdio.stderr, AgentStream::Output(OutputStream::Stderr)),
+        ];
+        let mut ends = [None; 3];
+        for (fd, (end, stream)) in streams.into_iter().enumerate() {
+            let own = match stream {
+                AgentStream::Input => PipeEnd::Read,
+                AgentStream::Output(_) => PipeEnd::Write,
+            };
+            let target = match end {
+                End::Null => Target::Device(Device::Null),
+                End::Pipe => {
+                    let pipe = self.pipes.create_for_agent(context.account, pid, stream)?;
+                    ends[fd] = Some(pipe);
+                    Target::Pipe(pipe, own)
+                }
+                End::Closed => {
+                    let pipe = self.pipes.create(context.account)?;
+                    let other = match own {
+                        PipeEnd::Read => PipeEnd::Write,
+                        PipeEnd::Write => PipeEnd::Read,
+                    };
+                    self.pipes.close(context, pipe, other);
+                    Target::Pipe(pipe, own)
+                }
+            };
+            let flags = match own {
+                PipeEnd::Read => OpenFlags::empty(),
+                PipeEnd::Write => OpenFlags::WRONLY,
+            };
+            let attached = self
+                .describe(context, target, None, flags)
+                .and_then(|description| self.install_at(context, table, fd, description, false));
+            if let Err(errno) = attached {
+                for pipe in ends.into_iter().flatten() {
+                    self.pipes.close_agent(context, pipe);
+                }
+                return Err(errno);
+            }
+        }
+        let [stdin, stdout, stderr] = ends;
+        Ok(AgentPipes {
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Makes an open file description with one reference. When that fails, `target` and `place` are given back.
+    pub(super) fn describe(
+        &mut self,
+        context: &mut Context<'_>,
+        target: Target,
+        place: Option<Place>,
+        flags: OpenFlags,
+    ) -> Result<DescriptionId, Errno> {
+        let made = match context.charge(Resource::Files, 1) {
+            Ok(()) => self
+                .descriptions
+                .insert(Description {
+                    target,
+                    place,
+                    flags: flags & OpenFlags::KEPT,
+                    offset: 0,
+                    references: 1,
+                    account: context.account,
+                })
+                .map_err(|(description, _)| {
+                    context.refund(context.account, Resource::Files, 1);
+                    (description.place, Errno::ENFILE)
+                }),
+            Err(errno) => Err((place, errno)),
+        };
+        made.map_err(|(place, errno)| {
+            self.release_target(context, target);
+            if let Some(place) = place {
+                self.release_place(context, place);
+            }
+            errno
+        })
+    }
+
+    /// Puts a description at exactly `fd`, closing what was there. When that fails the description is given back.
+    pub(super) fn install_at(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        fd: usize,
+        description: DescriptionId,
+        close_on_exec: bool,
+    ) -> Result<(), Errno> {
+        let reserved = self
+            .table_mut(table)
+            .and_then(|table| table.reserve_exactly(fd));
+        if let Err(errno) = reserved {
+            self.release_description(context, description);
+            return Err(errno);
+        }
+        let descriptor = Descriptor {
+            description,
+            close_on_exec,
+        };
+        if let Some(old) = self.table_mut(table)?.put(fd, descriptor) {
+            self.release_description(context, old.description);
+        }
+        Ok(())
+    }
+
+    /// Puts a description at the lowest free descriptor from `minimum`. When that fails it is given back.
+    pub(super) fn install(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        minimum: usize,
+        description: DescriptionId,
+        close_on_exec: bool,
+    ) -> Result<i32, Errno> {
+        let reserved = self
+            .table_mut(table)
+            .and_then(|table| table.reserve(minimum));
+        match reserved {
+            Ok(fd) => {
+                self.install_at(context, table, fd, description, close_on_exec)?;
+                Ok(fd as i32)
+            }
+            Err(errno) => {
+                self.release_description(context, description);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Counts one more reference to a description.
+    pub(super) fn hold_description(&mut self, id: DescriptionId) {
+        if let Some(description) = self.descriptions.get_mut(id) {
+            description.references += 1;
+        }
+    }
+
+    /// Counts one reference less; with the last one the file is closed.
+    pub fn release_description(&mut self, context: &mut Context<'_>, id: DescriptionId) {
+        let Some(description) = self.descriptions.get_mut(id) else {
+            return;
+        };
+        description.references = description.references.saturating_sub(1);
+        if description.references > 0 {
+            return;
+        }
+        let Some(description) = self.descriptions.remove(id) else {
+            return;
+        };
+        context.refund(description.account, Resource::Files, 1);
+        self.release_target(context, description.target);
+        if let Some(place) = description.place {
+            self.release_place(context, place);
+        }
+    }
+
+    fn release_target(&mut self, context: &mut Context<'_>, target: Target) {
+        if let Target::Pipe(pipe, end) = target {
+            self.pipes.close(context, pipe, end);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Descriptor tables: small numbers to open file descriptions. Tasks share a table or have a copy.
+
+use crate::errno::Errno;
+use crate::fs::description::DescriptionId;
+use crate::limits::MAX_DESCRIPTORS;
+use crate::slab::Id;
+use alloc::vec::Vec;
+
+/// Names a descriptor table.
+pub type TableId = Id<Table>;
+
+/// A descriptor that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// What it refers to.
+    pub description: DescriptionId,
+    /// Whether it is closed by execve.
+    pub close_on_exec: bool,
+}
+
+/// One descriptor table.
+#[derive(Debug)]
+pub struct Table {
+    slots: Vec<Option<Descriptor>>,
+    /// RLIMIT_NOFILE: descriptors at or above it cannot be made.
+    limit: usize,
+    pub(super) sharers: u32,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Table {
+    /// Makes an empty table with one owner.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            limit: MAX_DESCRIPTORS,
+            sharers: 1,
+        }
+    }
+
+    /// Returns what a descriptor refers to.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when it is not in use.
+    pub fn get(&self, fd: i32) -> Result<Descriptor, Errno> {
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        self.slots.get(index).copied().flatten().ok_or(Errno::EBADF)
+    }
+
+    /// Sets or clears FD_CLOEXEC.
+    pub(super) fn set_close_on_exec(&mut self, fd: i32, on: bool) -> Result<(), Errno> {
+        self.get(fd)?;
+        if let Some(Some(descriptor)) = self.slots.get_mut(fd as usize) {
+            descriptor.close_on_exec = on;
+        }
+        Ok(())
+    }
+
+    /// Returns the lowest free descriptor at or above `minimum`, with room for it made.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE at the limit, ENOMEM when the table cannot grow.
+    pub(super) fn reserve(&mut self, minimum: usize) -> Result<usize, Errno> {
+        let free = (minimum..self.slots.len())
+            .find(|&index| self.slots[index].is_none())
+            .unwrap_or_else(|| self.slots.len().max(minimum));
+        if free >= self.limit {
+            return Err(Errno::EMFILE);
+        }
+        self.grow(free + 1)?;
+        Ok(free)
+    }
+
+    /// Makes room for descriptor `index`.
+    ///
+    /// # Errors
+    ///
+    /// EBADF at or above the limit, ENOMEM.
+    pub(super) fn reserve_exactly(&mut self, index: usize) -> Result<(), Errno> {
+        if index >= self.limit {
+            return Err(Errno::EBADF);
+        }
+        self.grow(index + 1)
+    }
+
+    fn grow(&mut self, len: usize) -> Result<(), Errno> {
+        if len > self.slots.len() {
+            let more = len - self.slots.len();
+            self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            self.slots.resize(len, None);
+        }
+        Ok(())
+    }
+
+    /// Puts a descriptor into a reserved place and returns what was there.
+    pub(super) fn put(&mut self, index: usize, descriptor: Descriptor) -> Option<Descriptor> {
+        self.slots[index].replace(descriptor)
+    }
+
+    /// Takes a descriptor out.
+    pub(super) fn take(&mut self, fd: i32) -> Result<Descriptor, Errno> {
+        self.get(fd)?;
+        self.slots[fd as usize].take().ok_or(Errno::EBADF)
+    }
+
+    /// Takes some descriptor out at or above `first`, only ones to be closed by execve if asked for.
+    pub(super) fn take_next(&mut self, first: usize, only_cloexec: bool) -> Option<Descriptor> {
+        self.slots
+            .iter_mut()
+            .skip(first)
+            .find(|slot| slot.is_some_and(|known| known.close_on_exec || !only_cloexec))
+            .and_then(Option::take)
+    }
+
+    /// Returns the descriptor with the smallest number that is at least `from`.
+    #[must_use]
+    pub fn next_used(&self, from: usize) -> Option<(usize, Descriptor)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .skip(from)
+            .find_map(|(index, slot)| slot.map(|known| (index, known)))
+    }
+
+    /// Returns RLIMIT_NOFILE.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Sets RLIMIT_NOFILE, at most [`MAX_DESCRIPTORS`]. Descriptors above it stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(MAX_DESCRIPTORS);
+    }
+
+    /// Makes a copy with one owner.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(super) fn try_clone(&self) -> Result<Self, Errno> {
+        let mut slots = Vec::new();
+        slots
+            .try_reserve_exact(self.slots.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        slots.extend_from_slice(&self.slots);
+        Ok(Self {
+            slots,
+            limit: self.limit,
+            sharers: 1,
+        })
+    }
+}
