@@ -140,7 +140,9 @@ impl<B: Block> Disks<B> {
                 release(pool, buffer);
                 return Err(match error {
                     SubmitError::Full => Stall::Wait(WakeKey::Disk(wanted.disk)),
-                    SubmitError::OutOfRange | SubmitError::Dead => Errno::EIO.into(),
+                    SubmitError::OutOfRange | SubmitError::Shared | SubmitError::Dead => {
+                        Errno::EIO.into()
+                    }
                 });
             }
         };
