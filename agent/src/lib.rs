@@ -7,8 +7,13 @@ extern crate std;
 
 pub mod agent;
 pub mod config;
+pub mod failure;
+pub mod frame;
+pub mod hresult;
+pub mod json;
 pub mod kernel;
 pub mod limits;
+pub mod message;
 
 pub use agent::{Activity, Agent, Buffers};
 pub use config::{Config, ConfigError};

@@ -1,0 +1,100 @@
+//! The one place where what went wrong becomes a code of the protocol (gcs-protocol §5.4, hcsshim
+//! `internal/bridgeutils/gcserr/errors.go`).
+
+use crate::failure::Cause;
+use crate::kernel::Refusal;
+
+/// A Windows result code; on the wire a *signed* number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hresult(pub i32);
+
+impl Hresult {
+    /// Success.
+    pub const OK: Self = Self(0);
+    /// `HrNotImpl`.
+    pub const NOT_IMPLEMENTED: Self = Self::from_bits(0x8000_4001);
+    /// `HrFail`.
+    pub const FAIL: Self = Self::from_bits(0x8000_4005);
+    /// `HrErrInvalidArg`.
+    pub const INVALID_ARGUMENT: Self = Self::from_bits(0x8007_0057);
+    /// `HrErrNotFound`.
+    pub const NOT_FOUND: Self = Self::from_bits(0x8007_0490);
+    /// `HrVmcomputeInvalidState`.
+    pub const INVALID_STATE: Self = Self::from_bits(0x8037_0105);
+    /// `HvVmcomputeTimeout`.
+    pub const TIMEOUT: Self = Self::from_bits(0xc037_0109);
+    /// `HrVmcomputeUnsupportedProtocolVersion`.
+    pub const UNSUPPORTED_PROTOCOL_VERSION: Self = Self::from_bits(0xc037_010c);
+    /// `HrVmcomputeInvalidJSON`.
+    pub const INVALID_JSON: Self = Self::from_bits(0xc037_010d);
+    /// `HrVmcomputeSystemNotFound`.
+    pub const SYSTEM_NOT_FOUND: Self = Self::from_bits(0xc037_010e);
+    /// `HrVmcomputeSystemAlreadyExists`.
+    pub const SYSTEM_ALREADY_EXISTS: Self = Self::from_bits(0xc037_010f);
+    /// `HrVmcomputeSystemAlreadyStopped`.
+    pub const SYSTEM_ALREADY_STOPPED: Self = Self::from_bits(0xc037_0110);
+
+    const fn from_bits(bits: u32) -> Self {
+        Self(bits.cast_signed())
+    }
+}
+
+impl From<&Cause> for Hresult {
+    fn from(cause: &Cause) -> Self {
+        match cause {
+            Cause::NotImplemented(_)
+            | Cause::NotNegotiated(_)
+            | Cause::NegotiatedTwice
+            | Cause::Unsupported(_)
+            | Cause::Resource { .. } => Self::NOT_IMPLEMENTED,
+            Cause::Unreadable(_) | Cause::Schema(..) => Self::INVALID_JSON,
+            Cause::Versions { .. } => Self::UNSUPPORTED_PROTOCOL_VERSION,
+            Cause::Missing(_) | Cause::BadSignal(_) => Self::INVALID_ARGUMENT,
+            Cause::NoContainer => Self::SYSTEM_NOT_FOUND,
+            Cause::ContainerExists => Self::SYSTEM_ALREADY_EXISTS,
+            Cause::ContainerStopped => Self::SYSTEM_ALREADY_STOPPED,
+            Cause::ContainerRuns | Cause::InitStarted => Self::INVALID_STATE,
+            Cause::NoProcess(_) => Self::NOT_FOUND,
+            Cause::TimedOut(_) => Self::TIMEOUT,
+            Cause::Kernel(refusal) => match refusal {
+                Refusal::NoProcess => Self::NOT_FOUND,
+                Refusal::Unsupported(_) => Self::NOT_IMPLEMENTED,
+                Refusal::WrongState => Self::INVALID_STATE,
+                Refusal::NoView
+                | Refusal::Limit(..)
+                | Refusal::OutOfMemory
+                | Refusal::NotATerminal => Self::FAIL,
+            },
+            Cause::Oversized { .. }
+            | Cause::Limit(..)
+            | Cause::CommandLine(_)
+            | Cause::Creating
+            | Cause::UtilityVm
+            | Cause::NoPort(_)
+            | Cause::Dial { .. }
+            | Cause::Killed
+            | Cause::Load(_) => Self::FAIL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_signed_on_the_wire() {
+        // gcs-protocol §5.4.
+        assert_eq!(Hresult::NOT_IMPLEMENTED.0, -2_147_467_263);
+        assert_eq!(Hresult::FAIL.0, -2_147_467_259);
+        assert_eq!(Hresult::NOT_FOUND.0, -2_147_023_728);
+        assert_eq!(Hresult::INVALID_ARGUMENT.0, -2_147_024_809);
+        assert_eq!(Hresult::TIMEOUT.0, -1_070_137_079);
+        assert_eq!(Hresult::UNSUPPORTED_PROTOCOL_VERSION.0, -1_070_137_076);
+        assert_eq!(Hresult::INVALID_JSON.0, -1_070_137_075);
+        assert_eq!(Hresult::SYSTEM_NOT_FOUND.0, -1_070_137_074);
+        assert_eq!(Hresult::SYSTEM_ALREADY_EXISTS.0, -1_070_137_073);
+        assert_eq!(Hresult::SYSTEM_ALREADY_STOPPED.0, -1_070_137_072);
+        assert_eq!(Hresult::INVALID_STATE.0, -2_143_878_907);
+    }
+}

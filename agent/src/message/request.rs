@@ -1,0 +1,486 @@
+//! What a request asks, borrowed from the buffer it arrived in.
+//!
+//! Member names and types are those of hcsshim `internal/guest/prot/protocol.go`. A member that is absent or null keeps
+//! the value it starts with here.
+
+use super::MessageType;
+use crate::failure::{Cause, Failure};
+use crate::json::{Cursor, Error, Text};
+use crate::kernel::StringList;
+use crate::limits::MAX_GROUPS;
+
+/// One request.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The container it is about; [`NULL_CONTAINER`] is the utility VM.
+    pub container: &'a str,
+    /// What to do.
+    pub ask: Ask<'a>,
+}
+
+/// The container id that means the utility VM itself.
+pub const NULL_CONTAINER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Ask<'a> {
+    /// Agree on a protocol version.
+    Negotiate {
+        /// Lowest version the host speaks.
+        minimum: u32,
+        /// Highest version the host speaks.
+        maximum: u32,
+    },
+    /// Make a container whose init is loaded and waits.
+    Create(Create<'a>),
+    /// Does nothing; the init starts with ExecuteProcess.
+    Start,
+    /// SIGTERM to init, or power off.
+    ShutdownGraceful,
+    /// SIGKILL to init, or power off.
+    ShutdownForced,
+    /// Run a program.
+    ExecuteProcess(Execute<'a>),
+    /// Tell when a process has exited.
+    WaitForProcess {
+        /// Which process.
+        pid: u32,
+        /// How long to wait; [`INFINITE_WAIT`] has no end.
+        timeout_ms: u32,
+    },
+    /// Send a signal.
+    SignalProcess {
+        /// Which process.
+        pid: u32,
+        /// Which signal; 0 means KILL.
+        signal: i32,
+    },
+    /// Set a terminal's window size.
+    ResizeConsole {
+        /// Which process.
+        pid: u32,
+        /// Rows.
+        height: u16,
+        /// Columns.
+        width: u16,
+    },
+    /// Tell about a container.
+    GetProperties {
+        /// Whether the processes are asked for.
+        process_list: bool,
+    },
+    /// Change a resource; which one is all that is read.
+    ModifySettings {
+        /// `Add`, `Remove`, `Update`; absent means `Add`.
+        request_type: &'a str,
+        /// Which kind of resource.
+        resource_type: &'a str,
+    },
+    /// Tell what everything is doing.
+    DumpStacks,
+    /// Forget a container.
+    DeleteContainerState,
+}
+
+/// `TimeoutInMs` of a wait without end (hcsshim `prot.InfiniteWaitTimeout`).
+pub const INFINITE_WAIT: u32 = u32::MAX;
+
+/// A Create request's document.
+#[derive(Debug, Default)]
+pub struct Create<'a> {
+    /// `SchemaVersion`, major and minor.
+    pub schema: (u32, u32),
+    /// `OciSpecification`, when there is one.
+    pub specification: Option<Specification<'a>>,
+}
+
+/// What is read of an OCI runtime specification.
+#[derive(Debug, Default)]
+pub struct Specification<'a> {
+    /// `process`, when there is one.
+    pub process: Option<OciProcess<'a>>,
+    /// `root.path`, empty when there is none.
+    pub root: &'a str,
+}
+
+/// What is read of an OCI process.
+#[derive(Debug, Default)]
+pub struct OciProcess<'a> {
+    /// `args`.
+    pub args: StringList<'a>,
+    /// `env`.
+    pub env: StringList<'a>,
+    /// `cwd`.
+    pub cwd: &'a str,
+    /// `user`.
+    pub user: User<'a>,
+    /// `terminal`.
+    pub terminal: bool,
+}
+
+/// An OCI user.
+#[derive(Debug, Default)]
+pub struct User<'a> {
+    /// `uid`.
+    pub uid: u32,
+    /// `gid`.
+    pub gid: u32,
+    /// `additionalGids`.
+    pub groups: heapless::Vec<u32, MAX_GROUPS>,
+    /// `username`, which would have to be looked up in the container.
+    pub name: &'a str,
+}
+
+/// An ExecuteProcess request's settings.
+#[derive(Debug, Default)]
+pub struct Execute<'a> {
+    /// `CommandArgs`.
+    pub args: StringList<'a>,
+    /// `CommandLine`, which counts when there are no `CommandArgs`.
+    pub line: Option<Text<'a>>,
+    /// `WorkingDirectory`.
+    pub cwd: &'a str,
+    /// `Environment`.
+    pub env: StringList<'a>,
+    /// `EmulateConsole`.
+    pub terminal: bool,
+    /// `CreateInUtilityVM`.
+    pub in_utility_vm: bool,
+    /// `OciProcess`: present for a further process of a container.
+    pub process: Option<OciProcess<'a>>,
+    /// `CreateStdInPipe`, `CreateStdOutPipe`, `CreateStdErrPipe`.
+    pub pipes: [bool; 3],
+    /// `VsockStdioRelaySettings`: the ports, 0 when absent.
+    pub ports: [u32; 3],
+}
+
+impl<'a> Request<'a> {
+    /// Reads the body of a message of type `message`.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::NotImplemented`] for a type that is not handled, [`Cause::Unreadable`] for a body that is not understood.
+    pub fn parse(message: MessageType, body: &'a mut [u8]) -> Result<Self, Failure> {
+        let mut container = "";
+        let ask = match message {
+            // Its body is not even looked at (gcs-protocol §7.10).
+            MessageType::DUMP_STACKS => Ask::DumpStacks,
+            MessageType::START => {
+                base(body, &mut container)?;
+                Ask::Start
+            }
+            MessageType::SHUTDOWN_GRACEFUL => {
+                base(body, &mut container)?;
+                Ask::ShutdownGraceful
+            }
+            MessageType::SHUTDOWN_FORCED => {
+                base(body, &mut container)?;
+                Ask::ShutdownForced
+            }
+            MessageType::DELETE_CONTAINER_STATE => {
+                base(body, &mut container)?;
+                Ask::DeleteContainerState
+            }
+            MessageType::NEGOTIATE_PROTOCOL => negotiate(body)?,
+            MessageType::CREATE => create(body, &mut container)?,
+            MessageType::EXECUTE_PROCESS => execute(body, &mut container)?,
+            MessageType::WAIT_FOR_PROCESS => wait(body, &mut container)?,
+            MessageType::SIGNAL_PROCESS => signal(body, &mut container)?,
+            MessageType::RESIZE_CONSOLE => resize(body, &mut container)?,
+            MessageType::GET_PROPERTIES => properties(body, &mut container)?,
+            MessageType::MODIFY_SETTINGS => modify(body, &mut container)?,
+            _ => return Err(Cause::NotImplemented(message).into()),
+        };
+        Ok(Self { container, ask })
+    }
+}
+
+fn base<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<(), Error> {
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while cursor.next_member(&["ContainerId"])?.is_some() {
+            cursor.string(container)?;
+        }
+    }
+    Ok(())
+}
+
+fn negotiate<'a>(body: &'a mut [u8]) -> Result<Ask<'a>, Error> {
+    let (mut minimum, mut maximum) = (0, 0);
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["MinimumVersion", "MaximumVersion"])? {
+            match member {
+                "MinimumVersion" => cursor.integer(&mut minimum)?,
+                _ => cursor.integer(&mut maximum)?,
+            }
+        }
+    }
+    Ok(Ask::Negotiate { minimum, maximum })
+}
+
+fn wait<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let (mut pid, mut timeout_ms) = (0, 0);
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["ContainerId", "ProcessId", "TimeoutInMs"])? {
+            match member {
+                "ContainerId" => cursor.string(container)?,
+                "ProcessId" => cursor.integer(&mut pid)?,
+                _ => cursor.integer(&mut timeout_ms)?,
+            }
+        }
+    }
+    Ok(Ask::WaitForProcess { pid, timeout_ms })
+}
+
+fn signal<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let (mut pid, mut signal) = (0, 0);
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["ContainerId", "ProcessId", "Options"])? {
+            match member {
+                "ContainerId" => cursor.string(container)?,
+                "ProcessId" => cursor.integer(&mut pid)?,
+                _ => {
+                    if cursor.begin_object()? {
+                        while cursor.next_member(&["Signal"])?.is_some() {
+                            cursor.integer(&mut signal)?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(Ask::SignalProcess { pid, signal })
+}
+
+fn resize<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let (mut pid, mut height, mut width) = (0, 0, 0);
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) =
+            cursor.next_member(&["ContainerId", "ProcessId", "Height", "Width"])?
+        {
+            match member {
+                "ContainerId" => cursor.string(container)?,
+                "ProcessId" => cursor.integer(&mut pid)?,
+                "Height" => cursor.integer(&mut height)?,
+                _ => cursor.integer(&mut width)?,
+            }
+        }
+    }
+    Ok(Ask::ResizeConsole { pid, height, width })
+}
+
+fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let mut process_list = false;
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["ContainerId", "Query"])? {
+            match member {
+                "ContainerId" => cursor.string(container)?,
+                _ => process_list = asks_for_process_list(&mut cursor)?,
+            }
+        }
+    }
+    Ok(Ask::GetProperties { process_list })
+}
+
+/// Reads the query. An empty string is no document and asks for nothing; the properties the reference guest passes over
+/// with a warning are passed over here too (gcs-protocol §10).
+fn asks_for_process_list(cursor: &mut Cursor<'_>) -> Result<bool, Error> {
+    let mut process_list = false;
+    let Some(mut query) = cursor.document_unless_empty()? else {
+        return Ok(false);
+    };
+    if query.begin_object()? {
+        while query.next_member(&["PropertyTypes"])?.is_some() {
+            let mut types = StringList::default();
+            query.string_list(&mut types)?;
+            process_list = types.iter().any(|name| name == b"ProcessList");
+        }
+    }
+    Ok(process_list)
+}
+
+fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let (mut request_type, mut resource_type) = ("", "");
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["ContainerId", "Request"])? {
+            if member == "ContainerId" {
+                cursor.string(container)?;
+            } else if cursor.begin_object()? {
+                while let Some(member) = cursor.next_member(&["RequestType", "ResourceType"])? {
+                    match member {
+                        "RequestType" => cursor.string(&mut request_type)?,
+                        _ => cursor.string(&mut resource_type)?,
+                    }
+                }
+            }
+        }
+    }
+    if request_type.is_empty() {
+        request_type = "Add";
+    }
+    Ok(Ask::ModifySettings {
+        request_type,
+        resource_type,
+    })
+}
+
+fn create<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let mut create = Create::default();
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["ContainerId", "ContainerConfig"])? {
+            if member == "ContainerId" {
+                cursor.string(container)?;
+            } else if let Some(mut config) = cursor.document()? {
+                create = container_config(&mut config)?;
+            }
+        }
+    }
+    Ok(Ask::Create(create))
+}
+
+fn container_config<'a>(config: &mut Cursor<'a>) -> Result<Create<'a>, Error> {
+    let mut create = Create::default();
+    if !config.begin_object()? {
+        return Ok(create);
+    }
+    while let Some(member) = config.next_member(&["SchemaVersion", "OciSpecification"])? {
+        if member == "SchemaVersion" {
+            if config.begin_object()? {
+                while let Some(member) = config.next_member(&["Major", "Minor"])? {
+                    match member {
+                        "Major" => config.integer(&mut create.schema.0)?,
+                        _ => config.integer(&mut create.schema.1)?,
+                    }
+                }
+            }
+        } else {
+            create.specification = specification(config)?;
+        }
+    }
+    Ok(create)
+}
+
+fn specification<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Specification<'a>>, Error> {
+    if !cursor.begin_object()? {
+        return Ok(None);
+    }
+    let mut specification = Specification::default();
+    while let Some(member) = cursor.next_member(&["process", "root"])? {
+        if member == "process" {
+            specification.process = oci_process(cursor)?;
+        } else if cursor.begin_object()? {
+            while cursor.next_member(&["path"])?.is_some() {
+                cursor.path(&mut specification.root)?;
+            }
+        }
+    }
+    Ok(Some(specification))
+}
+
+fn oci_process<'a>(cursor: &mut Cursor<'a>) -> Result<Option<OciProcess<'a>>, Error> {
+    if !cursor.begin_object()? {
+        return Ok(None);
+    }
+    let mut process = OciProcess::default();
+    while let Some(member) = cursor.next_member(&["args", "env", "cwd", "user", "terminal"])? {
+        match member {
+            "args" => cursor.string_list(&mut process.args)?,
+            "env" => cursor.string_list(&mut process.env)?,
+            "cwd" => cursor.path(&mut process.cwd)?,
+            "user" => user(cursor, &mut process.user)?,
+            _ => cursor.boolean(&mut process.terminal)?,
+        }
+    }
+    Ok(Some(process))
+}
+
+fn user<'a>(cursor: &mut Cursor<'a>, user: &mut User<'a>) -> Result<(), Error> {
+    if !cursor.begin_object()? {
+        return Ok(());
+    }
+    while let Some(member) = cursor.next_member(&["uid", "gid", "additionalGids", "username"])? {
+        match member {
+            "uid" => cursor.integer(&mut user.uid)?,
+            "gid" => cursor.integer(&mut user.gid)?,
+            "username" => cursor.string(&mut user.name)?,
+            _ => cursor.integer_list("MAX_GROUPS", &mut user.groups)?,
+        }
+    }
+    Ok(())
+}
+
+fn execute<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let mut execute = Execute::default();
+    let mut cursor = Cursor::new(body)?;
+    if cursor.begin_object()? {
+        while let Some(member) = cursor.next_member(&["ContainerId", "Settings"])? {
+            if member == "ContainerId" {
+                cursor.string(container)?;
+            } else if cursor.begin_object()? {
+                while let Some(member) =
+                    cursor.next_member(&["ProcessParameters", "VsockStdioRelaySettings"])?
+                {
+                    if member == "VsockStdioRelaySettings" {
+                        relay_settings(&mut cursor, &mut execute.ports)?;
+                    } else if let Some(mut parameters) = cursor.document()? {
+                        process_parameters(&mut parameters, &mut execute)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(Ask::ExecuteProcess(execute))
+}
+
+fn relay_settings(cursor: &mut Cursor<'_>, ports: &mut [u32; 3]) -> Result<(), Error> {
+    if !cursor.begin_object()? {
+        return Ok(());
+    }
+    while let Some(member) = cursor.next_member(&["StdIn", "StdOut", "StdErr"])? {
+        match member {
+            "StdIn" => cursor.integer(&mut ports[0])?,
+            "StdOut" => cursor.integer(&mut ports[1])?,
+            _ => cursor.integer(&mut ports[2])?,
+        }
+    }
+    Ok(())
+}
+
+fn process_parameters<'a>(cursor: &mut Cursor<'a>, execute: &mut Execute<'a>) -> Result<(), Error> {
+    if !cursor.begin_object()? {
+        return Ok(());
+    }
+    while let Some(member) = cursor.next_member(&[
+        "CommandLine",
+        "CommandArgs",
+        "WorkingDirectory",
+        "Environment",
+        "EmulateConsole",
+        "CreateStdInPipe",
+        "CreateStdOutPipe",
+        "CreateStdErrPipe",
+        "CreateInUtilityVM",
+        "OciProcess",
+    ])? {
+        match member {
+            "CommandLine" => execute.line = cursor.text()?,
+            "CommandArgs" => cursor.string_list(&mut execute.args)?,
+            "WorkingDirectory" => cursor.path(&mut execute.cwd)?,
+            "Environment" => cursor.string_map(&mut execute.env)?,
+            "EmulateConsole" => cursor.boolean(&mut execute.terminal)?,
+            "CreateStdInPipe" => cursor.boolean(&mut execute.pipes[0])?,
+            "CreateStdOutPipe" => cursor.boolean(&mut execute.pipes[1])?,
+            "CreateStdErrPipe" => cursor.boolean(&mut execute.pipes[2])?,
+            "CreateInUtilityVM" => cursor.boolean(&mut execute.in_utility_vm)?,
+            _ => execute.process = oci_process(cursor)?,
+        }
+    }
+    Ok(())
+}
