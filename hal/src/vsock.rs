@@ -1,7 +1,7 @@
 //! Stream connections to the host over virtio-vsock (virtio 1.2 §5.10): the trait the agent is written against.
 
 use crate::clock::Instant;
-use embedded_io::{Read, ReadReady, Write, WriteReady};
+use embedded_io::{BufRead, Read, ReadReady, Write, WriteReady};
 
 /// The host's context id (virtio 1.2 §5.10.4).
 pub const HOST_CID: u64 = 2;
@@ -113,9 +113,14 @@ impl embedded_io::Error for StreamError {
 ///
 /// Nothing here waits. A stream is asked first (`read_ready`, `write_ready`); `read` returns 0 only at the end of the
 /// stream, `write` says how much it took. `flush` starts transmission and returns at once.
+///
+/// `fill_buf` lends what lies at the front of the receive buffer, possibly not all there is, and an empty slice only at
+/// the end of the stream; like `read` it is called after `read_ready`. What `consume` does not take stays in the stream
+/// and keeps its share of the window. That is how a program's full pipe holds back the host without another copy.
 pub trait Vsock {
     /// One connection, borrowed for reading and writing.
-    type Stream<'a>: Read
+    type Stream<'a>: BufRead
+        + Read
         + Write
         + ReadReady
         + WriteReady
