@@ -1,1 +1,66 @@
-//! The host side of mote.
+//! The host side of mote: launches utility VMs and speaks the HCS/GCS protocol with the agent inside them.
+//!
+//! Written from the protocol description, not from the agent: client and agent share no code, so they cannot share a
+//! mistake. Everything blocks, everything has a time limit, and every type can be used from many threads.
+//!
+//! ```text
+//! VmConfig ──► Vm::start ──► Vm::connect ──► GuestConnection ──► create_process ──► Process
+//!   (vm/)      watchdog, QEMU,   entropy, log,      │   (bridge: one reader        │ wait, signal
+//!              vsock daemon      bridge, Negotiate  │    thread, calls by id)      └ StdioStream ×3
+//!                                                   └► create_container ──► Container ──► Process
+//! ```
+//!
+//! # The path of one request
+//!
+//! A method of [`GuestConnection`], [`Container`] or [`Process`] builds a body ([`request`](mod@request)), the bridge
+//! gives it the next id and writes one [`frame`]; the reader thread decodes the frame with the same id as what that
+//! call expects ([`response`](mod@response)) and wakes the caller. Whatever the guest gets wrong on the wire ends the
+//! bridge, with a reason, exactly where hcsshim's host ends it (gcs-protocol §14.4).
+//!
+//! # Example
+//!
+//! ```no_run
+//! use mote_host::{ProcessConfig, Vm, VmConfig};
+//!
+//! let vm = Vm::start(VmConfig::new().disk("root.ext4"))?;
+//! let guest = vm.connect()?;
+//! let output = guest.create_process(&ProcessConfig::new(["/bin/busybox", "uname", "-a"]))?.output(b"")?;
+//! assert_eq!(output.exit_code, 0);
+//! print!("{}", String::from_utf8_lossy(&output.stdout));
+//! vm.power_off()?;
+//! # Ok::<(), mote_host::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod bridge;
+mod connection;
+mod container;
+pub mod disk;
+mod error;
+pub mod frame;
+mod guid;
+mod hresult;
+pub mod initrd;
+mod json;
+mod listener;
+mod message;
+mod once;
+mod process;
+mod properties;
+pub mod request;
+pub mod response;
+mod stdio;
+mod timeouts;
+pub mod vm;
+
+pub use connection::{Capabilities, GuestConnection};
+pub use container::{Container, ContainerConfig, ContainerExit, ExitType};
+pub use error::{Error, Result};
+pub use hresult::Hresult;
+pub use listener::{BRIDGE_PORT, ENTROPY_PORT, FIRST_STDIO_PORT, LOG_PORT, PortSpace};
+pub use message::MessageType;
+pub use process::{Output, Process, ProcessConfig};
+pub use properties::{Metrics, ProcessDetails, Properties, PropertyType};
+pub use stdio::StdioStream;
+pub use timeouts::Timeouts;
+pub use vm::{Machine, Vm, VmConfig};

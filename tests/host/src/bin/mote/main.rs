@@ -1,0 +1,3 @@
+//! mote
+#![forbid(unsafe_code)]
+fn main() {}

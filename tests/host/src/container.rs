@@ -1,0 +1,262 @@
+//! Containers (hcsshim `internal/gcs/container.go`).
+
+use crate::Hresult;
+use crate::bridge::Patience;
+use crate::connection::GuestConnection;
+use crate::error::{Error, Result};
+use crate::message::MessageType;
+use crate::once::Once;
+use crate::process::{Process, ProcessConfig};
+use crate::properties::{ProcessDetails, Properties, PropertyType};
+use crate::request;
+use crate::response::{Answer, Expected};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A container to create: its init process and its root directory in the VM.
+#[derive(Clone, Debug)]
+pub struct ContainerConfig {
+    specification: Value,
+}
+
+impl ContainerConfig {
+    /// A container whose init process is `init` and whose root is the whole root file system of the VM.
+    #[must_use]
+    pub fn new(init: &ProcessConfig) -> Self {
+        Self::from_oci(json!({
+            "ociVersion": "1.0.2",
+            "process": init.oci_process(),
+            "root": { "path": "/" },
+            "linux": {},
+        }))
+    }
+
+    /// A container with this OCI runtime specification.
+    #[must_use]
+    pub const fn from_oci(specification: Value) -> Self {
+        Self { specification }
+    }
+
+    /// Sets the directory of the VM that is the container's root.
+    #[must_use]
+    pub fn root(mut self, path: &str) -> Self {
+        self.specification["root"]["path"] = path.into();
+        self
+    }
+
+    /// Returns the `ContainerConfig` document.
+    pub(crate) fn document(&self, id: &str) -> Value {
+        json!({
+            "SchemaVersion": { "Major": 2, "Minor": 1 },
+            "OciBundlePath": format!("/run/gcs/c/{id}"),
+            "OciSpecification": self.specification,
+        })
+    }
+}
+
+/// How a container ended, as far as the guest tells (gcs-protocol §8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitType {
+    /// After SIGTERM was sent to init.
+    Graceful,
+    /// After SIGKILL was sent to init.
+    Forced,
+    /// Init ended by itself or by another signal.
+    Unexpected,
+    /// The guest named something else, or nothing.
+    Other,
+}
+
+impl ExitType {
+    pub(crate) fn from_name(name: &str) -> Self {
+        match name {
+            "GracefulExit" => Self::Graceful,
+            "ForcedExit" => Self::Forced,
+            "UnexpectedExit" => Self::Unexpected,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Why a container counts as ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerExit {
+    /// The guest's notification has come.
+    Notified(ExitType),
+    /// The bridge ended first, with this reason.
+    BridgeEnded(Arc<str>),
+}
+
+/// A container. Dropping it does not end it.
+#[derive(Debug)]
+pub struct Container {
+    guest: GuestConnection,
+    id: String,
+    exit: Once<ContainerExit>,
+    /// Set by [`Container::close`], so that who waits returns.
+    closed: Once<()>,
+}
+
+impl Container {
+    pub(crate) fn new(guest: GuestConnection, id: &str, exit: Once<ContainerExit>) -> Self {
+        Self {
+            guest,
+            id: id.to_owned(),
+            exit,
+            closed: Once::new(),
+        }
+    }
+
+    /// Returns the container's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the container's system: that of the guest.
+    #[must_use]
+    pub fn os(&self) -> &str {
+        self.guest.os()
+    }
+
+    /// Starts the container. A Linux guest does nothing here: the init process runs when it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, or the end of the bridge.
+    pub fn start(&self) -> Result<()> {
+        self.command(MessageType::START, Patience::Final)
+    }
+
+    /// Asks the container to end: SIGTERM to its init process. Success does not mean that it will.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, [`Error::Timeout`], or the end of the bridge. A container the guest does not know is
+    /// taken as ended.
+    pub fn shutdown(&self) -> Result<()> {
+        unless_gone(self.command(MessageType::SHUTDOWN_GRACEFUL, Patience::Abandonable))
+    }
+
+    /// Ends the container: SIGKILL to its init process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::shutdown`].
+    pub fn terminate(&self) -> Result<()> {
+        unless_gone(self.command(MessageType::SHUTDOWN_FORCED, Patience::Abandonable))
+    }
+
+    /// Waits until the guest has notified the container's end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyClosed`] after [`Container::close`].
+    pub fn wait(&self) -> Result<ContainerExit> {
+        match self.exit.wait() {
+            ContainerExit::BridgeEnded(_) if self.closed.get().is_some() => {
+                Err(Error::AlreadyClosed("container"))
+            }
+            exit => Ok(exit),
+        }
+    }
+
+    /// Waits until the guest has notified the container's end, for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when it has not; [`Error::AlreadyClosed`] after [`Container::close`].
+    pub fn wait_timeout(&self, limit: Duration) -> Result<ContainerExit> {
+        if self.exit.wait_timeout(limit).is_none() {
+            return Err(Error::Timeout {
+                operation: "container exit notification",
+                after: limit,
+            });
+        }
+        self.wait()
+    }
+
+    /// Runs a process in the container: its init process with [`ProcessConfig::init`], else a further one.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, or the end of the bridge.
+    pub fn create_process(&self, config: &ProcessConfig) -> Result<Process> {
+        Process::create(&self.guest, &self.id, config)
+    }
+
+    /// Takes up a process of the container that runs already. It has no streams.
+    ///
+    /// # Errors
+    ///
+    /// The end of the bridge.
+    pub fn open_process(&self, pid: u32) -> Result<Process> {
+        Process::open(&self.guest, &self.id, pid)
+    }
+
+    /// Asks for properties.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, [`Error::Timeout`], or the end of the bridge.
+    pub fn properties(&self, types: &[PropertyType]) -> Result<Properties> {
+        let answer = self.guest.bridge().call(
+            MessageType::GET_PROPERTIES,
+            &request::get_properties(&self.id, types),
+            Expected::Properties,
+            Patience::Abandonable,
+        )?;
+        let Answer::Properties(properties) = answer else {
+            unreachable!("the reader decodes what the call expects")
+        };
+        Ok(properties)
+    }
+
+    /// Returns the container's processes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::properties`].
+    pub fn process_list(&self) -> Result<Vec<ProcessDetails>> {
+        Ok(self.properties(&[PropertyType::ProcessList])?.process_list)
+    }
+
+    /// Changes a resource of the container. `request` has `RequestType`, `ResourceType` and `Settings`.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, or the end of the bridge.
+    pub fn modify(&self, request: &Value) -> Result<()> {
+        self.guest
+            .bridge()
+            .call(
+                MessageType::MODIFY_SETTINGS,
+                &request::modify_settings(&self.id, request),
+                Expected::Base,
+                Patience::Final,
+            )
+            .map(drop)
+    }
+
+    /// Stops caring: who waits for the container returns with an error. The container runs on.
+    pub fn close(&self) {
+        self.closed.set(());
+        self.exit
+            .set(ContainerExit::BridgeEnded("container closed".into()));
+    }
+
+    fn command(&self, message: MessageType, patience: Patience) -> Result<()> {
+        self.guest
+            .bridge()
+            .call(message, &request::plain(&self.id), Expected::Base, patience)
+            .map(drop)
+    }
+}
+
+fn unless_gone(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.hresult() == Some(Hresult::SYSTEM_NOT_FOUND) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,451 @@
+//! Processes in the VM: how to ask for one, and what can be done with it.
+
+use crate::Hresult;
+use crate::bridge::{Patience, Reply};
+use crate::connection::GuestConnection;
+use crate::error::{Error, Result};
+use crate::message::MessageType;
+use crate::once::lock;
+use crate::request::{self, StdioPorts, UTILITY_VM};
+use crate::response::{Answer, Expected};
+use crate::stdio::StdioStream;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+/// A process to run. All three streams are relayed unless switched off.
+#[derive(Clone, Debug)]
+pub struct ProcessConfig {
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+    cwd: String,
+    user: (u32, u32),
+    terminal: bool,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+impl ProcessConfig {
+    /// A program with its arguments, the program first. The environment is empty but for a `PATH`, the working
+    /// directory is `/`.
+    pub fn new<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            args: args.into_iter().map(Into::into).collect(),
+            env: BTreeMap::from([(
+                "PATH".to_owned(),
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            )]),
+            cwd: "/".into(),
+            user: (0, 0),
+            terminal: false,
+            stdin: true,
+            stdout: true,
+            stderr: true,
+        }
+    }
+
+    /// A container's init process: everything but the streams stands in the container's specification.
+    #[must_use]
+    pub fn init() -> Self {
+        Self::new::<String>([])
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn cwd(mut self, directory: impl Into<String>) -> Self {
+        self.cwd = directory.into();
+        self
+    }
+
+    /// Sets user and group id.
+    #[must_use]
+    pub fn user(mut self, uid: u32, gid: u32) -> Self {
+        self.user = (uid, gid);
+        self
+    }
+
+    /// Gives the process a terminal; standard error goes where standard output goes.
+    #[must_use]
+    pub fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self.stderr = false;
+        self
+    }
+
+    /// Leaves standard input unconnected.
+    #[must_use]
+    pub fn without_stdin(mut self) -> Self {
+        self.stdin = false;
+        self
+    }
+
+    /// Leaves standard output unconnected.
+    #[must_use]
+    pub fn without_stdout(mut self) -> Self {
+        self.stdout = false;
+        self
+    }
+
+    /// Leaves standard error unconnected.
+    #[must_use]
+    pub fn without_stderr(mut self) -> Self {
+        self.stderr = false;
+        self
+    }
+
+    /// Leaves all three streams unconnected.
+    #[must_use]
+    pub fn without_stdio(self) -> Self {
+        self.without_stdin().without_stdout().without_stderr()
+    }
+
+    pub(crate) const fn wanted(&self) -> [bool; 3] {
+        [self.stdin, self.stdout, self.stderr]
+    }
+
+    /// Returns the process member of an OCI specification.
+    pub(crate) fn oci_process(&self) -> Value {
+        let env: Vec<String> = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut process = Map::new();
+        if self.terminal {
+            process.insert("terminal".into(), true.into());
+        }
+        process.insert(
+            "user".into(),
+            json!({ "uid": self.user.0, "gid": self.user.1 }),
+        );
+        process.insert("args".into(), self.args.clone().into());
+        process.insert("env".into(), env.into());
+        process.insert("cwd".into(), self.cwd.clone().into());
+        Value::Object(process)
+    }
+
+    /// Returns the `ProcessParameters` document for a process of this container (or of the VM itself).
+    pub(crate) fn parameters(&self, container_id: &str) -> Value {
+        let mut parameters = Map::new();
+        if container_id == UTILITY_VM {
+            parameters.insert("CommandArgs".into(), self.args.clone().into());
+            parameters.insert("WorkingDirectory".into(), self.cwd.clone().into());
+            parameters.insert("Environment".into(), json!(self.env));
+            if self.terminal {
+                parameters.insert("EmulateConsole".into(), true.into());
+            }
+        }
+        for (name, wanted) in [
+            ("CreateStdInPipe", self.stdin),
+            ("CreateStdOutPipe", self.stdout),
+            ("CreateStdErrPipe", self.stderr),
+        ] {
+            if wanted {
+                parameters.insert(name.into(), true.into());
+            }
+        }
+        if container_id != UTILITY_VM && !self.args.is_empty() {
+            parameters.insert("OciProcess".into(), self.oci_process());
+        }
+        Value::Object(parameters)
+    }
+}
+
+/// A process in the VM. Dropping it closes its streams and leaves it running.
+#[derive(Debug)]
+pub struct Process {
+    guest: GuestConnection,
+    container_id: String,
+    pid: u32,
+    exit: Reply,
+    streams: [Option<StdioStream>; 3],
+    /// Standard input is closed once; later calls do nothing.
+    stdin_closed: Mutex<bool>,
+}
+
+/// Everything a process wrote, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status, or 128 + signal.
+    pub exit_code: u32,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Process {
+    /// Runs a process: binds its ports, asks, and begins to wait for its end.
+    pub(crate) fn create(
+        guest: &GuestConnection,
+        container_id: &str,
+        config: &ProcessConfig,
+    ) -> Result<Self> {
+        let mut ports = [0; 3];
+        let mut streams = [None, None, None];
+        for (index, _) in config
+            .wanted()
+            .iter()
+            .enumerate()
+            .filter(|(_, wanted)| **wanted)
+        {
+            let (port, listener) = guest.ports().listen_stdio()?;
+            ports[index] = port;
+            streams[index] = Some(StdioStream::new(listener, guest.bridge_handle()));
+        }
+        let [stdin, stdout, stderr] = ports;
+        let ports = StdioPorts {
+            stdin,
+            stdout,
+            stderr,
+        };
+        let answer = guest.bridge().call(
+            MessageType::EXECUTE_PROCESS,
+            &request::execute_process(container_id, config, ports),
+            Expected::ProcessId,
+            Patience::Final,
+        )?;
+        let Answer::ProcessId(pid) = answer else {
+            unreachable!("the reader decodes what the call expects")
+        };
+        Self::watch(guest, container_id, pid, streams)
+    }
+
+    /// Begins to wait for a process that runs already; it has no streams here.
+    pub(crate) fn open(guest: &GuestConnection, container_id: &str, pid: u32) -> Result<Self> {
+        Self::watch(guest, container_id, pid, [None, None, None])
+    }
+
+    fn watch(
+        guest: &GuestConnection,
+        container_id: &str,
+        pid: u32,
+        streams: [Option<StdioStream>; 3],
+    ) -> Result<Self> {
+        let exit = guest.bridge().send(
+            MessageType::WAIT_FOR_PROCESS,
+            &request::wait_for_process(container_id, pid, request::INFINITE_MS),
+            Expected::ExitCode,
+        )?;
+        Ok(Self {
+            guest: guest.clone(),
+            container_id: container_id.to_owned(),
+            pid,
+            exit,
+            streams,
+            stdin_closed: Mutex::new(false),
+        })
+    }
+
+    /// Returns the process's id in the VM.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Ends the process with SIGKILL. Returns whether the signal was delivered: `false` when it had ended already.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, or the end of the bridge.
+    pub fn kill(&self) -> Result<bool> {
+        self.send_signal(None)
+    }
+
+    /// Sends a signal by its Linux number. Returns whether it was delivered: `false` when the process had ended already.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, or the end of the bridge.
+    pub fn signal(&self, signal: i32) -> Result<bool> {
+        self.send_signal(Some(signal))
+    }
+
+    fn send_signal(&self, signal: Option<i32>) -> Result<bool> {
+        let result = self.guest.bridge().call(
+            MessageType::SIGNAL_PROCESS,
+            &request::signal_process(&self.container_id, self.pid, signal),
+            Expected::Base,
+            Patience::Final,
+        );
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) if error.hresult() == Some(Hresult::NOT_FOUND) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the window size of the process's terminal.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal (it has no terminal), or the end of the bridge.
+    pub fn resize_console(&self, width: u16, height: u16) -> Result<()> {
+        self.guest
+            .bridge()
+            .call(
+                MessageType::RESIZE_CONSOLE,
+                &request::resize_console(&self.container_id, self.pid, height, width),
+                Expected::Base,
+                Patience::Abandonable,
+            )
+            .map(drop)
+    }
+
+    /// Waits for the process to end and returns its exit code: the exit status, or 128 + signal. The guest reports it
+    /// after it has delivered all output, so somebody must read (or close) the output streams meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, or the end of the bridge.
+    pub fn wait(&self) -> Result<u32> {
+        exit_code(self.exit.wait())
+    }
+
+    /// Waits for the process to end, for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when it runs on; else as [`Process::wait`].
+    pub fn wait_timeout(&self, limit: Duration) -> Result<u32> {
+        match self.exit.wait_timeout(limit) {
+            Some(answer) => exit_code(answer),
+            None => Err(Error::Timeout {
+                operation: "WaitForProcess",
+                after: limit,
+            }),
+        }
+    }
+
+    /// Returns the exit code of a process that has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StillRunning`]; else as [`Process::wait`].
+    pub fn exit_code(&self) -> Result<u32> {
+        self.exit.get().map_or(Err(Error::StillRunning), exit_code)
+    }
+
+    /// Returns standard input, output and error, where they were asked for.
+    #[must_use]
+    pub fn stdio(&self) -> [Option<StdioStream>; 3] {
+        self.streams.clone()
+    }
+
+    /// Returns the stream that leads to standard input.
+    #[must_use]
+    pub fn stdin(&self) -> Option<StdioStream> {
+        self.streams[0].clone()
+    }
+
+    /// Returns the stream that comes from standard output.
+    #[must_use]
+    pub fn stdout(&self) -> Option<StdioStream> {
+        self.streams[1].clone()
+    }
+
+    /// Returns the stream that comes from standard error.
+    #[must_use]
+    pub fn stderr(&self) -> Option<StdioStream> {
+        self.streams[2].clone()
+    }
+
+    /// Ends standard input: the process reads its end after what was written before.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn close_stdin(&self) -> Result<()> {
+        let mut closed = lock(&self.stdin_closed);
+        let Some(stdin) = &self.streams[0] else {
+            return Ok(());
+        };
+        if !*closed {
+            stdin
+                .close_write()
+                .map_err(|error| Error::io("cannot close standard input", error))?;
+            *closed = true;
+        }
+        Ok(())
+    }
+
+    /// Closes standard output; the process gets EPIPE or SIGPIPE for what it still writes.
+    pub fn close_stdout(&self) {
+        self.streams[1].iter().for_each(StdioStream::close);
+    }
+
+    /// Closes standard error; the process gets EPIPE or SIGPIPE for what it still writes.
+    pub fn close_stderr(&self) {
+        self.streams[2].iter().for_each(StdioStream::close);
+    }
+
+    /// Closes all streams. The process is not signalled.
+    pub fn close(&self) {
+        self.streams.iter().flatten().for_each(StdioStream::close);
+    }
+
+    /// Writes `input` to the process and ends its standard input, reads all it writes, and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::wait`]; [`Error::Io`] when a stream fails.
+    pub fn output(&self, input: &[u8]) -> Result<Output> {
+        thread::scope(|scope| {
+            let stdout = scope.spawn(|| read_all(self.stdout(), "standard output"));
+            let stderr = scope.spawn(|| read_all(self.stderr(), "standard error"));
+            if let Some(mut stdin) = self.stdin() {
+                // A process that ends early, or never reads, takes less; that is no error of this call.
+                let _ = stdin.write_all(input);
+                self.close_stdin()?;
+            }
+            let stdout = stdout
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let stderr = stderr
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(Output {
+                exit_code: self.wait()?,
+                stdout,
+                stderr,
+            })
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn read_all(stream: Option<StdioStream>, name: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::io(format!("cannot read {name}"), error))?;
+    }
+    Ok(bytes)
+}
+
+/// The real host reads "unknown process" on a wait as "it has ended", with the code 0.
+fn exit_code(answer: Result<Answer>) -> Result<u32> {
+    match answer {
+        Ok(Answer::ExitCode(code)) => Ok(code),
+        Ok(other) => unreachable!("the reader decodes what the call expects, not {other:?}"),
+        Err(error) if error.hresult() == Some(Hresult::NOT_FOUND) => Ok(0),
+        Err(error) => Err(error),
+    }
+}

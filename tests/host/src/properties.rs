@@ -1,0 +1,174 @@
+//! What GetProperties tells about a container (gcs-protocol §10).
+
+use crate::json::{Members, Slip};
+use serde_json::Value;
+use std::fmt;
+
+/// A property to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PropertyType {
+    /// The container's processes.
+    ProcessList,
+    /// Resource use; a Linux guest fills [`Properties::metrics`].
+    Statistics,
+}
+
+impl fmt::Display for PropertyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ProcessList => "ProcessList",
+            Self::Statistics => "Statistics",
+        })
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Properties {
+    /// The container's processes, in no particular order.
+    pub process_list: Vec<ProcessDetails>,
+    /// Resource use, if it was asked for.
+    pub metrics: Option<Metrics>,
+}
+
+/// One process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessDetails {
+    /// Its id in the VM.
+    pub pid: u32,
+    /// Its program's name, if the guest tells.
+    pub image_name: Option<String>,
+    /// Processor time in user mode, in units of 100 ns.
+    pub user_time_100ns: u64,
+    /// Processor time in the kernel, in units of 100 ns.
+    pub kernel_time_100ns: u64,
+    /// Memory charged to it.
+    pub memory_commit_bytes: u64,
+    /// Memory that is its own.
+    pub memory_private_bytes: u64,
+}
+
+/// Resource use of a container: the parts of `io.containerd.cgroups.v1.Metrics` its readers look at. The whole
+/// document is in [`Metrics::document`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Processes.
+    pub pids_current: u64,
+    /// Most processes, 0 when there is no limit.
+    pub pids_limit: u64,
+    /// Processor time in nanoseconds.
+    pub cpu_total_ns: u64,
+    /// Processor time in user mode in nanoseconds.
+    pub cpu_user_ns: u64,
+    /// Processor time in the kernel in nanoseconds.
+    pub cpu_kernel_ns: u64,
+    /// Memory in use.
+    pub memory_usage_bytes: u64,
+    /// Most memory that was in use.
+    pub memory_max_bytes: u64,
+    /// Most memory that may be in use.
+    pub memory_limit_bytes: u64,
+    /// Everything the guest sent.
+    pub document: Value,
+}
+
+impl Properties {
+    /// Reads the document inside a response.
+    pub(crate) fn parse(document: &Value) -> Result<Self, Slip> {
+        let members = Members::of(document, "Properties")?;
+        let process_list = members
+            .list("ProcessList")?
+            .iter()
+            .map(ProcessDetails::parse)
+            .collect::<Result<_, _>>()?;
+        let metrics = members.get("LCOWMetrics").map(Metrics::parse).transpose()?;
+        Ok(Self {
+            process_list,
+            metrics,
+        })
+    }
+}
+
+impl ProcessDetails {
+    fn parse(value: &Value) -> Result<Self, Slip> {
+        let members = Members::of(value, "ProcessList")?;
+        let pid = members.u32("ProcessId")?.unwrap_or(0);
+        if i32::try_from(pid).is_err() {
+            // The second form of the host's decoder holds process ids in 32 signed bits.
+            return Err(Slip::new(format!("ProcessId {pid} is above 2147483647")));
+        }
+        Ok(Self {
+            pid,
+            image_name: members.string("ImageName")?.map(str::to_owned),
+            user_time_100ns: members.u64("UserTime100ns")?.unwrap_or(0),
+            kernel_time_100ns: members.u64("KernelTime100ns")?.unwrap_or(0),
+            memory_commit_bytes: members.u64("MemoryCommitBytes")?.unwrap_or(0),
+            memory_private_bytes: members.u64("MemoryWorkingSetPrivateBytes")?.unwrap_or(0),
+        })
+    }
+}
+
+impl Metrics {
+    fn parse(value: &Value) -> Result<Self, Slip> {
+        check_numbers(value)?;
+        let members = Members::of(value, "LCOWMetrics")?;
+        let pids = members.object("pids")?;
+        let cpu = members.object("cpu")?.object("usage")?;
+        let memory = members.object("memory")?.object("usage")?;
+        Ok(Self {
+            pids_current: pids.u64("current")?.unwrap_or(0),
+            pids_limit: pids.u64("limit")?.unwrap_or(0),
+            cpu_total_ns: cpu.u64("total")?.unwrap_or(0),
+            cpu_user_ns: cpu.u64("user")?.unwrap_or(0),
+            cpu_kernel_ns: cpu.u64("kernel")?.unwrap_or(0),
+            memory_usage_bytes: memory.u64("usage")?.unwrap_or(0),
+            memory_max_bytes: memory.u64("max")?.unwrap_or(0),
+            memory_limit_bytes: memory.u64("limit")?.unwrap_or(0),
+            document: value.clone(),
+        })
+    }
+}
+
+/// Every number of the metrics is an unsigned 64-bit integer. The depth is bounded by the parser that made `value`.
+fn check_numbers(value: &Value) -> Result<(), Slip> {
+    match value {
+        Value::Number(number) if !number.is_u64() => {
+            Err(Slip::new(format!("LCOWMetrics holds {number}, not a u64")))
+        }
+        Value::Array(list) => list.iter().try_for_each(check_numbers),
+        Value::Object(map) => map.values().try_for_each(check_numbers),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_process_id_of_2_to_the_31_is_refused() {
+        let with = |pid: u32| Properties::parse(&json!({"ProcessList": [{"ProcessId": pid}]}));
+        assert_eq!(
+            with(0x7fff_ffff).expect("largest").process_list[0].pid,
+            0x7fff_ffff
+        );
+        assert!(with(0x8000_0000).is_err());
+    }
+
+    #[test]
+    fn metrics_hold_integers_only() {
+        let with = |text: &str| {
+            let value = serde_json::from_str(text).expect("JSON");
+            Properties::parse(&value)
+        };
+        let whole = with(r#"{"LCOWMetrics":{"memory":{"usage":{"limit":18446744073709551615}}}}"#)
+            .expect("u64");
+        assert_eq!(
+            whole.metrics.expect("asked for").memory_limit_bytes,
+            u64::MAX
+        );
+        assert!(with(r#"{"LCOWMetrics":{"memory":{"cache":1.5e6}}}"#).is_err());
+        assert!(with(r#"{"LCOWMetrics":{"memory":{"cache":-1}}}"#).is_err());
+    }
+}

@@ -1,0 +1,351 @@
+//! Utility VMs: launching one, being dialled by it, and leaving nothing behind.
+//!
+//! ```text
+//! this process ──leash (a pipe)──► watchdog (sh) ──parent of──► QEMU ◄─vhost-user─► vhost-device-vsock
+//!      ▲                                                                                  │
+//!      └────────────── run directory: vsock_1, vsock_109, vsock_1073741824 … ◄────────────┘
+//! ```
+//!
+//! The watchdog owns both children and the run directory. When the leash ends — the [`Vm`] is dropped, or this process
+//! is killed — it kills its children, waits for them and removes the directory (see [`watchdog`]).
+
+mod config;
+mod dial;
+mod launch_error;
+mod log;
+mod qemu;
+mod tail;
+mod tool;
+mod watchdog;
+
+pub use config::{Acceleration, Machine, VmConfig};
+pub use launch_error::LaunchError;
+pub use log::{LogLevel, LogRecord};
+
+use crate::bridge::Bridge;
+use crate::connection::GuestConnection;
+use crate::error::{Error, Result};
+use crate::listener::PortSpace;
+use crate::once::{Once, lock};
+use crate::timeouts::Timeouts;
+use dial::Dials;
+use log::Log;
+use qemu::CommandLine;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tail::Tail;
+use watchdog::{Leash, Watchdog};
+
+/// How much of the console, and of what the VMM says, is kept.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// How long the watchdog may take to kill, wait and remove.
+const CLEAN_UP: Duration = Duration::from_secs(20);
+
+/// A running VM. Dropping it kills the VM and removes everything it needed.
+#[derive(Debug)]
+pub struct Vm {
+    shared: Arc<Shared>,
+    leash: Arc<Leash>,
+    ports: Arc<PortSpace>,
+    dials: Mutex<Dials>,
+    timeouts: Timeouts,
+    launched_at: Instant,
+    watcher: Option<JoinHandle<()>>,
+}
+
+/// What the threads that watch the VM write, and its owner reads.
+#[derive(Debug)]
+struct Shared {
+    console: Tail,
+    vmm_words: Tail,
+    log: Arc<Log>,
+    exit: Once<VmExit>,
+    /// The connections to end when the VM ends.
+    bridges: Mutex<Vec<Weak<Bridge>>>,
+}
+
+/// How a VM ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VmExit {
+    /// The VMM's exit status, 128 + signal if one killed it; `None` if the watchdog was killed before it could tell.
+    pub status: Option<i32>,
+    /// Whether this process ended it, rather than the guest or somebody else.
+    pub by_host: bool,
+}
+
+/// When a VM reached which point.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeline {
+    /// The VMM was started.
+    pub launched_at: Instant,
+    /// The guest's bridge connection was accepted (the last time, if there were several).
+    pub dialled_at: Option<Instant>,
+    /// The version was agreed on.
+    pub negotiated_at: Option<Instant>,
+}
+
+impl Vm {
+    /// Launches a VM: binds the ports it will dial, starts the watchdog, the vsock daemon and QEMU. Returns as soon
+    /// as they are started; [`Vm::connect`] waits for the guest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Launch`], saying what is missing or what the daemon said.
+    pub fn start(config: VmConfig) -> Result<Self> {
+        let qemu = tool::find_qemu(config.qemu.as_deref())?;
+        let daemon = tool::find_vsock_daemon(config.vsock_daemon.as_deref())?;
+        let kernel = tool::find_kernel(config.kernel.as_deref())?;
+        for disk in &config.disks {
+            tool::check_readable("disk", disk)?;
+        }
+
+        let run_directory = watchdog::run_directory_name();
+        let command_line = CommandLine::new(&config, &qemu, &kernel, &run_directory);
+        let mut watchdog = Watchdog::start(&run_directory, &daemon, &command_line)?;
+        let leash = Arc::clone(&watchdog.leash);
+
+        let shared = Arc::new(Shared {
+            console: Tail::new(TAIL_BYTES, config.verbose),
+            vmm_words: Tail::new(TAIL_BYTES, config.verbose),
+            log: Arc::new(Log::new(config.verbose)),
+            exit: Once::new(),
+            bridges: Mutex::default(),
+        });
+        let console = watchdog.take_stdout();
+        let words = watchdog.take_stderr();
+        let watcher = watch(Arc::clone(&shared), watchdog, console, words)?;
+        // From here on dropping the VM ends and removes everything, also when the next steps fail.
+        let ports = Arc::new(PortSpace::new(run_directory.join(watchdog::VSOCK)));
+        let mut vm = Self {
+            shared,
+            leash,
+            ports,
+            dials: Mutex::default(),
+            timeouts: config.timeouts,
+            launched_at: Instant::now(),
+            watcher: Some(watcher),
+        };
+        if let Some(initrd) = &config.initrd_bytes {
+            let path = run_directory.join(qemu::INITRD);
+            std::fs::write(&path, initrd)
+                .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
+        }
+        vm.dials = Mutex::new(Dials::listen(&vm.ports)?);
+        watchdog::wait_for_daemon(&run_directory)
+            .map_err(|_| LaunchError::VsockDaemon(vm.shared.vmm_words.text()))?;
+        vm.launched_at = Instant::now();
+        vm.leash
+            .tell("qemu")
+            .map_err(|error| Error::io("cannot tell the watchdog to start QEMU", error))?;
+        Ok(vm)
+    }
+
+    /// Waits for the guest to dial and negotiates with it. When an earlier connection has ended, this takes the next
+    /// one: processes in the VM live on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Launch`] when the guest does not dial, saying why; those of the negotiation.
+    pub fn connect(&self) -> Result<GuestConnection> {
+        let stream = self.accept_bridge(self.timeouts.dial)?;
+        let guest = GuestConnection::connect(stream, Arc::clone(&self.ports), self.timeouts)?;
+        lock(&self.dials).negotiated_at = Some(Instant::now());
+        {
+            let mut bridges = lock(&self.shared.bridges);
+            bridges.retain(|bridge| bridge.strong_count() > 0);
+            bridges.push(guest.downgrade());
+        }
+        if let Some(exit) = self.shared.exit.get() {
+            // It ended between the two steps, when the watcher did not know the connection yet.
+            end_bridges(&self.shared, exit);
+        }
+        Ok(guest)
+    }
+
+    /// Waits for the guest's bridge connection and returns it as it is, for who wants to speak for himself.
+    /// As the real host does, it takes the entropy and the log connection first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Launch`] when the guest does not dial, saying why.
+    pub fn accept_bridge(&self, limit: Duration) -> Result<UnixStream> {
+        let mut dials = lock(&self.dials);
+        match dials.accept(&self.ports, &self.shared.log, limit, || {
+            self.shared.exit.get().is_some()
+        })? {
+            Ok(stream) => Ok(stream),
+            Err(missing) => Err(self.never_dialled(missing, limit).into()),
+        }
+    }
+
+    fn never_dialled(&self, missing: &'static str, after: Duration) -> LaunchError {
+        LaunchError::NeverDialled {
+            missing,
+            after,
+            exit: self.shared.exit.get(),
+            console: self.shared.console.text(),
+            vmm: self.shared.vmm_words.text(),
+            log: self.shared.log.text(),
+        }
+    }
+
+    /// Returns the last of what the guest wrote to its serial console.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.shared.console.text()
+    }
+
+    /// Returns the last of what QEMU and the vsock daemon said.
+    #[must_use]
+    pub fn vmm_words(&self) -> String {
+        self.shared.vmm_words.text()
+    }
+
+    /// Returns the last records of the guest's log.
+    #[must_use]
+    pub fn log(&self) -> Vec<LogRecord> {
+        self.shared.log.records()
+    }
+
+    /// Returns the host ports of this VM.
+    #[must_use]
+    pub fn ports(&self) -> Arc<PortSpace> {
+        Arc::clone(&self.ports)
+    }
+
+    /// Returns the directory of this VM's sockets.
+    #[must_use]
+    pub fn run_directory(&self) -> &Path {
+        self.leash.run_directory()
+    }
+
+    /// Returns when the VM reached which point.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline {
+        let dials = lock(&self.dials);
+        Timeline {
+            launched_at: self.launched_at,
+            dialled_at: dials.dialled_at,
+            negotiated_at: dials.negotiated_at,
+        }
+    }
+
+    /// Returns how the VM ended; `None` while it runs.
+    #[must_use]
+    pub fn exit(&self) -> Option<VmExit> {
+        self.shared.exit.get()
+    }
+
+    /// Waits for the VM to end by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when it runs on.
+    pub fn wait(&self, limit: Duration) -> Result<VmExit> {
+        self.shared.exit.wait_timeout(limit).ok_or(Error::Timeout {
+            operation: "VM to end",
+            after: limit,
+        })
+    }
+
+    /// Asks the guest to power off over the newest connection that is still up, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when the VM runs on; [`Error::AlreadyClosed`] when there is no connection.
+    pub fn power_off(&self) -> Result<VmExit> {
+        let bridge = lock(&self.shared.bridges)
+            .iter()
+            .rev()
+            .filter_map(Weak::upgrade)
+            .find(|bridge| bridge.end_reason().is_none());
+        match bridge {
+            Some(bridge) => bridge.shut_down_vm()?,
+            None if self.exit().is_some() => {}
+            None => return Err(Error::AlreadyClosed("connection to the guest")),
+        }
+        self.wait(self.timeouts.power_off)
+    }
+
+    /// Ends the VM at once, as pulling the plug would, and waits until nothing is left of it.
+    pub fn kill(&self) -> VmExit {
+        self.leash.release();
+        self.shared.exit.wait_timeout(CLEAN_UP).unwrap_or(VmExit {
+            status: None,
+            by_host: true,
+        })
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.kill();
+        if self.exit().is_some()
+            && let Some(watcher) = self.watcher.take()
+        {
+            // A watcher that panicked has nothing more to tell.
+            let _ = watcher.join();
+        }
+        // The watchdog removes it; this is for the case that somebody killed the watchdog.
+        let _ = std::fs::remove_dir_all(self.leash.run_directory());
+    }
+}
+
+/// Starts the threads that drain the console and the VMM's words, and that learn of the end.
+fn watch(
+    shared: Arc<Shared>,
+    watchdog: Watchdog,
+    console: impl Read + Send + 'static,
+    words: impl Read + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        thread::Builder::new()
+            .name(name.into())
+            .spawn(work)
+            .map_err(|error| Error::io("cannot start a thread", error))
+    };
+    let words_shared = Arc::clone(&shared);
+    let words_reader = spawn(
+        "mote-vmm-words",
+        Box::new(move || words_shared.vmm_words.fill_from(words)),
+    )?;
+    spawn(
+        "mote-console",
+        Box::new(move || {
+            // QEMU alone holds the other end: its end is QEMU's end.
+            shared.console.fill_from(console);
+            let (status, by_host) = watchdog.finish();
+            // A thread that panicked has nothing more to tell.
+            let _ = words_reader.join();
+            let exit = VmExit { status, by_host };
+            shared.exit.set(exit);
+            end_bridges(&shared, exit);
+        }),
+    )
+}
+
+fn end_bridges(shared: &Shared, exit: VmExit) {
+    let bridges = std::mem::take(&mut *lock(&shared.bridges));
+    for bridge in bridges.iter().filter_map(Weak::upgrade) {
+        bridge.end(&exit.to_string());
+    }
+}
+
+impl std::fmt::Display for VmExit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.by_host, self.status) {
+            (true, _) => f.write_str("the VM was ended by this process"),
+            (false, Some(0)) => f.write_str("the VM powered off or reset (VMM exit status 0)"),
+            (false, Some(status @ 129..=192)) => {
+                write!(f, "the VMM was killed by signal {}", status - 128)
+            }
+            (false, Some(status)) => write!(f, "the VMM ended with exit status {status}"),
+            (false, None) => f.write_str("the VM's watchdog was killed"),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! QEMU's command line (platform facts: microvm needs `acpi=off` for vhost-user vsock under TCG, modern virtio-mmio and
+//! shared memory; every reset ends the VM).
+
+use super::config::{Acceleration, Machine, VmConfig};
+use super::watchdog;
+use crate::listener::{ENTROPY_PORT, LOG_PORT};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// The file in the run directory that holds an initrd given as bytes.
+pub(super) const INITRD: &str = "initrd";
+
+/// Program and arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CommandLine(pub(super) Vec<OsString>);
+
+impl CommandLine {
+    pub(super) fn new(config: &VmConfig, qemu: &Path, kernel: &Path, run: &Path) -> Self {
+        let mut line = Self(vec![qemu.into()]);
+        line.machine(config);
+        line.memory(config.memory_mib);
+        line.plain(&["-nodefaults", "-no-user-config", "-no-reboot"]);
+        line.plain(&["-display", "none", "-serial", "stdio"]);
+        line.plain(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        line.vsock(config.machine, run);
+        for (index, disk) in config.disks.iter().enumerate() {
+            line.disk(config.machine, index, disk);
+        }
+        line.plain(&["-kernel"]);
+        line.0.push(kernel.into());
+        let in_memory = run.join(INITRD);
+        let initrd = match config.initrd_bytes {
+            Some(_) => Some(in_memory.as_path()),
+            None => config.initrd.as_deref(),
+        };
+        if let Some(initrd) = initrd {
+            line.plain(&["-initrd"]);
+            line.0.push(initrd.into());
+        }
+        line.plain(&["-append", &kernel_command_line(config)]);
+        line.0.extend(config.qemu_options.iter().map(Into::into));
+        line
+    }
+
+    fn plain(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(Into::into));
+    }
+
+    fn machine(&mut self, config: &VmConfig) {
+        let accelerator = match config.acceleration {
+            Acceleration::Kvm => "kvm",
+            Acceleration::Tcg => "tcg",
+            Acceleration::Detect if is_kvm_usable() => "kvm",
+            Acceleration::Detect => "tcg",
+        };
+        let machine = match config.machine {
+            Machine::Microvm => "microvm,acpi=off",
+            Machine::Q35 => "q35",
+        };
+        let machine = format!("{machine},accel={accelerator},memory-backend=mem");
+        self.plain(&["-M", &machine, "-cpu", "max"]);
+        if config.machine == Machine::Microvm {
+            self.plain(&["-global", "virtio-mmio.force-legacy=false"]);
+        }
+    }
+
+    /// Memory the vsock daemon can map as well.
+    fn memory(&mut self, mib: u32) {
+        let backend = format!("memory-backend-memfd,id=mem,size={mib}M,share=on");
+        self.plain(&["-m", &format!("{mib}M"), "-object", &backend]);
+    }
+
+    fn vsock(&mut self, machine: Machine, run: &Path) {
+        let mut chardev = OsString::from("socket,id=vsock,path=");
+        chardev.push(escape_commas(run.join(watchdog::VHOST).as_os_str()));
+        self.plain(&["-chardev"]);
+        self.0.push(chardev);
+        let device = match machine {
+            Machine::Microvm => "vhost-user-vsock-device,chardev=vsock",
+            Machine::Q35 => "vhost-user-vsock-pci,chardev=vsock",
+        };
+        self.plain(&["-device", device]);
+    }
+
+    fn disk(&mut self, machine: Machine, index: usize, image: &Path) {
+        let mut drive = OsString::from(format!(
+            "if=none,id=drive{index},format=raw,readonly=on,file="
+        ));
+        drive.push(escape_commas(image.as_os_str()));
+        self.plain(&["-drive"]);
+        self.0.push(drive);
+        let device = match machine {
+            Machine::Microvm => "virtio-blk-device",
+            Machine::Q35 => "virtio-blk-pci",
+        };
+        let device = format!("{device},drive=drive{index},serial=disk{index}");
+        self.plain(&["-device", &device]);
+    }
+}
+
+/// The words hcsshim passes to its Linux guest (gcs-protocol §2.1), as far as they mean something here.
+fn kernel_command_line(config: &VmConfig) -> String {
+    let options = match config.kernel_options.as_str() {
+        "" => String::new(),
+        options => format!("{options} "),
+    };
+    format!(
+        "{options}panic=-1 quiet -- -e {ENTROPY_PORT} /bin/vsockexec -e {LOG_PORT} /bin/gcs -v4 -log-format json -loglevel {}",
+        config.log_level
+    )
+}
+
+/// Doubles commas, which end an option's value otherwise.
+fn escape_commas(path: &OsStr) -> OsString {
+    let mut bytes = Vec::with_capacity(path.len());
+    for &byte in path.as_bytes() {
+        bytes.push(byte);
+        if byte == b',' {
+            bytes.push(b',');
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// /dev/kvm alone says little: it opens on hosts whose processor cannot run a guest with it.
+fn is_kvm_usable() -> bool {
+    let has_extension = fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
+        text.lines()
+            .find(|line| line.starts_with("flags"))
+            .is_some_and(|flags| {
+                flags
+                    .split_ascii_whitespace()
+                    .any(|flag| flag == "vmx" || flag == "svm")
+            })
+    });
+    has_extension
+        && fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+            .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(config: &VmConfig) -> Vec<String> {
+        CommandLine::new(
+            config,
+            Path::new("/usr/bin/qemu"),
+            Path::new("/k"),
+            Path::new("/run/x"),
+        )
+        .0
+        .into_iter()
+        .map(|word| word.into_string().expect("ASCII"))
+        .collect()
+    }
+
+    #[test]
+    fn launches_a_microvm_as_recorded() {
+        let config = VmConfig::new()
+            .acceleration(Acceleration::Tcg)
+            .disk("a,b.ext4")
+            .log_level("debug");
+        assert_eq!(
+            words(&config).join(" "),
+            "/usr/bin/qemu -M microvm,acpi=off,accel=tcg,memory-backend=mem -cpu max \
+             -global virtio-mmio.force-legacy=false -m 64M -object memory-backend-memfd,id=mem,size=64M,share=on \
+             -nodefaults -no-user-config -no-reboot -display none -serial stdio \
+             -device isa-debug-exit,iobase=0xf4,iosize=4 -chardev socket,id=vsock,path=/run/x/vhost \
+             -device vhost-user-vsock-device,chardev=vsock \
+             -drive if=none,id=drive0,format=raw,readonly=on,file=a,,b.ext4 \
+             -device virtio-blk-device,drive=drive0,serial=disk0 -kernel /k -append \
+             panic=-1 quiet -- -e 1 /bin/vsockexec -e 109 /bin/gcs -v4 -log-format json -loglevel debug"
+        );
+    }
+
+    #[test]
+    fn launches_a_q35_with_pci_devices_and_an_initrd_from_memory() {
+        let config = VmConfig::new()
+            .machine(Machine::Q35)
+            .acceleration(Acceleration::Tcg)
+            .memory_mib(128)
+            .disk("0")
+            .disk("1")
+            .initrd_bytes(vec![0]);
+        let line = words(&config).join(" ");
+        for part in [
+            "-M q35,accel=tcg,memory-backend=mem ",
+            "size=128M",
+            "-device vhost-user-vsock-pci,chardev=vsock ",
+            "-device virtio-blk-pci,drive=drive1,serial=disk1 ",
+            "-initrd /run/x/initrd ",
+        ] {
+            assert!(line.contains(part), "{part} is missing in {line}");
+        }
+        assert!(!line.contains("force-legacy"));
+    }
+}

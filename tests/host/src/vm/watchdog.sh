@@ -1,0 +1,55 @@
+# The watchdog of one VM: parent of the vsock daemon and of QEMU, owner of the run directory.
+#
+#   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON TX_BUFFER_BYTES QEMU ARGUMENT...
+#
+# Standard input is the leash: the first line says that the run directory is there and starts the daemon, the second one
+# starts QEMU, the end of it (the other side closed it, or was killed) ends everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
+# passed to anyone else. The exit status is QEMU's.
+
+run=$1 daemon=$2 buffer=$3
+shift 3
+vsock= vmm=
+
+# Is it still our child? A shell that reaps early could have let the id pass on.
+is_ours() {
+    [ -n "$1" ] && read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
+    set -- ${stat##*) }
+    [ "$2" = "$$" ]
+}
+
+finish() {
+    trap '' INT TERM HUP
+    for child in $vmm $vsock; do
+        is_ours "$child" && kill -KILL "$child"
+    done
+    status=0
+    if [ -n "$vmm" ]; then
+        wait "$vmm"
+        status=$?
+    fi
+    wait
+    rm -rf -- "$run"
+    exit "$status"
+}
+trap finish INT TERM HUP
+
+# Should somebody kill this shell, the children go with it.
+if command -v setpriv >/dev/null; then
+    tie='setpriv --pdeathsig KILL'
+else
+    tie=
+fi
+
+read -r go || finish
+$tie "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-buffer-size "$buffer" \
+    </dev/null >&2 &
+vsock=$!
+
+read -r go || finish
+$tie "$@" </dev/null &
+vmm=$!
+
+# QEMU alone holds the console now, so that its end is QEMU's end.
+exec >/dev/null
+while read -r line; do :; done
+finish
