@@ -11,6 +11,8 @@
 //! Nothing here knows of the GCS protocol or of Linux; nothing here waits without a bound.
 #![no_std]
 
+extern crate alloc;
+
 #[cfg(test)]
 extern crate std;
 
@@ -20,6 +22,7 @@ pub mod console;
 pub mod frame;
 pub mod limits;
 pub mod page_table;
+pub mod platform;
 pub mod user;
 pub mod virtio;
 pub mod vsock;

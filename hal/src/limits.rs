@@ -52,3 +52,10 @@ pub const BLOCK_RENOTIFY_MS: u64 = 4;
 
 /// The longest gap between two such notifications.
 pub const MAX_BLOCK_RENOTIFY_MS: u64 = 128;
+
+/// PCI buses that are searched: bus 0 and those behind bridges. QEMU's q35 has one for each root port; further ones are
+/// reported and left alone.
+pub const MAX_PCI_BUSES: usize = 32;
+
+/// Virtio devices that are noted at start: every disk, the vsock device, and some that nobody drives.
+pub const MAX_VIRTIO_DEVICES: usize = MAX_DISKS + 16;
