@@ -1,7 +1,5 @@
 //! What many measurements of one thing say together.
 
-use std::time::Duration;
-
 /// Measurements of one thing. Never empty.
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -13,16 +11,6 @@ impl Samples {
     pub fn new(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         (!values.is_empty()).then_some(Self { sorted: values })
-    }
-
-    /// Takes durations, as milliseconds.
-    pub fn milliseconds(times: &[Duration]) -> Option<Self> {
-        Self::new(times.iter().map(|time| time.as_secs_f64() * 1e3).collect())
-    }
-
-    /// Takes durations, as microseconds.
-    pub fn microseconds(times: &[Duration]) -> Option<Self> {
-        Self::new(times.iter().map(|time| time.as_secs_f64() * 1e6).collect())
     }
 
     /// The value that half of the measurements do not exceed.

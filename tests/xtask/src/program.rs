@@ -15,6 +15,9 @@ use std::time::SystemTime;
 /// The programs on the standard library: name and how it is linked.
 const STD_PROGRAMS: [(&str, &str); 2] = [("std-hello", "static"), ("std-hello-pie", "pic")];
 
+/// Those that the demo runs.
+pub(crate) const DEMO: [&str; 2] = ["exit", "spin"];
+
 /// Builds them all and returns their paths.
 pub(crate) fn build() -> Result<Vec<PathBuf>> {
     cargo::build(

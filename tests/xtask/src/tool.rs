@@ -1,5 +1,6 @@
 //! Chores that are programs of their own: they are built optimized, which this one is not worth.
 
+use crate::image::Image;
 use crate::{cargo, image, place, program, setup};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -79,11 +80,11 @@ pub(crate) fn fuzz_command(arguments: &[&str]) -> Command {
 }
 
 /// Brings about what every chore needs that boots the image.
-pub(crate) fn prepare() -> Result<()> {
+pub(crate) fn prepare() -> Result<Image> {
     setup::run()?;
-    image::build()?;
+    let image = image::build()?;
     program::build()?;
-    Ok(())
+    Ok(image)
 }
 
 fn finish(mut command: Command) -> Result<ExitCode> {

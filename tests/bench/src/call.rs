@@ -1,0 +1,62 @@
+//! Two kinds of calls: a request of the host that does nothing, and a system call that does nothing.
+
+use crate::bed::Effort;
+use anyhow::{Context, Result, ensure};
+use mote_host::{GuestConnection, ProcessConfig};
+use std::time::{Duration, Instant};
+
+/// Round trips of a request that has the guest look something up and answer, one at a time.
+///
+/// The request is the deletion of a container that does not exist: the smallest that is decoded and dispatched in full.
+///
+/// # Errors
+///
+/// The end of the bridge.
+pub fn round_trips(guest: &GuestConnection, effort: Effort) -> Result<Vec<Duration>> {
+    let once = || {
+        let started = Instant::now();
+        let answer = guest.delete_container_state("no-such-container");
+        let time = started.elapsed();
+        match answer {
+            Ok(()) => Ok(time),
+            Err(error) if error.is_not_exist() => Ok(time),
+            Err(error) => Err(error),
+        }
+    };
+    for _ in 0..50 {
+        once()?;
+    }
+    (0..effort.repetitions(5000))
+        .map(|_| once().map_err(Into::into))
+        .collect()
+}
+
+/// Nanoseconds of a `getpid`, as a program in the guest measures it.
+///
+/// # Errors
+///
+/// What the program said.
+pub fn null_call(guest: &GuestConnection, effort: Effort) -> Result<Vec<f64>> {
+    (0..effort.repetitions(10))
+        .map(|_| null_call_once(guest))
+        .collect()
+}
+
+fn null_call_once(guest: &GuestConnection) -> Result<f64> {
+    let output = guest
+        .create_process(&ProcessConfig::new(["/bin/nullcall"]))?
+        .output(b"")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.exit_code == 0,
+        "nullcall: exit code {}",
+        output.exit_code
+    );
+    let word = said
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("getpid_ns="));
+    let number = word.with_context(|| format!("nullcall said {said:?}"))?;
+    number
+        .parse()
+        .with_context(|| format!("nullcall said {said:?}"))
+}

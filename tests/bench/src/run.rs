@@ -1,0 +1,242 @@
+//! All measurements, in order.
+
+use crate::bed::{Bed, Effort};
+use crate::report::{Goal, Report, Row};
+use crate::statistics::Samples;
+use crate::{boot, call, exec, idle, memory, stream};
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use mote_host::Vm;
+use std::fs;
+use std::time::Duration;
+
+/// The size that `cargo xtask test` holds the image to.
+const IMAGE_BYTES: f64 = 400.0 * 1024.0;
+/// What may lie between the floor and a negotiated protocol.
+const ABOVE_FLOOR_MS: f64 = 15.0;
+
+/// Measures everything.
+///
+/// # Errors
+///
+/// Which measurement failed, and why.
+pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
+    let mut report = Report::default();
+    let progress = Progress::new();
+
+    let bytes = fs::metadata(bed.image())
+        .context("the image was not built")?
+        .len();
+    report.add(row(
+        "image",
+        "bytes",
+        vec![bytes as f64],
+        Goal::AtMost(IMAGE_BYTES),
+        "image_bytes",
+    )?);
+
+    measure(&progress, "least RAM", || {
+        let small = memory::least_mib(bed, &exec::small())?;
+        report.add(row(
+            "least RAM, small program",
+            "MiB",
+            vec![small.into()],
+            Goal::AtMost(4.0),
+            "min_ram_small_mib",
+        )?);
+        let busybox = memory::least_mib(bed, &exec::busybox())?;
+        report.add(row(
+            "least RAM, busybox",
+            "MiB",
+            vec![busybox.into()],
+            Goal::None,
+            "min_ram_busybox_mib",
+        )?);
+        Ok(())
+    })?;
+
+    measure(&progress, "boot", || {
+        let boots = boot::measure(bed, effort)?;
+        let floor = row(
+            "boot, two instructions",
+            "ms",
+            milliseconds(&boots.floor),
+            Goal::None,
+            "boot_floor_ms",
+        )?;
+        let goal = Goal::AtMost(floor.samples.median() + ABOVE_FLOOR_MS);
+        report.add(floor);
+        report.add(row(
+            "boot to negotiated",
+            "ms",
+            milliseconds(&boots.negotiated),
+            goal,
+            "boot_negotiated_ms",
+        )?);
+        Ok(())
+    })?;
+
+    let vm = Vm::start(bed.config())?;
+    let guest = vm.connect()?;
+    measure(&progress, "idle", || {
+        let percent = idle::percent(&vm, effort)?;
+        report.add(row(
+            "idle VM, of a host core",
+            "%",
+            vec![percent],
+            Goal::AtMost(2.0),
+            "idle_cpu_percent",
+        )?);
+        Ok(())
+    })?;
+    measure(&progress, "round trips", || {
+        let times = microseconds(&call::round_trips(&guest, effort)?);
+        let row = row(
+            "request round trip",
+            "µs",
+            times,
+            Goal::AtMost(150.0),
+            "rpc_p50_us",
+        )?;
+        report.add(Row {
+            p99_key: Some("rpc_p99_us"),
+            ..row
+        });
+        Ok(())
+    })?;
+    measure(&progress, "processes", || {
+        let small = microseconds(&exec::one_at_a_time(&guest, &exec::small(), effort)?);
+        report.add(row(
+            "exec to exit, small",
+            "µs",
+            small,
+            Goal::AtMost(1000.0),
+            "exec_small_p50_us",
+        )?);
+        let streams = microseconds(&exec::one_at_a_time(
+            &guest,
+            &exec::small_with_streams(),
+            effort,
+        )?);
+        report.add(row(
+            "the same with three streams",
+            "µs",
+            streams,
+            Goal::None,
+            "",
+        )?);
+        let busybox = microseconds(&exec::one_at_a_time(&guest, &exec::busybox(), effort)?);
+        report.add(row(
+            "exec to exit, busybox",
+            "µs",
+            busybox,
+            Goal::AtMost(4000.0),
+            "exec_busybox_p50_us",
+        )?);
+        report.add(row(
+            "64 at once",
+            "processes/s",
+            exec::at_once(&guest, effort)?,
+            Goal::None,
+            "exec_64_per_s",
+        )?);
+        Ok(())
+    })?;
+    measure(&progress, "streams", || {
+        let goal = Goal::AtLeast(300.0);
+        report.add(row(
+            "stdin to cat to stdout",
+            "MiB/s",
+            stream::echo(&guest, effort)?,
+            Goal::None,
+            "echo_mib_s",
+        )?);
+        report.add(row(
+            "stdout",
+            "MiB/s",
+            stream::stdout(&guest, effort)?,
+            goal,
+            "stdout_mib_s",
+        )?);
+        report.add(row(
+            "stdin",
+            "MiB/s",
+            stream::stdin(&guest, effort)?,
+            goal,
+            "stdin_mib_s",
+        )?);
+        Ok(())
+    })?;
+    measure(&progress, "system call", || {
+        report.add(row(
+            "null system call",
+            "ns",
+            call::null_call(&guest, effort)?,
+            Goal::None,
+            "null_call_ns",
+        )?);
+        Ok(())
+    })?;
+    Ok(report)
+}
+
+fn row(
+    title: &'static str,
+    unit: &'static str,
+    values: Vec<f64>,
+    goal: Goal,
+    key: &'static str,
+) -> Result<Row> {
+    let samples = Samples::new(values).with_context(|| format!("nothing was measured: {title}"))?;
+    Ok(Row {
+        title,
+        unit,
+        samples,
+        goal,
+        median_key: key,
+        p99_key: None,
+    })
+}
+
+fn milliseconds(times: &[Duration]) -> Vec<f64> {
+    times.iter().map(|time| time.as_secs_f64() * 1e3).collect()
+}
+
+fn microseconds(times: &[Duration]) -> Vec<f64> {
+    times.iter().map(|time| time.as_secs_f64() * 1e6).collect()
+}
+
+fn measure(
+    progress: &Progress,
+    what: &'static str,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    progress.say(what);
+    work().with_context(|| format!("measuring {what}"))
+}
+
+/// Says on a terminal what is being measured.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner:.cyan} Measuring {msg} {elapsed:.dim}")
+            .expect("the template is constant and has been tried");
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    fn say(&self, what: &'static str) {
+        self.0.set_message(what);
+        if self.0.is_hidden() {
+            eprintln!("measuring {what} …");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
