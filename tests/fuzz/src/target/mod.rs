@@ -1,5 +1,9 @@
 //! What is fed.
 
+mod frame;
+mod json;
+mod request;
+
 /// One decoder, or one party of a conversation, under hostile input.
 pub struct Target {
     /// What it is called on the command line.
@@ -17,9 +21,39 @@ pub struct Target {
 }
 
 /// All targets, in the order in which they run.
-pub const TARGETS: &[Target] = &[];
+pub const TARGETS: &[Target] = &[frame::FRAME, json::CHECK, json::STRING, request::REQUEST];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::{self, Plan};
+
+    /// Enough to see a target that is broken, few enough for every test run; `cargo xtask fuzz` does more.
+    const ITERATIONS: u64 = 300;
+
+    #[test]
+    fn every_target_returns_on_its_examples_and_on_some_mutations_of_them() {
+        for target in TARGETS {
+            let findings = std::env::temp_dir().join("mote-fuzz-findings");
+            let plan = Plan {
+                iterations: ITERATIONS,
+                seed: 1,
+                findings,
+            };
+            runner::run(target, &plan).unwrap_or_else(|error| panic!("{error:#}"));
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TARGETS.len());
+    }
 }
