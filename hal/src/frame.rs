@@ -8,7 +8,7 @@
 //! exclusive borrow covers *all* frames, so two tokens of one frame can never give overlapping mutable slices; and as
 //! [`crate::user::User::run`] takes `&mut FramePool`, no slice can be alive while a program or page table changes it.
 
-use crate::limits::PAGE_BYTES;
+use crate::limits::{MAX_POOL_REGIONS, PAGE_BYTES};
 
 /// The right to one frame of physical memory. Give it back with [`FramePool::release`].
 #[must_use = "a frame that is dropped is lost; give it back with `FramePool::release`"]
@@ -37,9 +37,6 @@ pub struct Region {
     pub frames: u64,
 }
 
-/// Regions of RAM the pool can hold; firmware of the four VMMs reports at most three (vmm-platforms).
-const MAX_REGIONS: usize = 8;
-
 /// End of the free list, and the largest reference count plus one.
 const NONE: u32 = u32::MAX;
 
@@ -52,7 +49,7 @@ const NONE: u32 = u32::MAX;
 pub struct FramePool {
     /// Virtual address of a frame's first byte minus its physical address.
     offset: u64,
-    regions: heapless::Vec<Span, MAX_REGIONS>,
+    regions: heapless::Vec<Span, MAX_POOL_REGIONS>,
     table: &'static mut [u32],
     free: u32,
     available: usize,
@@ -120,7 +117,7 @@ impl<'a> From<&'a Frame> for FrameRef<'a> {
 impl FramePool {
     /// Makes a pool of `regions`, whose frames are reached at physical address + `offset` (wrapping).
     ///
-    /// Regions beyond the eighth and frames beyond `table.len()` are left unused.
+    /// Regions beyond [`MAX_POOL_REGIONS`] and frames beyond `table.len()` are left unused.
     ///
     /// # Safety
     ///

@@ -59,3 +59,75 @@ pub const MAX_PCI_BUSES: usize = 32;
 
 /// Virtio devices that are noted at start: every disk, the vsock device, and some that nobody drives.
 pub const MAX_VIRTIO_DEVICES: usize = MAX_DISKS + 16;
+
+/// Separate ranges of RAM that are kept. QEMU, Cloud Hypervisor and Firecracker report at most five; at the limit the
+/// machine does not start and says so.
+pub const MAX_MEMORY_RANGES: usize = 32;
+
+/// Entries of the VMM's memory map that are read (Linux' `E820_MAX_ENTRIES_ZEROPAGE` is the same). A longer one stops
+/// start-up with a message.
+pub const MAX_MEMORY_ENTRIES: usize = 128;
+
+/// Bytes of the kernel command line: what SeaBIOS' option ROM has room for; Firecracker allows 2048. A longer one stops
+/// start-up with a message, because half a configuration is worse than none.
+pub const COMMAND_LINE_BYTES: usize = 4096;
+
+/// Separate pieces of RAM in the frame pool; what image, module and start-up leave of the ranges above. The smallest
+/// pieces beyond it stay unused.
+pub const MAX_POOL_REGIONS: usize = 16;
+
+/// Device windows that can be mapped: four for each disk's transport and the vsock's, and the interrupt controllers.
+/// A device beyond it is reported and left alone.
+pub const MAX_MMIO_RANGES: usize = 4 * (MAX_DISKS + 1) + 8;
+
+/// Page tables kept for device windows: at least a pointer table, a directory and one table, which maps 2 MiB.
+pub const MIN_MMIO_TABLES: usize = 4;
+
+/// Page tables kept for device windows where RAM is plenty: windows of 512 KiB, as Cloud Hypervisor makes them, for all
+/// disks.
+pub const MAX_MMIO_TABLES: usize = 16;
+
+/// RAM for which one page table is kept for device windows.
+pub const MMIO_TABLE_SHARE_BYTES: u64 = 4 << 20;
+
+const _: () = assert!(MAX_MMIO_TABLES * (2 << 20) >= (MAX_DISKS / 2) * (512 << 10));
+
+/// How long the loop polls after something moved before it halts: about what entering and leaving a halt costs.
+pub const IDLE_POLL_NANOS: u64 = 50_000;
+
+/// The first halt after something moved is not longer than this: a lost notification costs a millisecond.
+pub const SHORTEST_TICK_MILLIS: u64 = 1;
+
+/// The longest halt: a bare loop of halts this long takes 0.4 % of a host core under TCG.
+pub const LONGEST_TICK_MILLIS: u64 = 100;
+
+/// Log records that wait for the loop to take them away. Those that come when it is full are counted as lost.
+pub const LOG_RECORDS: usize = 32;
+
+/// Bytes of text in a log record; a longer one is cut with a mark.
+pub const LOG_TEXT_BYTES: usize = 240;
+
+/// I/O interrupt controllers that are used; microvm has two. Devices behind a further one are polled.
+pub const MAX_IO_APICS: usize = 4;
+
+/// RAM for which one byte goes to the heap.
+pub const HEAP_SHARE: u64 = 16;
+
+/// The heap where RAM is scarce: tasks, open files and directory caches of a handful of processes.
+pub const MIN_HEAP_BYTES: usize = 192 << 10;
+
+/// The heap where RAM is plenty: the tables of `MAX_PROCESSES` processes and the working memory of the file systems.
+/// At the limit programs see `ENOMEM` and the host is refused.
+pub const MAX_HEAP_BYTES: usize = 16 << 20;
+
+/// RAM for which one byte goes to the devices: the vsock's posted receive buffers (RAM / 16, at most 2 MiB), as much
+/// again for what waits to be sent, and rings.
+pub const DMA_SHARE: u64 = 8;
+
+/// The devices' share where RAM is scarce.
+pub const MIN_DMA_BYTES: usize = 384 << 10;
+
+/// The devices' share where RAM is plenty.
+pub const MAX_DMA_BYTES: usize = 6 << 20;
+
+const _: () = assert!(MAX_DMA_BYTES <= MAX_DMA_PAGES * PAGE_BYTES);

@@ -162,7 +162,7 @@ impl PageTable {
             };
         }
         let old = read(pool, table, page.index(0));
-        let entry = frame.into_number() * PAGE_BYTES as u64 | bits(protection);
+        let entry = (frame.into_number() * PAGE_BYTES as u64) | bits(protection);
         write(pool, table, page.index(0), entry);
         if old & PRESENT == 0 {
             return Ok(None);
@@ -188,7 +188,7 @@ impl PageTable {
             pool,
             table,
             page.index(0),
-            entry & (NUMBER | DIRTY) | bits(protection),
+            (entry & (NUMBER | DIRTY)) | bits(protection),
         );
         self.forget(page);
         true
@@ -233,6 +233,7 @@ impl PageTable {
     /// before; those that were not are lost. Cost grows with the number of tables, not of pages.
     pub fn release(self, pool: &mut FramePool) {
         let root = self.root.physical();
+        crate::x86::processor::leave(root);
         for top in 0..256 {
             let Some(third) = present(pool, root, top) else {
                 continue;
@@ -254,10 +255,6 @@ impl PageTable {
     }
 
     /// Returns what the processor must forget before it runs on this table again, and takes it as forgotten.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the machine's `run` is the caller")
-    )]
     pub(crate) fn take_stale(&mut self) -> Stale {
         core::mem::replace(&mut self.stale, Stale::Nothing)
     }

@@ -55,6 +55,13 @@ impl ExtendedState {
         Self(bytes)
     }
 
+    /// Forgets components that this processor does not have: XRSTOR would refuse them.
+    pub(crate) const fn limit_components(&mut self, components: u64) {
+        if components != 0 {
+            self.0[512] &= components as u8;
+        }
+    }
+
     /// Returns the raw bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; EXTENDED_STATE_BYTES] {

@@ -1,0 +1,39 @@
+//! What the kernel command line says to the machine itself. The agent reads its own words from the same line.
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `mote.serial_level=L` | what is worth writing to the serial port: `off`, `error`, `warn`, `info`, `debug`, `trace` | `warn` |
+//! | `mote.debug_exit` | power off through `isa-debug-exit` (status 33), so that a test can tell it from a crash | off |
+//! | `mote.self_test` | try user mode, traps and time, then power off | off |
+
+use log::LevelFilter;
+
+/// The options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) serial_level: LevelFilter,
+    pub(crate) debug_exit: bool,
+    pub(crate) self_test: bool,
+}
+
+impl Options {
+    /// Reads the command line; `Err` names the word whose value cannot be read.
+    pub(crate) fn from_command_line(line: &str) -> Result<Self, &str> {
+        let mut options = Self {
+            serial_level: LevelFilter::Warn,
+            debug_exit: false,
+            self_test: false,
+        };
+        for word in line.split_ascii_whitespace() {
+            match word.split_once('=') {
+                Some(("mote.serial_level", level)) => {
+                    options.serial_level = level.parse().map_err(|_| word)?;
+                }
+                None if word == "mote.debug_exit" => options.debug_exit = true,
+                None if word == "mote.self_test" => options.self_test = true,
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+}

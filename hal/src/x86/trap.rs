@@ -1,0 +1,553 @@
+//! The way into user mode and every way back, in assembly; and what happens when the kernel itself faults.
+//!
+//! ```text
+//! enter(context) ──► user mode ──syscall───────► save ─┐
+//!                              ──exception─────► save ─┼─► leave: extended state, kernel stack ──► returns to enter's
+//!                              ──interrupt─────► save ─┘                                          caller with the vector
+//! kernel, idle in hlt ──interrupt──► count, acknowledge, back
+//! kernel, anywhere    ──exception──► last words
+//! kernel or user      ──NMI────────► count, back
+//! ```
+//!
+//! Interrupts are enabled in two places only: in user mode, and between the `sti; hlt` and `cli` of the idle wait. So
+//! the stubs need no stack discipline, and those that return to the kernel stay in assembly: Rust would use SSE
+//! registers, which nobody saved.
+
+use super::descriptor::{USER_CODE, USER_DATA};
+use super::exclusive::Exclusive;
+use super::last_words::{self, Cause};
+use crate::user::{Context, Registers};
+use core::arch::{global_asm, naked_asm};
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::offset_of;
+
+/// The breakpoint vector, which `int3` raises (Intel SDM vol. 3, table 6-1).
+pub(crate) const BREAKPOINT: u8 = 3;
+/// The non-maskable interrupt.
+pub(crate) const NMI: u8 = 2;
+/// An exception while an exception was delivered.
+pub(crate) const DOUBLE_FAULT: u8 = 8;
+/// A hardware error.
+pub(crate) const MACHINE_CHECK: u8 = 18;
+/// Vectors below are exceptions.
+pub(crate) const FIRST_INTERRUPT: u8 = 32;
+
+/// The local timer's vector.
+pub(crate) const TIMER: u8 = 0x40;
+/// The vector that all devices share: it says "look", and the loop looks at every ring anyway.
+pub const DEVICE: u8 = 0x50;
+/// The spurious vector, which is not acknowledged (Intel SDM vol. 3, 10.9).
+pub(crate) const SPURIOUS: u8 = 0xff;
+/// What `enter` returns for a system call: no vector.
+pub(crate) const SYSCALL: u64 = 256;
+
+/// What the stubs share with Rust. Rust touches it only while no stub can run.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// Where registers go; set by `enter`.
+    context: *mut Context,
+    /// The kernel's stack pointer while user mode runs.
+    kernel_stack: u64,
+    /// The user's stack pointer while a stub sorts its registers.
+    user_stack: u64,
+    /// Why user mode ended: a vector, or [`SYSCALL`].
+    vector: u64,
+    /// Error code of the exception that ended it.
+    pub(crate) code: u64,
+    /// The acknowledge register of the local interrupt controller; null where it is a model-specific register.
+    pub(crate) acknowledge: *mut u32,
+    /// Timer interrupts that came in kernel mode.
+    pub(crate) timer_count: u64,
+    /// Device interrupts that came in kernel mode.
+    pub(crate) device_count: u64,
+    /// Interrupts nobody asked for.
+    pub(crate) stray_count: u64,
+    /// Non-maskable interrupts.
+    pub(crate) nmi_count: u64,
+    /// Components to XSAVE and XRSTOR; 0 means FXSAVE and FXRSTOR.
+    pub(crate) components: u64,
+}
+
+/// A cell that stubs reach by name.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct ScratchCell(UnsafeCell<Scratch>);
+
+// SAFETY: there is one processor, and its kernel is not interrupted while it uses the scratch (module doc).
+unsafe impl Sync for ScratchCell {}
+
+static SCRATCH: ScratchCell = ScratchCell(UnsafeCell::new(Scratch {
+    context: core::ptr::null_mut(),
+    kernel_stack: 0,
+    user_stack: 0,
+    vector: 0,
+    code: 0,
+    acknowledge: core::ptr::null_mut(),
+    timer_count: 0,
+    device_count: 0,
+    stray_count: 0,
+    nmi_count: 0,
+    components: 0,
+}));
+
+/// Returns a copy-out of the scratch.
+pub(crate) fn scratch<R>(read: impl FnOnce(&Scratch) -> R) -> R {
+    // SAFETY: no stub runs while kernel code does, except those that only count; the reference ends with `read`.
+    read(unsafe { &*SCRATCH.0.get() })
+}
+
+/// Lends the scratch for changing.
+///
+/// # Safety
+///
+/// `change` keeps `acknowledge` null or pointing to the acknowledge register, and `components` a subset of XCR0 (or 0).
+pub(crate) unsafe fn configure(change: impl FnOnce(&mut Scratch)) {
+    // SAFETY: as in `scratch`; interrupts are off, and `enter` is not running.
+    change(unsafe { &mut *SCRATCH.0.get() });
+}
+
+const fn register(offset: usize) -> usize {
+    offset_of!(Context, registers) + offset
+}
+
+/// Runs user mode until it traps; returns the vector, or [`SYSCALL`].
+///
+/// # Safety
+///
+/// The loaded page tables are the program's. `context` is valid, its `rip` and bases are canonical, its `rflags` allow
+/// interrupts and no privilege, and its extended state is in the format of [`Scratch::components`].
+///
+/// Leaves by `sysret` exactly when that loses nothing: it sets `rip` from `rcx` and the flags from `r11`, which is what
+/// a context holds after a system call, because `syscall` put them there. Otherwise by `iretq`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "sysv64" fn enter(context: *mut Context) -> u64 {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rip + {scratch} + {kernel_stack}], rsp",
+        "mov [rip + {scratch} + {context}], rdi",
+        "mov rax, [rip + {scratch} + {components}]",
+        "test eax, eax",
+        "jz 2f",
+        "xor edx, edx",
+        "xrstor64 [rdi + {extended}]",
+        "jmp 3f",
+        "2: fxrstor64 [rdi + {extended}]",
+        "3:",
+        "mov rcx, [rdi + {rip}]",
+        "mov r11, [rdi + {rflags}]",
+        "mov rax, [rdi + {rax}]",
+        "mov rbx, [rdi + {rbx}]",
+        "mov rdx, [rdi + {rdx}]",
+        "mov rsi, [rdi + {rsi}]",
+        "mov rbp, [rdi + {rbp}]",
+        "mov r8,  [rdi + {r8}]",
+        "mov r9,  [rdi + {r9}]",
+        "mov r10, [rdi + {r10}]",
+        "mov r12, [rdi + {r12}]",
+        "mov r13, [rdi + {r13}]",
+        "mov r14, [rdi + {r14}]",
+        "mov r15, [rdi + {r15}]",
+        "cmp rcx, [rdi + {rcx}]",
+        "jne 4f",
+        "cmp r11, [rdi + {r11}]",
+        "jne 4f",
+        "bt r11d, 8", // single-step: only iretq starts it after exactly one instruction
+        "jc 4f",
+        "mov rsp, [rdi + {rsp}]",
+        "mov rdi, [rdi + {rdi}]",
+        "sysretq",
+        "4:",
+        "push {user_data}",
+        "push [rdi + {rsp}]",
+        "push r11",
+        "push {user_code}",
+        "push rcx",
+        "mov rcx, [rdi + {rcx}]",
+        "mov r11, [rdi + {r11}]",
+        "mov rdi, [rdi + {rdi}]",
+        "iretq",
+        scratch = sym SCRATCH,
+        kernel_stack = const offset_of!(Scratch, kernel_stack),
+        context = const offset_of!(Scratch, context),
+        components = const offset_of!(Scratch, components),
+        extended = const offset_of!(Context, extended),
+        user_data = const USER_DATA as i32,
+        user_code = const USER_CODE as i32,
+        rax = const register(offset_of!(Registers, rax)),
+        rbx = const register(offset_of!(Registers, rbx)),
+        rcx = const register(offset_of!(Registers, rcx)),
+        rdx = const register(offset_of!(Registers, rdx)),
+        rsi = const register(offset_of!(Registers, rsi)),
+        rdi = const register(offset_of!(Registers, rdi)),
+        rbp = const register(offset_of!(Registers, rbp)),
+        rsp = const register(offset_of!(Registers, rsp)),
+        r8 = const register(offset_of!(Registers, r8)),
+        r9 = const register(offset_of!(Registers, r9)),
+        r10 = const register(offset_of!(Registers, r10)),
+        r11 = const register(offset_of!(Registers, r11)),
+        r12 = const register(offset_of!(Registers, r12)),
+        r13 = const register(offset_of!(Registers, r13)),
+        r14 = const register(offset_of!(Registers, r14)),
+        r15 = const register(offset_of!(Registers, r15)),
+        rip = const register(offset_of!(Registers, rip)),
+        rflags = const register(offset_of!(Registers, rflags)),
+    )
+}
+
+global_asm!(
+    r#"
+// The target of `syscall`: rcx = rip, r11 = flags, everything else as the program had it, rsp too. SFMASK has cleared
+// the flags that matter to us.
+.section .text.trap, "ax"
+.balign 16
+mote_trap_syscall:
+    mov [rip + {scratch} + {user_stack}], rsp
+    mov rsp, [rip + {scratch} + {context}]
+    mov [rsp + {rax}], rax
+    mov [rsp + {rdi}], rdi
+    mov [rsp + {rip}], rcx
+    mov [rsp + {rflags}], r11
+    mov rdi, rsp
+    mov rax, [rip + {scratch} + {user_stack}]
+    mov [rdi + {rsp}], rax
+    mov qword ptr [rip + {scratch} + {vector}], {syscall}
+    jmp mote_trap_leave
+
+// An exception or interrupt from user mode. On the stack: vector, code, rip, cs, flags, rsp, ss.
+.balign 16
+mote_trap_from_user:
+    push rdi
+    mov rdi, [rip + {scratch} + {context}]
+    mov [rdi + {rax}], rax
+    pop rax
+    mov [rdi + {rdi}], rax
+    pop rax
+    mov [rip + {scratch} + {vector}], rax
+    pop rax
+    mov [rip + {scratch} + {code}], rax
+    pop rax
+    mov [rdi + {rip}], rax
+    pop rax
+    pop rax
+    mov [rdi + {rflags}], rax
+    pop rax
+    mov [rdi + {rsp}], rax
+    // The program's flags are still on: alignment check would switch SMAP off, direction would break copies.
+    push 2
+    popfq
+
+// rdi = context; rax, rdi, rip, rflags and rsp are saved, and vector (and code) set.
+mote_trap_leave:
+    mov [rdi + {rbx}], rbx
+    mov [rdi + {rcx}], rcx
+    mov [rdi + {rdx}], rdx
+    mov [rdi + {rsi}], rsi
+    mov [rdi + {rbp}], rbp
+    mov [rdi + {r8}], r8
+    mov [rdi + {r9}], r9
+    mov [rdi + {r10}], r10
+    mov [rdi + {r11}], r11
+    mov [rdi + {r12}], r12
+    mov [rdi + {r13}], r13
+    mov [rdi + {r14}], r14
+    mov [rdi + {r15}], r15
+    mov rsp, [rip + {scratch} + {kernel_stack}]
+    mov rax, [rip + {scratch} + {components}]
+    test eax, eax
+    jz 2f
+    xor edx, edx
+    xsave64 [rdi + {extended}]
+    jmp 3f
+2:  fxsave64 [rdi + {extended}]
+3:  push 0x1f80                         // all SSE exceptions masked, round to nearest
+    ldmxcsr [rsp]
+    pop rax
+    mov rax, [rip + {scratch} + {vector}]
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
+
+// Interrupts: from user mode they end it; in the idle wait they are counted and acknowledged.
+.macro mote_interrupt name, vector, count
+.balign 16
+\name:
+    test byte ptr [rsp + 8], 3
+    jz 2f
+    push 0
+    push \vector
+    jmp mote_trap_from_user
+2:  inc qword ptr [rip + {scratch} + \count]
+    jmp mote_trap_acknowledge
+.endm
+
+mote_interrupt mote_trap_timer, {timer_vector}, {timer_count}
+mote_interrupt mote_trap_device, {device_vector}, {device_count}
+
+.balign 16
+mote_trap_stray:                        // a vector nobody uses
+    inc qword ptr [rip + {scratch} + {stray_count}]
+
+mote_trap_acknowledge:
+    push rax
+    mov rax, [rip + {scratch} + {acknowledge}]
+    test rax, rax
+    jz 2f
+    mov dword ptr [rax], 0
+    pop rax
+    iretq
+2:  push rcx
+    push rdx
+    mov ecx, 0x80b                      // x2APIC end of interrupt
+    xor eax, eax
+    xor edx, edx
+    wrmsr
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+
+.balign 16
+mote_trap_spurious:
+    inc qword ptr [rip + {scratch} + {stray_count}]
+    iretq
+
+.balign 16
+mote_trap_nmi:
+    inc qword ptr [rip + {scratch} + {nmi_count}]
+    iretq
+
+// Exceptions 0 to 31, one stub of 16 bytes each. Those without an error code push 0 in its place.
+.balign 16
+mote_trap_exceptions:
+.set vector, 0
+.rept 32
+    .balign 16
+    .if !((0x60227d00 >> vector) & 1)
+    push 0
+    .endif
+    push vector
+    jmp mote_trap_exception
+    .set vector, vector + 1
+.endr
+
+.balign 16
+mote_trap_exception:
+    test byte ptr [rsp + 24], 3
+    jnz mote_trap_from_user
+    push r15
+    push r14
+    push r13
+    push r12
+    push r11
+    push r10
+    push r9
+    push r8
+    push rbp
+    push rdi
+    push rsi
+    push rdx
+    push rcx
+    push rbx
+    push rax
+    cld
+    mov rdi, rsp
+    and rsp, -16
+    call {fault}
+    ud2
+"#,
+    scratch = sym SCRATCH,
+    fault = sym on_kernel_fault,
+    syscall = const SYSCALL,
+    timer_vector = const TIMER as i32,
+    device_vector = const DEVICE as i32,
+    kernel_stack = const offset_of!(Scratch, kernel_stack),
+    user_stack = const offset_of!(Scratch, user_stack),
+    context = const offset_of!(Scratch, context),
+    vector = const offset_of!(Scratch, vector),
+    code = const offset_of!(Scratch, code),
+    acknowledge = const offset_of!(Scratch, acknowledge),
+    timer_count = const offset_of!(Scratch, timer_count),
+    device_count = const offset_of!(Scratch, device_count),
+    stray_count = const offset_of!(Scratch, stray_count),
+    nmi_count = const offset_of!(Scratch, nmi_count),
+    components = const offset_of!(Scratch, components),
+    extended = const offset_of!(Context, extended),
+    rax = const register(offset_of!(Registers, rax)),
+    rbx = const register(offset_of!(Registers, rbx)),
+    rcx = const register(offset_of!(Registers, rcx)),
+    rdx = const register(offset_of!(Registers, rdx)),
+    rsi = const register(offset_of!(Registers, rsi)),
+    rdi = const register(offset_of!(Registers, rdi)),
+    rbp = const register(offset_of!(Registers, rbp)),
+    rsp = const register(offset_of!(Registers, rsp)),
+    r8 = const register(offset_of!(Registers, r8)),
+    r9 = const register(offset_of!(Registers, r9)),
+    r10 = const register(offset_of!(Registers, r10)),
+    r11 = const register(offset_of!(Registers, r11)),
+    r12 = const register(offset_of!(Registers, r12)),
+    r13 = const register(offset_of!(Registers, r13)),
+    r14 = const register(offset_of!(Registers, r14)),
+    r15 = const register(offset_of!(Registers, r15)),
+    rip = const register(offset_of!(Registers, rip)),
+    rflags = const register(offset_of!(Registers, rflags)),
+);
+
+unsafe extern "C" {
+    fn mote_trap_syscall();
+    fn mote_trap_timer();
+    fn mote_trap_device();
+    fn mote_trap_stray();
+    fn mote_trap_spurious();
+    fn mote_trap_nmi();
+    fn mote_trap_exceptions();
+}
+
+/// Returns the address of a vector's stub.
+pub(crate) fn stub(vector: u8) -> u64 {
+    let address = |stub: unsafe extern "C" fn()| stub as usize as u64;
+    match vector {
+        NMI => address(mote_trap_nmi),
+        0..FIRST_INTERRUPT => address(mote_trap_exceptions) + 16 * u64::from(vector),
+        TIMER => address(mote_trap_timer),
+        DEVICE => address(mote_trap_device),
+        SPURIOUS => address(mote_trap_spurious),
+        _ => address(mote_trap_stray),
+    }
+}
+
+/// Returns the address that `syscall` jumps to.
+pub(crate) fn syscall_stub() -> u64 {
+    mote_trap_syscall as *const () as usize as u64
+}
+
+/// What the exception stub leaves on its stack: ours first, then what the processor pushed.
+#[derive(Debug)]
+#[repr(C)]
+struct KernelFault {
+    /// rax, rbx, rcx, rdx, rsi, rdi, rbp, r8 to r15.
+    registers: [u64; 15],
+    vector: u64,
+    code: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// A fault with the address that a page fault is about.
+struct Dump<'a>(&'a KernelFault, u64);
+
+impl fmt::Display for Dump<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 15] = [
+            "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12",
+            "r13", "r14", "r15",
+        ];
+        let Self(fault, address) = self;
+        write!(
+            f,
+            "{} in the kernel, code {:#x}",
+            name(fault.vector),
+            fault.code
+        )?;
+        write!(
+            f,
+            "\n  rip={:016x} rsp={:016x} flags={:08x} cs={:x} ss={:x} cr2={address:016x}",
+            fault.rip, fault.rsp, fault.rflags, fault.cs, fault.ss,
+        )?;
+        for (at, (name, value)) in NAMES.iter().zip(fault.registers).enumerate() {
+            let start = if at % 4 == 0 { "\n" } else { "" };
+            write!(f, "{start}  {name:>3}={value:016x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns an exception's name (Intel SDM vol. 3, table 6-1).
+fn name(vector: u64) -> &'static str {
+    match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        3 => "breakpoint",
+        4 => "overflow",
+        5 => "bound range exceeded",
+        6 => "invalid opcode",
+        7 => "device not available",
+        8 => "double fault",
+        10 => "invalid task state segment",
+        11 => "segment not present",
+        12 => "stack-segment fault",
+        13 => "general protection fault",
+        14 => "page fault",
+        16 => "x87 floating-point error",
+        17 => "alignment check",
+        18 => "machine check",
+        19 => "SIMD floating-point exception",
+        21 => "control protection exception",
+        _ => "unknown exception",
+    }
+}
+
+/// Ends the machine: an exception in kernel mode is our own mistake. Called by the exception stub alone.
+extern "sysv64" fn on_kernel_fault(fault: &KernelFault) -> ! {
+    let address = super::processor::fault_address();
+    last_words::die(Cause::KernelFault, format_args!("{}", Dump(fault, address)))
+}
+
+/// Non-maskable interrupts that were reported already.
+static REPORTED_NMIS: Exclusive<u64> = Exclusive::new(0);
+
+/// Logs non-maskable interrupts that came since the last call: only a VMM sends them, usually because somebody asks
+/// whether we are alive.
+pub fn report_nmis() {
+    let count = scratch(|scratch| scratch.nmi_count);
+    let news = REPORTED_NMIS.with(|known| core::mem::replace(known, count) != count);
+    if news == Some(true) {
+        log::warn!("non-maskable interrupt (number {count})");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_with_an_error_code_are_those_of_the_manual() {
+        let with_code: u32 = [8, 10, 11, 12, 13, 14, 17, 21, 29, 30]
+            .iter()
+            .map(|vector| 1 << vector)
+            .sum();
+        assert_eq!(with_code, 0x6022_7d00);
+    }
+
+    #[test]
+    fn a_register_dump_names_vector_and_registers() {
+        let fault = KernelFault {
+            registers: core::array::from_fn(|at| at as u64),
+            vector: 13,
+            code: 0x18,
+            rip: 0xffff_ffff_8010_0000,
+            cs: 8,
+            rflags: 2,
+            rsp: 1,
+            ss: 0,
+        };
+        let text = std::format!("{}", Dump(&fault, 0xdead_0000));
+        assert!(text.starts_with("general protection fault in the kernel, code 0x18\n"));
+        assert!(text.contains("rip=ffffffff80100000"));
+        assert!(text.contains("cr2=00000000dead0000"));
+        assert!(text.ends_with("r15=000000000000000e"));
+    }
+}
