@@ -61,6 +61,13 @@ impl ProcessConfig {
         self
     }
 
+    /// Empties the environment, `PATH` included.
+    #[must_use]
+    pub fn without_env(mut self) -> Self {
+        self.env.clear();
+        self
+    }
+
     /// Sets the working directory.
     #[must_use]
     pub fn cwd(mut self, directory: impl Into<String>) -> Self {
@@ -130,7 +137,9 @@ impl ProcessConfig {
             json!({ "uid": self.user.0, "gid": self.user.1 }),
         );
         process.insert("args".into(), self.args.clone().into());
-        process.insert("env".into(), env.into());
+        if !env.is_empty() {
+            process.insert("env".into(), env.into());
+        }
         process.insert("cwd".into(), self.cwd.clone().into());
         Value::Object(process)
     }
@@ -141,7 +150,9 @@ impl ProcessConfig {
         if container_id == UTILITY_VM {
             parameters.insert("CommandArgs".into(), self.args.clone().into());
             parameters.insert("WorkingDirectory".into(), self.cwd.clone().into());
-            parameters.insert("Environment".into(), json!(self.env));
+            if !self.env.is_empty() {
+                parameters.insert("Environment".into(), json!(self.env));
+            }
             if self.terminal {
                 parameters.insert("EmulateConsole".into(), true.into());
             }

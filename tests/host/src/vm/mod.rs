@@ -103,6 +103,9 @@ impl Vm {
         for disk in &config.disks {
             tool::check_readable("disk", disk)?;
         }
+        if let Some(initrd) = &config.initrd {
+            tool::check_readable("initrd", initrd)?;
+        }
 
         let run_directory = watchdog::run_directory_name();
         let command_line = CommandLine::new(&config, &qemu, &kernel, &run_directory);

@@ -1,0 +1,5 @@
+//! The bridge against a scripted guest.
+
+mod conversation;
+mod guest;
+mod verdicts;
