@@ -5,8 +5,8 @@
 //! a chain is in flight its frames belong to the device.
 //!
 //! ```text
-//!  submit_read ─► Requests ─► send_waiting ─► VirtQueue::add ─► device
-//!  poll        ◄─ Requests ◄─ on_used ◄─ VirtQueue::pop_used ◄──┘
+//!  submit_read ─► Requests ─► send_waiting ─► Ring::send ─► device
+//!  poll        ◄─ Requests ◄─ on_used ◄────── Ring::pop ◄──┘
 //! ```
 //!
 //! Nothing the device writes is believed. The used id must be the head of a chain in flight, which also catches
@@ -14,66 +14,40 @@
 //! deadline, the disk is reset, and only then frames are handed back. A disk does not come back from that.
 
 mod answer;
+mod config;
 mod mailbox;
 mod request;
+mod ring;
 mod scatter;
 
-use crate::block::{
-    Block, Buffer, Completion, DiskInfo, ReadError, RequestId, SECTOR_BYTES, SubmitError,
-};
+use crate::block::{Block, Buffer, Completion, DiskInfo, ReadError, RequestId, SubmitError};
 use crate::clock::Instant;
 use crate::frame::FramePool;
-use crate::limits::{
-    BLOCK_DEADLINE_MS, BLOCK_QUEUE_DESCRIPTORS, BLOCK_RENOTIFY_MS, MAX_BLOCK_CHAINS,
-    MAX_BLOCK_RENOTIFY_MS, MAX_REQUEST_FRAMES, PAGE_BYTES,
-};
-use crate::virtio::init::{InitError, negotiate, read_configuration, reset};
+use crate::limits::{BLOCK_DEADLINE_MS, BLOCK_RENOTIFY_MS, MAX_BLOCK_RENOTIFY_MS, PAGE_BYTES};
+use crate::virtio::init::{InitError, negotiate, reset};
 use answer::{Counting, Violation, judge, serial};
+use config::{FRAME_SECTORS, WANTED_FEATURES, readable_bytes};
 use core::time::Duration;
-use mailbox::{Command, Mailbox};
+use mailbox::Command;
 use request::{Frames, Requests};
-use scatter::{Lent, Pieces, Scatter, Shape, gather, is_exclusive};
-use virtio_drivers::queue::VirtQueue;
+use ring::{Popped, QUEUE, Ring, Used};
+use scatter::{Pieces, Shape, gather, is_exclusive};
+use virtio_drivers::Hal;
 use virtio_drivers::transport::{DeviceStatus, Transport};
-use virtio_drivers::{Error as QueueError, Hal};
-
-/// The only queue.
-const QUEUE: u16 = 0;
-
-/// `VIRTIO_BLK_F_SIZE_MAX`: the configuration limits the bytes of a piece (virtio 1.2 §5.2.3).
-const FEATURE_SIZE_MAX: u64 = 1 << 1;
-/// `VIRTIO_BLK_F_SEG_MAX`: the configuration says how many pieces a request may have (virtio 1.2 §5.2.3).
-const FEATURE_SEG_MAX: u64 = 1 << 2;
-/// `VIRTIO_BLK_F_RO`: the disk refuses writes (virtio 1.2 §5.2.3).
-const FEATURE_RO: u64 = 1 << 5;
-
-/// Offsets in `virtio_blk_config` (virtio 1.2 §5.2.4).
-const CONFIG_CAPACITY_LOW: usize = 0;
-const CONFIG_CAPACITY_HIGH: usize = 4;
-const CONFIG_SIZE_MAX: usize = 8;
-const CONFIG_SEG_MAX: usize = 12;
-
-/// Sectors of a frame.
-const FRAME_SECTORS: u64 = (PAGE_BYTES / SECTOR_BYTES) as u64;
 
 const DEADLINE: Duration = Duration::from_millis(BLOCK_DEADLINE_MS);
 const FIRST_RENOTIFY: Duration = Duration::from_millis(BLOCK_RENOTIFY_MS);
 const MAX_RENOTIFY: Duration = Duration::from_millis(MAX_BLOCK_RENOTIFY_MS);
 
-/// Pieces of data and one status byte.
-const MAX_WRITABLE: usize = MAX_REQUEST_FRAMES + 1;
-
 /// A virtio disk.
 pub struct VirtioBlock<H: Hal, T: Transport> {
     /// First, so that it is dropped, and the device reset, before the memory it was lent.
     transport: T,
-    queue: VirtQueue<H, BLOCK_QUEUE_DESCRIPTORS>,
-    mailbox: Mailbox<H>,
+    ring: Ring<H, Work>,
     info: DiskInfo,
     shape: Shape,
     counting: Counting,
     requests: Requests,
-    chains: [Option<Chain>; MAX_BLOCK_CHAINS],
     identity: Identity,
     condition: Condition,
     /// Something was taken from the ring since the last acknowledgement.
@@ -81,14 +55,6 @@ pub struct VirtioBlock<H: Hal, T: Transport> {
     /// When to notify again, and the gap after that.
     renotify_at: Instant,
     renotify_gap: Duration,
-}
-
-/// One device request in flight; its index is its mailbox slot.
-#[derive(Clone, Copy, Debug)]
-struct Chain {
-    /// Its first descriptor, by which the device names it.
-    head: u16,
-    work: Work,
 }
 
 /// What a chain does.
@@ -118,8 +84,8 @@ enum Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Condition {
     Working,
-    /// It was shut off for this reason.
-    Dead(ReadError),
+    /// It was shut off.
+    Dead,
 }
 
 impl<H: Hal, T: Transport> VirtioBlock<H, T> {
@@ -129,21 +95,16 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
     ///
     /// When the device does not play along; it is left in status `FAILED`.
     pub fn start(mut transport: T, now: Instant) -> Result<Self, InitError> {
-        let features = negotiate(
-            &mut transport,
-            FEATURE_SIZE_MAX | FEATURE_SEG_MAX | FEATURE_RO,
-        )?;
-        Self::prepare(transport, features, now)
-    }
-
-    fn prepare(mut transport: T, features: u64, now: Instant) -> Result<Self, InitError> {
-        let (info, shape) = read_info(&transport, features)?;
-        let mailbox = Mailbox::take().ok_or(InitError::OutOfMemory)?;
-        let queue =
-            VirtQueue::new(&mut transport, QUEUE, false, false).map_err(|error| match error {
-                QueueError::DmaError => InitError::OutOfMemory,
-                _ => InitError::BadQueue { queue: QUEUE },
-            })?;
+        let features = negotiate(&mut transport, WANTED_FEATURES)?;
+        let prepared = config::read(&transport, features)
+            .and_then(|read| Ok((read, Ring::new(&mut transport)?)));
+        let ((info, shape), ring) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                transport.set_status(DeviceStatus::FAILED);
+                return Err(error);
+            }
+        };
         transport.finish_init();
         let counting = match transport.requires_legacy_layout() {
             true => Counting::Loose,
@@ -151,22 +112,18 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
         };
         let mut disk = Self {
             transport,
-            queue,
-            mailbox,
+            ring,
             info,
             shape,
             counting,
             requests: Requests::default(),
-            chains: [None; MAX_BLOCK_CHAINS],
             identity: Identity::Asked(now + DEADLINE),
             condition: Condition::Working,
             unacknowledged: false,
             renotify_at: now + FIRST_RENOTIFY,
             renotify_gap: FIRST_RENOTIFY,
         };
-        if disk.send_identify() {
-            disk.notify();
-        }
+        disk.send_identify();
         Ok(disk)
     }
 
@@ -182,13 +139,16 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
         self.transport.ack_interrupt();
     }
 
-    fn send_identify(&mut self) -> bool {
-        let identity = Scatter {
-            pieces: Pieces::from_iter([self.mailbox.identity()]),
-            frames: 0,
-            bytes: 0,
+    fn send_identify(&mut self) {
+        let pieces = self.ring.identity_pieces();
+        // SAFETY: the piece lies in the ring's own mailbox and is read only after the chain was popped.
+        let sent = unsafe {
+            self.ring
+                .send(Command::Identify, 0, &pieces, Work::Identify)
         };
-        self.send(Command::Identify, 0, &identity, Work::Identify)
+        if sent {
+            self.notify();
+        }
     }
 
     /// Gives as much as fits to the device, oldest request first, and notifies it once.
@@ -200,14 +160,14 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             }
             sent = true;
         }
-        if sent && self.queue.should_notify() {
+        if sent && self.ring.should_notify() {
             self.notify();
         }
     }
 
     /// Gives the next part of a request to the device; `false` when the queue is full.
     fn send_part(&mut self, pool: &FramePool, slot: usize) -> bool {
-        let Some(request) = self.requests.get(slot) else {
+        let Some(request) = self.requests.get_mut(slot) else {
             return false;
         };
         let first = request.sent;
@@ -220,47 +180,14 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             frames: scatter.frames,
             bytes: scatter.bytes,
         };
-        if !self.send(Command::Read, sector, &scatter, work) {
-            return false;
-        }
-        if let Some(request) = self.requests.get_mut(slot) {
+        // SAFETY: the request's frames have no other token (checked on submission) and leave `requests` only when all
+        // its chains were popped or the device was reset.
+        let sent = unsafe { self.ring.send(Command::Read, sector, &scatter.pieces, work) };
+        if sent {
             request.sent += scatter.frames;
             request.chains += 1;
         }
-        true
-    }
-
-    /// Puts one chain into the ring; `false` when there is no room for it.
-    fn send(&mut self, command: Command, sector: u64, scatter: &Scatter, work: Work) -> bool {
-        let Some(index) = self.chains.iter().position(Option::is_none) else {
-            return false;
-        };
-        self.mailbox.write_request(index, command, sector);
-        let header = self.mailbox.header(index);
-        // SAFETY: the header lies in the mailbox, which lives as long as the queue; the slot is free, so nothing
-        // writes it before the chain is popped.
-        let header = unsafe { header.as_ref() };
-        let writable = self.writable(index, &scatter.pieces);
-        // SAFETY: the frames of a request have no other token (checked on submission) and stay in `requests` until
-        // the chain is popped or the device was reset; mailbox slots are used by one chain at a time.
-        let mut outputs = unsafe { Lent::<MAX_WRITABLE>::new(writable) };
-        // SAFETY: as above, header, pieces and status stay valid and untouched until `pop_used` of this chain.
-        let added = unsafe { self.queue.add(&[header], outputs.as_mut_slices()) };
-        let Ok(head) = added else {
-            return false;
-        };
-        self.chains[index] = Some(Chain { head, work });
-        true
-    }
-
-    /// Returns the parts of a chain that the device writes.
-    fn writable(
-        &self,
-        index: usize,
-        pieces: &Pieces,
-    ) -> impl Iterator<Item = core::ptr::NonNull<[u8]>> {
-        let status = self.mailbox.status_byte(index);
-        pieces.clone().into_iter().chain([status])
+        sent
     }
 
     fn notify(&mut self) {
@@ -274,47 +201,40 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             if let Some(completion) = self.requests.take_finished() {
                 return Some(completion);
             }
-            if self.condition != Condition::Working {
+            if self.condition == Condition::Dead {
                 return None;
             }
-            match self.queue.peek_used() {
-                Some(head) => {
+            match self.ring.peek() {
+                Ok(Some(used)) => {
                     self.unacknowledged = true;
                     self.renotify_gap = FIRST_RENOTIFY;
                     self.renotify_at = now + FIRST_RENOTIFY;
-                    if let Err(violation) = self.on_used(pool, head) {
-                        self.shut_off(ReadError::Broken, violation.0);
-                    } else {
-                        self.send_waiting(pool);
+                    match self.on_used(pool, used) {
+                        Ok(()) => self.send_waiting(pool),
+                        Err(violation) => self.shut_off(ReadError::Broken, violation.0),
                     }
                 }
                 // An edge-triggered line stays high until it is acknowledged, and rises no more. What is used between
                 // the last look and the acknowledgement is found by looking once more.
-                None if self.unacknowledged => {
+                Ok(None) if self.unacknowledged => {
                     self.acknowledge();
                     self.unacknowledged = false;
                 }
-                None => return None,
+                Ok(None) => return None,
+                Err(violation) => self.shut_off(ReadError::Broken, violation.0),
             }
         }
     }
 
-    /// Takes the chain that begins at `head` out of the ring.
-    fn on_used(&mut self, pool: &FramePool, head: u16) -> Result<(), Violation> {
-        let is_head = |chain: &Option<Chain>| chain.is_some_and(|chain| chain.head == head);
-        let Some(index) = self.chains.iter().position(is_head) else {
-            return Err(Violation("used id is no chain in flight"));
-        };
-        let Some(Chain { work, .. }) = self.chains[index] else {
-            return Err(Violation("used id is no chain in flight"));
-        };
-        let written = self.pop(pool, index, head, work)?;
-        self.chains[index] = None;
-        let status = self.mailbox.read_status(index);
-        match work {
-            Work::Identify => self.on_identity(status, written),
+    /// Takes a used chain out of the ring and notes what it means for its request.
+    fn on_used(&mut self, pool: &FramePool, used: Used<Work>) -> Result<(), Violation> {
+        let pieces = self.pieces_of(pool, used.work)?;
+        // SAFETY: `pieces_of` gathers the same frames by the same rule as `send_part`, or names the same mailbox.
+        let popped = unsafe { self.ring.pop(used, &pieces) }?;
+        match used.work {
+            Work::Identify => self.on_identity(popped),
             Work::Read { slot, bytes, .. } => {
-                let result = judge(status, written, bytes, self.counting)?;
+                let result = judge(popped.status, popped.written, bytes, self.counting)?;
                 if let Some(request) = self.requests.get_mut(slot) {
                     request.chains -= 1;
                     request.result = request.result.and(result);
@@ -324,52 +244,35 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
         }
     }
 
-    /// Pops one chain and returns how many bytes the device claims to have written.
-    fn pop(
-        &mut self,
-        pool: &FramePool,
-        index: usize,
-        head: u16,
-        work: Work,
-    ) -> Result<u32, Violation> {
-        let pieces = match work {
-            Work::Identify => Pieces::from_iter([self.mailbox.identity()]),
+    /// Returns the pieces a chain was sent with.
+    fn pieces_of(&self, pool: &FramePool, work: Work) -> Result<Pieces, Violation> {
+        match work {
+            Work::Identify => Ok(self.ring.identity_pieces()),
             Work::Read {
                 slot,
                 first,
                 frames,
                 bytes,
             } => {
-                let request = self
-                    .requests
-                    .get(slot)
-                    .ok_or(Violation("used id of no request"))?;
-                gather(
-                    pool,
-                    &request.buffer[first..first + frames],
-                    bytes,
-                    self.shape,
-                )
-                .pieces
+                let request = self.requests.get(slot);
+                let frames = request.and_then(|request| request.buffer.get(first..first + frames));
+                let frames = frames.ok_or(Violation("used chain of no request"))?;
+                Ok(gather(pool, frames, bytes, self.shape).pieces)
             }
-        };
-        let header = self.mailbox.header(index);
-        // SAFETY: the header lies in the mailbox; the device only reads it.
-        let header = unsafe { header.as_ref() };
-        let writable = self.writable(index, &pieces);
-        // SAFETY: the device says it is done with the chain; from here on its memory is reached through these alone.
-        let mut outputs = unsafe { Lent::<MAX_WRITABLE>::new(writable) };
-        let inputs = [header];
-        let outputs = outputs.as_mut_slices();
-        // SAFETY: `gather` with the arguments of `send` gives the buffers of `send`, and `head` is what it returned.
-        let popped = unsafe { self.queue.pop_used(head, &inputs, outputs) };
-        popped.map_err(|_| Violation("used ring changed while it was read"))
+        }
     }
 
-    fn on_identity(&mut self, status: u8, written: u32) -> Result<(), Violation> {
+    fn on_identity(&mut self, popped: Popped) -> Result<(), Violation> {
         self.identity = Identity::Settled;
-        let identity = self.mailbox.read_identity();
-        if judge(status, written, identity.len(), Counting::Loose)?.is_ok() {
+        let identity = self.ring.mailbox().read_identity();
+        if judge(
+            popped.status,
+            popped.written,
+            identity.len(),
+            Counting::Loose,
+        )?
+        .is_ok()
+        {
             self.info.serial = serial(&identity);
         }
         Ok(())
@@ -377,10 +280,11 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
 
     /// Repeats a notification that may be lost, and gives up on a device that does not answer.
     fn watch(&mut self, now: Instant) {
-        if self.condition != Condition::Working || self.deadline() == Instant::NEVER {
+        let deadline = self.deadline();
+        if self.condition == Condition::Dead || deadline == Instant::NEVER {
             return;
         }
-        if now >= self.deadline() {
+        if now >= deadline {
             self.shut_off(ReadError::TimedOut, "no answer within the deadline");
             return;
         }
@@ -413,14 +317,12 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             true => Frames::Returned,
             false => Frames::Lost,
         };
-        log::error!(
-            "disk serial={:?} shut off: {why}; frames {frames:?}",
-            self.info.serial
-        );
-        self.condition = Condition::Dead(reason);
+        let serial = &self.info.serial;
+        log::error!("disk serial={serial:?} shut off: {why}; frames in flight {frames}");
+        self.condition = Condition::Dead;
         self.identity = Identity::Settled;
         self.requests.fail_all(reason, frames);
-        self.chains = [None; MAX_BLOCK_CHAINS];
+        self.ring.forget();
     }
 }
 
@@ -436,7 +338,7 @@ impl<H: Hal, T: Transport> Block for VirtioBlock<H, T> {
         buffer: Buffer,
         now: Instant,
     ) -> Result<RequestId, (Buffer, SubmitError)> {
-        if self.condition != Condition::Working {
+        if self.condition == Condition::Dead {
             return Err((buffer, SubmitError::Dead));
         }
         let Some(bytes) = readable_bytes(self.info.sectors, sector, buffer.len()) else {
@@ -444,9 +346,6 @@ impl<H: Hal, T: Transport> Block for VirtioBlock<H, T> {
         };
         if !is_exclusive(pool, &buffer) {
             return Err((buffer, SubmitError::Shared));
-        }
-        if !self.requests.has_room() {
-            return Err((buffer, SubmitError::Full));
         }
         if let Some(last) = buffer.last() {
             let used = bytes - (buffer.len() - 1) * PAGE_BYTES;
@@ -473,79 +372,9 @@ impl<H: Hal, T: Transport> Block for VirtioBlock<H, T> {
     }
 
     fn next_deadline(&self) -> Instant {
-        match (self.condition, self.deadline()) {
-            (Condition::Dead(_), _) if self.requests.is_idle() => Instant::NEVER,
-            (_, Instant::NEVER) => Instant::NEVER,
-            (_, deadline) => deadline.min(self.renotify_at),
+        match self.deadline() {
+            Instant::NEVER => Instant::NEVER,
+            deadline => deadline.min(self.renotify_at),
         }
-    }
-}
-
-/// Reads capacity and limits from the configuration space.
-fn read_info<T: Transport>(transport: &T, features: u64) -> Result<(DiskInfo, Shape), InitError> {
-    let read = |offset: usize| {
-        read_configuration(transport, |transport| {
-            transport.read_config_space::<u32>(offset)
-        })
-    };
-    let sectors = read_configuration(transport, |transport| {
-        let low = transport.read_config_space::<u32>(CONFIG_CAPACITY_LOW)?;
-        let high = transport.read_config_space::<u32>(CONFIG_CAPACITY_HIGH)?;
-        Ok((u64::from(high) << 32) | u64::from(low))
-    })?;
-    let pieces = match features & FEATURE_SEG_MAX {
-        0 => 1,
-        _ => read(CONFIG_SEG_MAX)?.clamp(1, MAX_REQUEST_FRAMES as u32) as usize,
-    };
-    let piece_bytes = match features & FEATURE_SIZE_MAX {
-        0 => MAX_REQUEST_FRAMES * PAGE_BYTES,
-        _ => (read(CONFIG_SIZE_MAX)? as usize).min(MAX_REQUEST_FRAMES * PAGE_BYTES),
-    };
-    if piece_bytes < PAGE_BYTES {
-        return Err(InitError::BadConfiguration);
-    }
-    let info = DiskInfo {
-        sectors,
-        read_only: features & FEATURE_RO != 0,
-        serial: heapless::String::new(),
-    };
-    Ok((
-        info,
-        Shape {
-            pieces,
-            piece_bytes,
-        },
-    ))
-}
-
-/// Returns how many bytes of `frames` frames from `sector` on a disk of `sectors` holds; `None` unless it holds some
-/// of the last frame.
-fn readable_bytes(sectors: u64, sector: u64, frames: usize) -> Option<usize> {
-    let last = sector.checked_add(frames.checked_sub(1)? as u64 * FRAME_SECTORS)?;
-    let rest = sectors.checked_sub(last).filter(|&rest| rest > 0)?;
-    let in_last = rest.min(FRAME_SECTORS) as usize * SECTOR_BYTES;
-    Some((frames - 1) * PAGE_BYTES + in_last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_may_end_in_the_last_frame_but_not_begin_behind_it() {
-        assert_eq!(readable_bytes(16, 0, 2), Some(8192));
-        assert_eq!(readable_bytes(9, 0, 2), Some(4096 + 512));
-        assert_eq!(readable_bytes(8, 0, 2), None);
-        assert_eq!(readable_bytes(8, 7, 1), Some(512));
-        assert_eq!(readable_bytes(8, 8, 1), None);
-    }
-
-    #[test]
-    fn refuses_empty_requests_and_sectors_that_overflow() {
-        assert_eq!(readable_bytes(8, 0, 0), None);
-        assert_eq!(readable_bytes(u64::MAX, u64::MAX, 1), None);
-        assert_eq!(readable_bytes(u64::MAX, u64::MAX - 1, 1), Some(512));
-        assert_eq!(readable_bytes(u64::MAX, u64::MAX - 1, 2), None);
-        assert_eq!(readable_bytes(0, 0, 1), None);
     }
 }

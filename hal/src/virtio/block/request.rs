@@ -45,16 +45,6 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Whether a further request is accepted.
-    pub(super) fn has_room(&self) -> bool {
-        self.slots.iter().any(Option::is_none)
-    }
-
-    /// Whether no request is unfinished.
-    pub(super) fn is_idle(&self) -> bool {
-        self.slots.iter().flatten().all(Request::is_finished)
-    }
-
     /// Accepts a request; gives the buffer back when there is no room.
     #[expect(clippy::result_large_err, reason = "frames are handed over by value")]
     pub(super) fn accept(
@@ -145,4 +135,13 @@ pub(super) enum Frames {
     Returned,
     /// The device may still write to them.
     Lost,
+}
+
+impl core::fmt::Display for Frames {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Returned => "returned",
+            Self::Lost => "lost",
+        })
+    }
 }
