@@ -23,6 +23,7 @@ mod disk;
 mod ext4;
 pub mod flags;
 pub mod inode;
+mod mapping;
 pub mod mount;
 mod page_cache;
 pub mod pipe;
