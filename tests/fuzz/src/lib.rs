@@ -8,12 +8,12 @@
 //! corpus (good examples) ─► mutation ◄─ random numbers from a seed
 //!                              │
 //!                              ▼
-//!                         Target::run ─► a panic? ─► the input is kept in target/fuzz
+//!                         Target::run ─► a panic? ─► the input is kept in target/findings
 //! ```
 //!
-//! `cargo xtask fuzz` drives the targets with [`runner`] on the stable toolchain: same seed, same inputs, same verdict on
-//! every machine. With a nightly toolchain and `cargo-fuzz`, `cargo xtask fuzz --libfuzzer TARGET` lets libFuzzer choose
-//! the inputs instead, guided by coverage; the targets are the same functions.
+//! `cargo xtask fuzz` drives the targets with [`runner`]: same seed, same inputs, same verdict on every machine.
+//! `cargo xtask fuzz --libfuzzer TARGET` lets libFuzzer choose the inputs instead, guided by coverage (`libfuzzer/`, a
+//! workspace of its own); the targets are the same functions. Both work with the stable toolchain.
 #![forbid(unsafe_code)]
 
 pub mod mutation;

@@ -19,11 +19,14 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where inputs that break a target are kept
-    #[arg(long, default_value = "target/fuzz")]
+    #[arg(long, default_value = "target/findings")]
     findings: PathBuf,
     /// Feed this file once instead: look at a finding again
     #[arg(long, requires = "target")]
     input: Option<PathBuf>,
+    /// Write the target's good examples into this folder instead: where another fuzzer begins
+    #[arg(long, requires = "target", conflicts_with = "input")]
+    export: Option<PathBuf>,
     /// Run this target only; `list` names them
     target: Option<String>,
 }
@@ -40,6 +43,9 @@ fn main() -> Result<()> {
     };
     if let (Some(file), [target]) = (&arguments.input, targets.as_slice()) {
         return runner::replay(target, file);
+    }
+    if let (Some(folder), [target]) = (&arguments.export, targets.as_slice()) {
+        return runner::export(target, folder);
     }
     let plan = Plan {
         iterations: arguments.iterations,

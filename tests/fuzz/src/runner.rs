@@ -63,6 +63,14 @@ pub fn replay(target: &Target, file: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes the good examples of `target` into `folder`, one file each.
+pub fn export(target: &Target, folder: &Path) -> Result<()> {
+    for example in (target.corpus)() {
+        keep(target.name, &example, folder)?;
+    }
+    Ok(())
+}
+
 fn try_input(target: &Target, input: &[u8], watch: &Watch, plan: &Plan) -> Result<()> {
     watch.begin(input);
     // A target makes its subject anew from the input each time, so nothing broken is seen again.

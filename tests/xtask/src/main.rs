@@ -14,6 +14,7 @@ mod cargo;
 mod demo;
 mod disk;
 mod image;
+mod libfuzzer;
 mod place;
 mod plan;
 mod program;

@@ -1,11 +1,14 @@
 //! Chores that are programs of their own: they are built optimized, which this one is not worth.
 
 use crate::image::Image;
-use crate::{cargo, image, place, program, setup};
+use crate::{cargo, image, libfuzzer, place, program, setup};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+
+/// Inputs under libFuzzer unless told otherwise.
+const LIBFUZZER_RUNS: u64 = 1_000_000;
 
 #[derive(Args)]
 pub(crate) struct BenchOptions {
@@ -28,6 +31,9 @@ pub(crate) struct FuzzOptions {
     /// Feed this file once instead: look at a finding again
     #[arg(long, value_name = "FILE", requires = "target")]
     input: Option<PathBuf>,
+    /// Have libFuzzer choose the inputs, guided by coverage (needs a C++ compiler)
+    #[arg(long, requires = "target")]
+    libfuzzer: bool,
     /// Run this target only; `list` names them
     target: Option<String>,
 }
@@ -48,6 +54,10 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<ExitCode> {
 
 /// Runs the fuzz targets.
 pub(crate) fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
+    if let (true, Some(target)) = (options.libfuzzer, &options.target) {
+        let runs = options.iterations.unwrap_or(LIBFUZZER_RUNS);
+        return finish(libfuzzer::command(target, runs, options.seed.unwrap_or(1))?);
+    }
     let number = |flag: &str, value: Option<u64>| value.map(|value| format!("{flag}={value}"));
     let mut command = fuzz_command(&[]);
     command

@@ -3,8 +3,8 @@
 use super::Target;
 use agent::message::MessageType;
 use agent::message::request::Request;
-use mote_host::request;
 use mote_host::ProcessConfig;
+use mote_host::request;
 use serde_json::json;
 
 pub(super) const REQUEST: Target = Target {
