@@ -2,18 +2,22 @@
 
 use crate::options::Options;
 use crate::{entry, self_test};
+use alloc::vec::Vec;
 use hal::clock::Clock;
 use hal::console::Console;
 use hal::frame::FramePool;
 use hal::limits::{
     DMA_SHARE, HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES, MIN_DMA_BYTES, MIN_HEAP_BYTES,
 };
+use hal::virtio::discovery::discover;
 use hal::virtio::dma;
+use hal::virtio::start::{MachineDisk, start_disks};
 use hal::x86::apic::LocalApic;
 use hal::x86::console::Serial;
 use hal::x86::ioapic::Interrupts;
 use hal::x86::last_words::{self, Cause};
 use hal::x86::memory::{EntryMemory, Memory};
+use hal::x86::mmio::Windows;
 use hal::x86::processor::Processor;
 use hal::x86::pvh::StartInfo;
 use hal::x86::tsc::Tsc;
@@ -27,10 +31,14 @@ pub(crate) struct Machine {
     serial: Serial,
     clock: Tsc,
     processor: Processor,
-    interrupts: Interrupts,
+    disks: Vec<MachineDisk>,
     pool: FramePool,
     initrd: Option<&'static [u8]>,
 }
+
+/// Where the I/O interrupt controllers of all known VMMs are, and their first global interrupt. The second one only
+/// exists on QEMU's microvm with ACPI (vmm-platforms).
+const IO_APICS: [(u64, u32); 2] = [(0xfec0_0000, 0), (0xfec1_0000, 24)];
 
 /// Ends start-up, saying why.
 macro_rules! give_up {
@@ -89,11 +97,18 @@ impl Machine {
             Err(_) => give_up!("no clock to measure the time stamp counter with"),
         };
         logger::set_clock(clock);
-        let interrupts = Interrupts::new(apic.id());
+        let mut interrupts = Interrupts::new(apic.id());
+        for (physical, first_gsi) in IO_APICS {
+            interrupts.add_controller(physical, first_gsi);
+        }
 
         // User mode.
         // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
         let processor = unsafe { Processor::new(clock, apic.into_timer()) };
+
+        // Devices.
+        let mut discovery = discover(&info.command_line, None, &mut Windows);
+        let disks = start_disks(&mut discovery, &mut Windows, &mut interrupts, clock.now());
 
         // Everything that is left is for programs.
         let initrd = memory.module();
@@ -114,7 +129,7 @@ impl Machine {
             serial,
             clock,
             processor,
-            interrupts,
+            disks,
             pool,
             initrd,
         }
@@ -125,12 +140,14 @@ impl Machine {
         if self.options.self_test {
             self_test::run(&mut self.processor, &mut self.pool, &self.clock);
         }
-        log::debug!(
-            "initrd {:?}, {:?}, {:?}",
-            self.initrd.map(<[u8]>::len),
-            self.interrupts,
-            self.clock.now()
-        );
+        for disk in &self.disks {
+            log::debug!(
+                "{:?} at {:?}",
+                hal::block::Block::info(disk),
+                self.clock.now()
+            );
+        }
+        log::debug!("{:?}", self.initrd.map(<[u8]>::len));
         drain_log(&mut self.serial, self.options.serial_level);
         power::off()
     }
