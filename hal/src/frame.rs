@@ -303,3 +303,120 @@ impl FramePool {
             .expect("a token's frame lies in a region")
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// Makes a pool of host memory in several regions with gaps between them. The memory is never given back.
+    pub(crate) fn pool_of(regions: &[usize], table: usize) -> FramePool {
+        let frames: usize = regions.iter().sum();
+        let memory = vec![0xa5_u8; (frames + regions.len() + 1) * PAGE_BYTES].leak();
+        let start = memory.as_mut_ptr().expose_provenance();
+        let mut first = start.div_ceil(PAGE_BYTES) as u64;
+        let regions: Vec<Region> = regions
+            .iter()
+            .map(|&frames| {
+                let region = Region {
+                    first,
+                    frames: frames as u64,
+                };
+                first += frames as u64 + 1;
+                region
+            })
+            .collect();
+        // SAFETY: the regions lie in leaked host memory that nothing else reaches, apart from each other.
+        unsafe { FramePool::new(0, &regions, vec![0; table].leak()) }
+    }
+
+    fn take_all(pool: &mut FramePool) -> Vec<Frame> {
+        core::iter::from_fn(|| pool.take().ok()).collect()
+    }
+
+    #[test]
+    fn hands_out_every_frame_of_every_region_once_and_then_none() {
+        let mut pool = pool_of(&[3, 1, 4], 8);
+        assert_eq!((pool.total(), pool.available()), (8, 8));
+        let frames = take_all(&mut pool);
+        let addresses: HashSet<u64> = frames.iter().map(Frame::physical).collect();
+        assert_eq!(addresses.len(), 8);
+        assert_eq!(pool.available(), 0);
+        assert_eq!(pool.take(), Err(OutOfFrames));
+        for frame in frames {
+            pool.release(frame);
+        }
+        assert_eq!(pool.available(), 8);
+        let again: HashSet<u64> = take_all(&mut pool).iter().map(Frame::physical).collect();
+        assert_eq!(again, addresses);
+    }
+
+    #[test]
+    fn frames_that_the_table_has_no_count_for_are_left_unused() {
+        assert_eq!(pool_of(&[3, 4], 5).total(), 5);
+        assert_eq!(pool_of(&[3, 4], 0).total(), 0);
+        assert_eq!(pool_of(&[3, 4], 9).total(), 7);
+        assert_eq!(pool_of(&[], 9).take(), Err(OutOfFrames));
+    }
+
+    #[test]
+    fn regions_beyond_the_limit_are_left_unused() {
+        let many = [1; MAX_POOL_REGIONS + 1];
+        assert_eq!(pool_of(&many, 100).total(), MAX_POOL_REGIONS);
+    }
+
+    #[test]
+    fn a_shared_frame_is_free_only_when_its_last_token_is_back() {
+        let mut pool = pool_of(&[2], 2);
+        let first = pool.take().unwrap();
+        let second = pool.share(first.by_ref()).unwrap();
+        assert_eq!(pool.tokens(first.by_ref()), 2);
+        pool.release(first);
+        assert_eq!((pool.available(), pool.tokens(second.by_ref())), (1, 1));
+        pool.release(second);
+        assert_eq!(pool.available(), 2);
+    }
+
+    #[test]
+    fn a_frame_with_the_largest_count_of_tokens_is_not_shared_again() {
+        let mut pool = pool_of(&[1], 1);
+        let frame = pool.take().unwrap();
+        pool.table[0] = NONE - 2;
+        let last = pool.share(frame.by_ref());
+        assert!(last.is_some());
+        assert!(pool.share(frame.by_ref()).is_none());
+        assert_eq!(pool.tokens(frame.by_ref()), NONE - 1);
+    }
+
+    #[test]
+    fn a_zeroed_frame_is_zero_also_when_it_was_used_before() {
+        let mut pool = pool_of(&[1], 1);
+        let frame = pool.take().unwrap();
+        pool.bytes_mut(&frame).fill(7);
+        pool.release(frame);
+        let frame = pool.take_zeroed().unwrap();
+        assert!(pool.bytes(&frame).iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn copies_between_frames_and_within_one_where_ranges_overlap() {
+        let mut pool = pool_of(&[2], 2);
+        let (one, two) = (pool.take_zeroed().unwrap(), pool.take_zeroed().unwrap());
+        pool.bytes_mut(&one)[..4].copy_from_slice(b"mote");
+        pool.copy(one.by_ref(), 0, two.by_ref(), PAGE_BYTES - 4, 4);
+        assert_eq!(&pool.bytes(&two)[PAGE_BYTES - 4..], b"mote");
+        pool.copy(one.by_ref(), 0, one.by_ref(), 1, 4);
+        assert_eq!(&pool.bytes(&one)[..5], b"mmote");
+        pool.copy(one.by_ref(), PAGE_BYTES, two.by_ref(), PAGE_BYTES, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "PAGE_BYTES - to_offset")]
+    fn a_copy_that_would_leave_its_frame_panics() {
+        let mut pool = pool_of(&[2], 2);
+        let (one, two) = (pool.take().unwrap(), pool.take().unwrap());
+        pool.copy(one.by_ref(), 0, two.by_ref(), 1, PAGE_BYTES);
+    }
+}
