@@ -3,6 +3,7 @@
 mod frame;
 mod json;
 mod request;
+mod start;
 
 /// One decoder, or one party of a conversation, under hostile input.
 pub struct Target {
@@ -21,7 +22,14 @@ pub struct Target {
 }
 
 /// All targets, in the order in which they run.
-pub const TARGETS: &[Target] = &[frame::FRAME, json::CHECK, json::STRING, request::REQUEST];
+pub const TARGETS: &[Target] = &[
+    frame::FRAME,
+    json::CHECK,
+    json::STRING,
+    request::REQUEST,
+    start::COMMAND_LINE,
+    start::START_INFO,
+];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static Target> {
