@@ -1,12 +1,24 @@
 //! The agent: everything the session knows, and the one function that moves it.
 
+use crate::bridge::Bridge;
 use crate::config::Config;
-use crate::kernel::Kernel;
-use crate::limits::{MAX_FRAME_BYTES, MIN_BODY_BYTES};
+use crate::entropy::Entropy;
+use crate::failure::{Cause, Failure};
+use crate::frame::{Arrival, Header};
+use crate::json;
+use crate::kernel::{self, Kernel, PowerOff};
+use crate::limits::{MAX_FRAME_BYTES, MIN_BODY_BYTES, STEP_QUOTA};
+use crate::log_stream::LogStream;
+use crate::message::MessageType;
+use crate::message::guid::Activity as ActivityId;
+use crate::message::request::Request;
+use crate::outgoing::{Outgoing, Tag};
+use crate::session::Session;
+use crate::world::{Earliest, World};
 use core::fmt;
 use core::time::Duration;
 use hal::clock::Instant;
-use hal::vsock::Vsock;
+use hal::vsock::{self, Vsock};
 
 /// The memory the agent works in besides itself, sized by the owner from the machine's RAM.
 pub struct Buffers {
@@ -30,8 +42,13 @@ pub struct Activity {
 /// image), [`Agent::begin`] fills in what is known at run time.
 pub struct Agent {
     config: Option<Config>,
-    buffers: Option<Buffers>,
     epoch: Option<Duration>,
+    dialled: bool,
+    entropy: Entropy,
+    log: LogStream,
+    bridge: Bridge,
+    outgoing: Outgoing,
+    session: Session,
 }
 
 impl Agent {
@@ -40,8 +57,13 @@ impl Agent {
     pub const fn new() -> Self {
         Self {
             config: None,
-            buffers: None,
             epoch: None,
+            dialled: false,
+            entropy: Entropy::new(),
+            log: LogStream::new(),
+            bridge: Bridge::new(),
+            outgoing: Outgoing::new(),
+            session: Session::new(),
         }
     }
 
@@ -55,8 +77,9 @@ impl Agent {
         assert!(buffers.body.len() >= MIN_BODY_BYTES);
         assert!(buffers.outgoing.len() >= MAX_FRAME_BYTES);
         self.config = Some(config);
-        self.buffers = Some(buffers);
         self.epoch = epoch;
+        self.bridge.begin(buffers.body);
+        self.outgoing.begin(buffers.outgoing);
     }
 
     /// Takes what happened in `vsock` and `kernel` and does what follows from it; a bounded amount of work.
@@ -66,17 +89,181 @@ impl Agent {
         vsock: &mut V,
         kernel: &mut K,
     ) -> Activity {
-        let _ = (now, vsock, kernel);
+        let mut earliest = Earliest(Instant::NEVER);
+        let Some(config) = self.config else {
+            return Activity {
+                moved: false,
+                next_deadline: earliest.0,
+            };
+        };
+        let mut world = World { now, vsock, kernel };
+        let world = &mut world;
+        let mut moved = self.take_connection_events(world);
+        moved |= self.take_kernel_events(world);
+        moved |= self.dial(&config, &mut earliest, world);
+        moved |= self.entropy.read(&mut earliest, world);
+        moved |= self
+            .session
+            .launch(&mut self.outgoing, &mut earliest, world);
+        moved |= self.take_requests(world);
+        moved |= self.session.carry(world);
+        moved |= self
+            .session
+            .settle(&mut self.outgoing, &mut earliest, world);
+        moved |= self.bridge.write(&mut self.outgoing, world);
+        moved |= self.log.write(world.vsock);
+        self.power_off(&mut earliest, world);
+        earliest.note(world.vsock.next_deadline());
         Activity {
-            moved: false,
-            next_deadline: Instant::NEVER,
+            moved,
+            next_deadline: earliest.0,
+        }
+    }
+
+    fn take_connection_events<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) -> bool {
+        for taken in 0..STEP_QUOTA {
+            let Some(event) = world.vsock.poll(world.now) else {
+                return taken > 0;
+            };
+            self.on_connection_event(event, world);
+        }
+        true
+    }
+
+    fn on_connection_event<V: Vsock, K: Kernel>(
+        &mut self,
+        event: vsock::Event,
+        world: &mut World<'_, V, K>,
+    ) {
+        use vsock::Event;
+        match event {
+            Event::Connected(id) if self.bridge.is(id) => self.bridge.on_connected(),
+            Event::Connected(id) if self.log.is(id) => self.log.on_connected(),
+            Event::Connected(id) if self.entropy.is(id) => self.entropy.on_connected(),
+            Event::Connected(id) => self.session.on_connected(id, world.now),
+            Event::Failed(id, _) if self.bridge.is(id) => self.bridge.on_connect_failed(world.now),
+            Event::Failed(id, _) if self.log.is(id) => {
+                log::warn!("the host takes no log");
+                self.log.on_lost(world.vsock);
+            }
+            Event::Failed(id, _) if self.entropy.is(id) => self.entropy.on_connect_failed(),
+            Event::Failed(id, error) => self.session.on_connect_failed(id, error, world),
+            Event::Readable(id) if self.bridge.is(id) => self.bridge.on_readable(),
+            // What the host might send there means nothing; entropy is read in every step.
+            Event::Readable(id) if self.log.is(id) || self.entropy.is(id) => {}
+            Event::Writable(id) if self.bridge.is(id) => self.bridge.on_writable(),
+            Event::Writable(id) if self.log.is(id) => self.log.on_writable(),
+            Event::Readable(id) | Event::Writable(id) => self.session.on_stream_ready(id),
+            Event::PeerClosedReceive(id) | Event::Reset(id) | Event::Closed { id, .. }
+                if self.bridge.is(id) =>
+            {
+                self.bridge.on_lost(&mut self.outgoing, world);
+            }
+            Event::PeerClosedReceive(id) | Event::Reset(id) if self.log.is(id) => {
+                self.log.on_lost(world.vsock);
+            }
+            // Its end is found by reading.
+            Event::PeerClosedReceive(id) | Event::Reset(id) if self.entropy.is(id) => {}
+            Event::PeerClosedReceive(id) | Event::Reset(id) => {
+                self.session.on_stream_closed(id, world);
+            }
+            Event::Closed { id, flushed } => {
+                if !flushed {
+                    log::debug!("connection {} closed before everything was taken", id.index);
+                }
+            }
+        }
+    }
+
+    fn take_kernel_events<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) -> bool {
+        use kernel::Event;
+        for taken in 0..STEP_QUOTA {
+            let Some(event) = world.kernel.next_event() else {
+                return taken > 0;
+            };
+            match event {
+                Event::Loaded(pid, outcome) => self.session.on_loaded(pid, outcome, world),
+                Event::OutputReady(pid) => self.session.on_output_ready(pid),
+                Event::InputReady(pid) => self.session.on_input_ready(pid),
+                Event::Exited(pid, status) => self.session.on_exited(pid, status, world),
+            }
+        }
+        true
+    }
+
+    /// Dials in the order the host accepts: entropy and log at once, the bridge when the host has taken or refused both
+    /// (gcs-protocol §2).
+    fn dial<V: Vsock, K: Kernel>(
+        &mut self,
+        config: &Config,
+        earliest: &mut Earliest,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        if !self.dialled {
+            self.dialled = true;
+            self.entropy.begin(config.entropy, world);
+            self.log.begin(config.log, world);
+            return true;
+        }
+        let decided = self.entropy.is_decided() && self.log.is_decided();
+        decided && self.bridge.dial(config, earliest, world)
+    }
+
+    /// Decodes requests while any answer has room, and carries them out.
+    fn take_requests<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) -> bool {
+        for taken in 0..STEP_QUOTA {
+            if !self.outgoing.takes_any() || self.session.power_off().is_some() {
+                return taken > 0;
+            }
+            let Some((arrival, body)) = self.bridge.read(&mut self.outgoing, world) else {
+                return taken > 0;
+            };
+            match arrival {
+                Arrival::Frame(header, length) => {
+                    let Some(body) = body.get_mut(..length) else {
+                        return true;
+                    };
+                    take_request(header, body, &mut self.outgoing, &mut self.session, world);
+                }
+                Arrival::Oversized(header) => {
+                    let failure = Failure::from(Cause::Oversized {
+                        frame_bytes: header.size,
+                        limit_bytes: body.len(),
+                    });
+                    let tag = Tag {
+                        message: header.message,
+                        sequence: header.sequence,
+                        activity: ActivityId::default(),
+                    };
+                    self.outgoing.answer(&tag, Err(&failure));
+                }
+            }
+        }
+        true
+    }
+
+    /// Ends the machine when the host has asked for it and everything has left.
+    fn power_off<V: Vsock, K: Kernel>(
+        &mut self,
+        earliest: &mut Earliest,
+        world: &mut World<'_, V, K>,
+    ) {
+        let Some(deadline) = self.session.power_off() else {
+            return;
+        };
+        earliest.note(deadline);
+        if self.outgoing.is_empty() || !self.bridge.is_up() {
+            self.bridge.close(deadline, world);
+        }
+        if self.bridge.is_closed() || world.now >= deadline {
+            world.kernel.power_off(PowerOff::Off);
         }
     }
 
     /// Returns whether [`Agent::log`] would keep a line: the host takes a log, or may still turn out to.
     #[must_use]
     pub const fn can_log(&self) -> bool {
-        false
+        self.log.takes_lines()
     }
 
     /// Queues one line for the host's log and sends what the connection takes. Never waits; a line that does not fit is
@@ -88,12 +275,50 @@ impl Agent {
         level: log::Level,
         message: fmt::Arguments<'_>,
     ) {
-        let _ = (now, vsock, level, message);
+        let time = self.epoch.map(|epoch| epoch + now.since(Instant::ZERO));
+        self.log.line(level, time, message);
+        self.log.write(vsock);
     }
 }
 
 impl Default for Agent {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Reads one request, and has it carried out or refused.
+fn take_request<V: Vsock, K: Kernel>(
+    header: Header,
+    body: &mut [u8],
+    outgoing: &mut Outgoing,
+    session: &mut Session,
+    world: &mut World<'_, V, K>,
+) {
+    let checked = json::check(body);
+    let tag = Tag {
+        message: header.message,
+        sequence: header.sequence,
+        activity: match checked {
+            Ok(()) => ActivityId::peek(body),
+            Err(_) => ActivityId::default(),
+        },
+    };
+    log::debug!(
+        "seq={} {}, {} bytes",
+        tag.sequence.0,
+        tag.message,
+        header.size
+    );
+    let request = match (header.message, outgoing.is_negotiated()) {
+        (MessageType::NEGOTIATE_PROTOCOL, true) => Err(Cause::NegotiatedTwice.into()),
+        (message, false) if message != MessageType::NEGOTIATE_PROTOCOL => {
+            Err(Cause::NotNegotiated(message).into())
+        }
+        (message, _) => Request::parse(message, body, checked),
+    };
+    match request {
+        Ok(request) => session.dispatch(&tag, request, outgoing, world),
+        Err(failure) => outgoing.answer(&tag, Err(&failure)),
     }
 }

@@ -64,7 +64,8 @@ pub enum Event {
     /// There is something to read: bytes, or the end of the stream. Reported again only after new arrivals, so a
     /// reader that stops early must remember to come back.
     Readable(ConnectionId),
-    /// There is room to write again after a write took less than it was given, or the peer has forwarded everything.
+    /// There is room to write again after a write took less than it was given or `write_ready` answered no, or the peer
+    /// has forwarded everything.
     Writable(ConnectionId),
     /// The host will not read any more: writes are lost from here on.
     PeerClosedReceive(ConnectionId),

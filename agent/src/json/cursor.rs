@@ -1,7 +1,8 @@
 //! Reads a checked document from front to back, member by member, and lends pieces of it.
 //!
 //! ```text
-//! let mut cursor = Cursor::new(body)?;
+//! check(body)?;
+//! let mut cursor = Cursor::new(body);
 //! if cursor.begin_object()? {
 //!     while let Some(member) = cursor.next_member(&["ProcessId", "TimeoutInMs"])? {
 //!         match member {
@@ -51,24 +52,15 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Starts at the beginning of a message.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes are no JSON; see [`check`].
-    pub fn new(bytes: &'a mut [u8]) -> Result<Self, Error> {
-        Self::in_document("", bytes)
-    }
-
-    /// Starts at the beginning of the document that the member `document` carries.
-    fn in_document(document: &'static str, bytes: &'a mut [u8]) -> Result<Self, Error> {
-        check(bytes).map_err(|error| Error { document, ..error })?;
-        Ok(Self {
+    /// Starts at the beginning of a message that [`check`] has accepted. Of any other, nonsense is read, but no harm done.
+    #[must_use]
+    pub const fn new(bytes: &'a mut [u8]) -> Self {
+        Self {
             length: bytes.len(),
             rest: bytes,
-            document,
+            document: "",
             member: "",
-        })
+        }
     }
 
     /// Enters an object; `false` when there is a `null` instead, which is passed over.
@@ -200,8 +192,14 @@ impl<'a> Cursor<'a> {
         let Some(text) = self.text()? else {
             return Ok(None);
         };
+        let document = self.member;
         let (bytes, length) = text.into_spacious();
-        Self::in_document(self.member, &mut bytes[..length]).map(Some)
+        let bytes = &mut bytes[..length];
+        check(bytes).map_err(|error| Error { document, ..error })?;
+        Ok(Some(Cursor {
+            document,
+            ..Cursor::new(bytes)
+        }))
     }
 
     /// The same, but an empty string is no document and reads as absent.

@@ -54,6 +54,15 @@ impl MessageType {
         Self(self.0 & 0x0fff_ffff | 0x2000_0000)
     }
 
+    /// Returns whether a request of this type is read at all; the others are refused by name.
+    #[must_use]
+    pub const fn is_handled(self) -> bool {
+        !matches!(
+            self,
+            Self::UPDATE_CONTAINER | Self::LIFECYCLE_NOTIFICATION | Self::MODIFY_SERVICE_SETTINGS
+        ) && self.name().is_some()
+    }
+
     /// Returns the request's name; `None` for a number the protocol does not know.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {

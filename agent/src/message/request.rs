@@ -155,13 +155,20 @@ pub struct Execute<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the body of a message of type `message`.
+    /// Reads the body of a message of type `message`; `checked` is what [`json::check`](crate::json::check) said of it.
     ///
     /// # Errors
     ///
     /// [`Cause::NotImplemented`] for a type that is not handled, [`Cause::Unreadable`] for a body that is not understood.
-    pub fn parse(message: MessageType, body: &'a mut [u8]) -> Result<Self, Failure> {
+    pub fn parse(
+        message: MessageType,
+        body: &'a mut [u8],
+        checked: Result<(), Error>,
+    ) -> Result<Self, Failure> {
         let mut container = "";
+        if message.is_handled() && message != MessageType::DUMP_STACKS {
+            checked?;
+        }
         let ask = match message {
             // Its body is not even looked at (gcs-protocol §7.10).
             MessageType::DUMP_STACKS => Ask::DumpStacks,
@@ -196,7 +203,7 @@ impl<'a> Request<'a> {
 }
 
 fn base<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<(), Error> {
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while cursor.next_member(&["ContainerId"])?.is_some() {
             cursor.string(container)?;
@@ -207,7 +214,7 @@ fn base<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<(), Error> {
 
 fn negotiate<'a>(body: &'a mut [u8]) -> Result<Ask<'a>, Error> {
     let (mut minimum, mut maximum) = (0, 0);
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["MinimumVersion", "MaximumVersion"])? {
             match member {
@@ -221,7 +228,7 @@ fn negotiate<'a>(body: &'a mut [u8]) -> Result<Ask<'a>, Error> {
 
 fn wait<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut pid, mut timeout_ms) = (0, 0);
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["ContainerId", "ProcessId", "TimeoutInMs"])? {
             match member {
@@ -236,7 +243,7 @@ fn wait<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Erro
 
 fn signal<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut pid, mut signal) = (0, 0);
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["ContainerId", "ProcessId", "Options"])? {
             match member {
@@ -257,7 +264,7 @@ fn signal<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Er
 
 fn resize<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut pid, mut height, mut width) = (0, 0, 0);
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) =
             cursor.next_member(&["ContainerId", "ProcessId", "Height", "Width"])?
@@ -275,7 +282,7 @@ fn resize<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Er
 
 fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let mut process_list = false;
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["ContainerId", "Query"])? {
             match member {
@@ -306,7 +313,7 @@ fn asks_for_process_list(cursor: &mut Cursor<'_>) -> Result<bool, Error> {
 
 fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut request_type, mut resource_type) = ("", "");
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["ContainerId", "Request"])? {
             if member == "ContainerId" {
@@ -332,7 +339,7 @@ fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Er
 
 fn create<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let mut create = Create::default();
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["ContainerId", "ContainerConfig"])? {
             if member == "ContainerId" {
@@ -418,7 +425,7 @@ fn user<'a>(cursor: &mut Cursor<'a>, user: &mut User<'a>) -> Result<(), Error> {
 
 fn execute<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let mut execute = Execute::default();
-    let mut cursor = Cursor::new(body)?;
+    let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while let Some(member) = cursor.next_member(&["ContainerId", "Settings"])? {
             if member == "ContainerId" {

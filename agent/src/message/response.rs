@@ -177,7 +177,7 @@ impl Serialize for ExitNotification<'_> {
 }
 
 /// A string that is written by `Display`.
-struct Shown<'a, T: ?Sized>(&'a T);
+pub(crate) struct Shown<'a, T: ?Sized>(pub(crate) &'a T);
 
 impl<T: fmt::Display + ?Sized> Serialize for Shown<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

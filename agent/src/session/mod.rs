@@ -1,0 +1,132 @@
+//! Containers and processes, and what the host is owed about them.
+//!
+//! The state lives here; what moves it stands in one file for each occasion: a request ([`dispatch`]), a program that is
+//! being started ([`launch`]), bytes and ends of standard streams ([`relay`]), exits and what follows from them
+//! ([`settle`]), a report for DumpStacks ([`report`]).
+
+mod dispatch;
+mod launch;
+mod relay;
+mod report;
+mod settle;
+
+use crate::container::{Container, Init};
+use crate::failure::{Cause, Failure};
+use crate::kernel::{Pid, View};
+use crate::limits::{MAX_CONTAINERS, MAX_PROCESSES};
+use crate::message::request::NULL_CONTAINER;
+use crate::process::{Home, Process, Role, State};
+use crate::record::Records;
+use crate::stream::Kind;
+use crate::table::{Key, Table};
+use crate::waiter::Waiters;
+use hal::clock::Instant;
+use hal::limits::MAX_CONNECTIONS;
+use hal::vsock::ConnectionId;
+
+/// Everything that outlives a bridge connection.
+pub(crate) struct Session {
+    containers: Table<Container, MAX_CONTAINERS>,
+    processes: Table<Process, MAX_PROCESSES>,
+    waiters: Waiters,
+    records: Records,
+    /// Whose standard stream a connection is, by the connection's slot. Verified against the stream before use.
+    owners: [Option<(Key<Process>, Kind)>; MAX_CONNECTIONS],
+    /// Counts the hosts that have opened a session.
+    number: u32,
+    /// When the machine is to be powered off at the latest; `None` while it is not.
+    power_off: Option<Instant>,
+}
+
+impl Session {
+    pub(crate) const fn new() -> Self {
+        Self {
+            containers: Table::new(),
+            processes: Table::new(),
+            waiters: Waiters::new(),
+            records: Records::new(),
+            owners: [None; MAX_CONNECTIONS],
+            number: 0,
+            power_off: None,
+        }
+    }
+
+    /// Returns until when the last answers may leave before the machine is powered off, if it is to be.
+    pub(crate) const fn power_off(&self) -> Option<Instant> {
+        self.power_off
+    }
+
+    /// Finds a container by its id.
+    fn find_container(&self, id: &str) -> Result<Key<Container>, Failure> {
+        self.containers
+            .iter()
+            .find(|(_, container)| !container.deleted && container.id == id)
+            .map(|(key, _)| key)
+            .ok_or_else(|| Cause::NoContainer.into())
+    }
+
+    /// Finds a container that Create has been answered for.
+    fn find_created(&self, id: &str) -> Result<Key<Container>, Failure> {
+        let key = self.find_container(id)?;
+        match self.containers.get(key).map(|container| container.init) {
+            Some(Init::Loading(_)) => Err(Cause::Creating.into()),
+            _ => Ok(key),
+        }
+    }
+
+    /// Finds where a process of the container `id` lives.
+    fn find_home(&self, id: &str) -> Result<Home, Failure> {
+        if id == NULL_CONTAINER {
+            return Ok(Home::UtilityVm);
+        }
+        self.find_created(id).map(Home::Container)
+    }
+
+    /// Finds a process the host may know of, by its id. A later one hides an earlier one with the same id.
+    fn find_process(&self, home: Home, pid: Pid) -> Option<Key<Process>> {
+        let known = self.processes.iter().filter(|(_, process)| {
+            let hidden = matches!(
+                process.state,
+                State::Loading | State::Loaded | State::Failed
+            );
+            process.home == home && process.pid == pid && !hidden
+        });
+        known
+            .max_by_key(|(_, process)| process.is_alive())
+            .map(|(key, _)| key)
+    }
+
+    /// Finds a process the kernel speaks of.
+    fn process_by_pid(&self, pid: Pid) -> Option<Key<Process>> {
+        self.processes
+            .iter()
+            .find(|(_, process)| process.pid == pid && process.state != State::Failed)
+            .map(|(key, _)| key)
+    }
+
+    /// Finds the standard stream a connection is.
+    fn stream_owner(&self, id: ConnectionId) -> Option<(Key<Process>, Kind)> {
+        let (key, kind) = (*self.owners.get(usize::from(id.index))?)?;
+        let process = self.processes.get(key)?;
+        (process.streams[kind as usize].connection() == Some(id)).then_some((key, kind))
+    }
+
+    fn view(&self, home: Home) -> View {
+        match home {
+            Home::UtilityVm => View::UTILITY_VM,
+            Home::Container(key) => self
+                .containers
+                .get(key)
+                .map_or(View::UTILITY_VM, |container| container.view),
+        }
+    }
+
+    /// Returns the container whose init a process is.
+    fn container_of_init(&mut self, key: Key<Process>) -> Option<&mut Container> {
+        let process = self.processes.get(key)?;
+        match (process.role, process.home) {
+            (Role::Init, Home::Container(container)) => self.containers.get_mut(container),
+            _ => None,
+        }
+    }
+}

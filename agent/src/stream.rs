@@ -1,0 +1,410 @@
+//! One standard stream of one process: a connection to the host and what is carried over it.
+//!
+//! ```text
+//!            Planned ──connect──► Dialling ──Connected──► Open ──end of data──► Ended ──► Absent
+//!                                     └────Failed: the request fails                        ▲
+//!                                                         └──host closes, process gone──────┘
+//! ```
+//!
+//! Standard input carries bytes from the host. What the program's pipe does not take stays in the connection, whose
+//! window then holds back the host. Output goes the other way; at its end the sending direction is shut down and the host
+//! is given time to read everything and close its end (gcs-protocol §8.3), at most [`DRAIN_MS`] since the last byte
+//! it took. Only then is the stream gone and can the process's exit be told.
+
+use crate::kernel::{Input, Kernel, OutputStream, Pid};
+use crate::limits::{DRAIN_MS, FAREWELL_MS, STEP_STREAM_BYTES};
+use crate::world::{World, write_some};
+use core::time::Duration;
+use embedded_io::{BufRead, Read, ReadReady};
+use hal::clock::Instant;
+use hal::vsock::{ConnectionId, Direction, Port, Vsock};
+
+/// Which of the three it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Stdin,
+    Stdout,
+    Stderr,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Stdin, Self::Stdout, Self::Stderr];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Stdin => "stdin",
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+
+    const fn output(self) -> Option<OutputStream> {
+        match self {
+            Self::Stdin => None,
+            Self::Stdout => Some(OutputStream::Stdout),
+            Self::Stderr => Some(OutputStream::Stderr),
+        }
+    }
+}
+
+/// Where a stream is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is no connection: it was not asked for, or it is over.
+    Absent,
+    /// To be dialled at this port.
+    Planned(Port),
+    /// Being dialled.
+    Dialling(Port, ConnectionId),
+    /// Carrying bytes.
+    Open(ConnectionId),
+    /// Everything was carried; an output waits for the host's end, an input for the process's.
+    Ended(ConnectionId),
+}
+
+/// One standard stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    phase: Phase,
+    /// Whether something happened since the last attempt to carry bytes.
+    ready: bool,
+    /// Whether the host has closed its sending direction: an output's host is done when both are closed.
+    host_ended: bool,
+    /// What the host's reader had not been given when the last byte moved.
+    unforwarded: usize,
+    moved_at: Instant,
+}
+
+impl Stream {
+    pub(crate) const fn new(phase: Phase) -> Self {
+        Self {
+            phase,
+            ready: false,
+            host_ended: false,
+            unforwarded: 0,
+            moved_at: Instant::ZERO,
+        }
+    }
+
+    pub(crate) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) const fn is_absent(&self) -> bool {
+        matches!(self.phase, Phase::Absent)
+    }
+
+    /// Returns whether the connection stands or is not wanted.
+    pub(crate) const fn is_settled(&self) -> bool {
+        !matches!(self.phase, Phase::Planned(_) | Phase::Dialling(..))
+    }
+
+    /// Returns the stream's connection.
+    pub(crate) const fn connection(&self) -> Option<ConnectionId> {
+        match self.phase {
+            Phase::Dialling(_, id) | Phase::Open(id) | Phase::Ended(id) => Some(id),
+            Phase::Absent | Phase::Planned(_) => None,
+        }
+    }
+
+    pub(crate) const fn on_dialled(&mut self, port: Port, id: ConnectionId) {
+        self.phase = Phase::Dialling(port, id);
+    }
+
+    pub(crate) const fn on_connected(&mut self, now: Instant) {
+        if let Phase::Dialling(_, id) = self.phase {
+            self.phase = Phase::Open(id);
+            self.ready = true;
+            self.moved_at = now;
+        }
+    }
+
+    /// Takes back what was dialled or planned.
+    pub(crate) fn abandon<V: Vsock>(&mut self, vsock: &mut V) {
+        if let Some(id) = self.connection() {
+            vsock.abort(id);
+        }
+        self.phase = Phase::Absent;
+    }
+
+    /// Something can be carried again: the connection or the process's pipe says so.
+    pub(crate) const fn on_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Carries what can be carried now, a bounded amount. Returns whether anything moved.
+    pub(crate) fn carry<V: Vsock, K: Kernel>(
+        &mut self,
+        kind: Kind,
+        pid: Pid,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        if !self.ready {
+            return false;
+        }
+        match (self.phase, kind.output()) {
+            (Phase::Open(id), None) => self.carry_input(id, pid, world),
+            (Phase::Open(id), Some(output)) => {
+                self.read_host_end(id, world.vsock);
+                self.carry_output(id, pid, output, world)
+            }
+            (Phase::Ended(id), Some(_)) => {
+                self.ready = false;
+                self.read_host_end(id, world.vsock);
+                self.settle(id, world)
+            }
+            _ => {
+                self.ready = false;
+                false
+            }
+        }
+    }
+
+    fn carry_input<V: Vsock, K: Kernel>(
+        &mut self,
+        id: ConnectionId,
+        pid: Pid,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        let mut moved = 0;
+        while moved < STEP_STREAM_BYTES {
+            match offer_chunk(id, pid, world) {
+                Offer::Nothing => {
+                    self.ready = false;
+                    break;
+                }
+                Offer::Took { count, all } => {
+                    moved += count;
+                    if !all {
+                        // The pipe is full; the kernel tells when it is not.
+                        self.ready = false;
+                        break;
+                    }
+                }
+                Offer::End => return self.end_input(id, pid, world),
+                Offer::Broken => {
+                    world.vsock.shutdown(id, Direction::Receive);
+                    self.phase = Phase::Ended(id);
+                    self.ready = false;
+                    return true;
+                }
+            }
+        }
+        moved > 0
+    }
+
+    fn end_input<V: Vsock, K: Kernel>(
+        &mut self,
+        id: ConnectionId,
+        pid: Pid,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        world.kernel.close_input(pid);
+        self.phase = Phase::Ended(id);
+        self.ready = false;
+        true
+    }
+
+    fn carry_output<V: Vsock, K: Kernel>(
+        &mut self,
+        id: ConnectionId,
+        pid: Pid,
+        output: OutputStream,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        let mut moved = 0;
+        while moved < STEP_STREAM_BYTES {
+            let lent = world.kernel.output(pid, output);
+            if lent.bytes.is_empty() {
+                self.ready = false;
+                if lent.ended {
+                    world.vsock.shutdown(id, Direction::Send);
+                    self.phase = Phase::Ended(id);
+                    self.note_move(world.now, world.vsock.unforwarded(id));
+                    self.settle(id, world);
+                    return true;
+                }
+                break;
+            }
+            let Ok(count) = write_some(world.vsock, id, lent.bytes) else {
+                return self.lose_output(id, pid, output, world);
+            };
+            let all = count == lent.bytes.len();
+            if count > 0 {
+                world.kernel.consume(pid, output, count);
+                moved += count;
+            }
+            if !all {
+                // The window is full; the connection tells when it is not.
+                self.ready = false;
+                break;
+            }
+        }
+        if moved > 0 {
+            self.note_move(world.now, world.vsock.unforwarded(id));
+        }
+        moved > 0
+    }
+
+    /// The host reads no more: writers get EPIPE and the stream is over.
+    fn lose_output<V: Vsock, K: Kernel>(
+        &mut self,
+        id: ConnectionId,
+        pid: Pid,
+        output: OutputStream,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        world.kernel.close_output(pid, output);
+        world.vsock.abort(id);
+        self.phase = Phase::Absent;
+        self.ready = false;
+        true
+    }
+
+    /// The host has closed its receiving direction, or the whole connection is gone.
+    pub(crate) fn on_host_closed<V: Vsock, K: Kernel>(
+        &mut self,
+        kind: Kind,
+        pid: Pid,
+        world: &mut World<'_, V, K>,
+    ) {
+        match (self.phase, kind.output()) {
+            // What arrived before can still be read; its end is found there.
+            (Phase::Open(_), None) => self.ready = true,
+            (Phase::Open(id) | Phase::Ended(id), Some(output)) => {
+                self.lose_output(id, pid, output, world);
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads away what a host sends on an output, up to its end.
+    fn read_host_end<V: Vsock>(&mut self, id: ConnectionId, vsock: &mut V) {
+        let mut scrap = [0; 64];
+        let Some(mut stream) = vsock.stream(id) else {
+            self.host_ended = true;
+            return;
+        };
+        while let Ok(true) = stream.read_ready() {
+            match stream.read(&mut scrap) {
+                Ok(0) | Err(_) => {
+                    self.host_ended = true;
+                    return;
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Ends an output whose host has closed its end behind the last byte.
+    fn settle<V: Vsock, K: Kernel>(
+        &mut self,
+        id: ConnectionId,
+        world: &mut World<'_, V, K>,
+    ) -> bool {
+        let done = self.host_ended && world.vsock.unforwarded(id) == 0;
+        if done {
+            let deadline = world.now + Duration::from_millis(FAREWELL_MS);
+            world.vsock.close(id, deadline);
+            self.phase = Phase::Absent;
+        }
+        done
+    }
+
+    /// The process is gone: its input has no reader, and the time of its output begins to count.
+    pub(crate) fn on_exited<V: Vsock, K: Kernel>(
+        &mut self,
+        kind: Kind,
+        world: &mut World<'_, V, K>,
+    ) {
+        match (self.phase, kind.output()) {
+            (Phase::Open(id) | Phase::Ended(id), None) => {
+                let deadline = world.now + Duration::from_millis(FAREWELL_MS);
+                world.vsock.close(id, deadline);
+                self.phase = Phase::Absent;
+            }
+            (Phase::Open(id) | Phase::Ended(id), Some(_)) => {
+                self.note_move(world.now, world.vsock.unforwarded(id));
+                self.ready = true;
+            }
+            _ => self.abandon(world.vsock),
+        }
+    }
+
+    /// Looks after an exited process's output. Returns when to look again; `None` when the stream is over.
+    pub(crate) fn drain<V: Vsock, K: Kernel>(
+        &mut self,
+        kind: Kind,
+        pid: Pid,
+        world: &mut World<'_, V, K>,
+    ) -> Option<Instant> {
+        let id = self.connection()?;
+        let unforwarded = world.vsock.unforwarded(id);
+        if unforwarded < self.unforwarded {
+            self.note_move(world.now, unforwarded);
+            self.ready = true;
+        }
+        let deadline = self.moved_at + Duration::from_millis(DRAIN_MS);
+        if world.now < deadline {
+            return Some(deadline);
+        }
+        log::warn!(
+            "pid={} {}: the host has taken nothing for {DRAIN_MS} ms, the rest is dropped",
+            pid.0,
+            kind.name()
+        );
+        match kind.output() {
+            Some(output) => {
+                self.lose_output(id, pid, output, world);
+            }
+            None => self.abandon(world.vsock),
+        }
+        None
+    }
+
+    const fn note_move(&mut self, now: Instant, unforwarded: usize) {
+        self.moved_at = now;
+        self.unforwarded = unforwarded;
+    }
+}
+
+/// What became of the bytes at the front of a standard input's connection.
+enum Offer {
+    /// There are none now.
+    Nothing,
+    /// The pipe took this many of them.
+    Took { count: usize, all: bool },
+    /// There will be none any more.
+    End,
+    /// Nobody will read them.
+    Broken,
+}
+
+fn offer_chunk<V: Vsock, K: Kernel>(
+    id: ConnectionId,
+    pid: Pid,
+    world: &mut World<'_, V, K>,
+) -> Offer {
+    let Some(mut stream) = world.vsock.stream(id) else {
+        return Offer::End;
+    };
+    if let Ok(false) = stream.read_ready() {
+        return Offer::Nothing;
+    }
+    // An error is the end of a connection that was reset: what came before has been read.
+    let chunk = stream.fill_buf().unwrap_or_default();
+    if chunk.is_empty() {
+        return Offer::End;
+    }
+    let offered = chunk.len();
+    match world.kernel.offer_input(pid, chunk) {
+        Input::Took(count) => {
+            stream.consume(count);
+            Offer::Took {
+                count,
+                all: count == offered,
+            }
+        }
+        Input::Broken => Offer::Broken,
+    }
+}
