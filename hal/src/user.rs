@@ -62,6 +62,15 @@ impl ExtendedState {
         }
     }
 
+    /// Takes over a state that a program kept in its memory (a signal frame). What the processor would refuse is
+    /// cleared: unknown features, the compacted form, reserved bits of MXCSR (Intel SDM vol. 1, 13.4.2, 10.2.3).
+    pub fn restore(&mut self, bytes: &[u8; EXTENDED_STATE_BYTES]) {
+        self.0.copy_from_slice(bytes);
+        self.0[26..28].fill(0);
+        self.0[512] &= 0x07;
+        self.0[513..576].fill(0);
+    }
+
     /// Returns the raw bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; EXTENDED_STATE_BYTES] {

@@ -1,10 +1,14 @@
 //! A process: tasks that share an address space, files, signal actions and credentials, and how it ends.
 
 use crate::account::AccountId;
-use crate::slab::Id;
+use crate::program::Load;
+use crate::signal::{Actions, SignalSet};
+use crate::slab::{Id, Slab};
 use crate::space::SpaceId;
-use crate::task::TaskId;
-use agent::kernel::{ExitStatus, Pid, View};
+use crate::task::{Task, TaskId};
+use agent::kernel::{Credentials, ExitStatus, LoadError, Pid, View};
+use alloc::vec::Vec;
+use hal::clock::Instant;
 
 /// Names a process.
 pub(crate) type ProcessId = Id<Process>;
@@ -12,6 +16,10 @@ pub(crate) type ProcessId = Id<Process>;
 /// Where a process is in its life (agent::kernel draws it).
 #[derive(Debug)]
 pub(crate) enum Life {
+    /// Its program is being looked for and read.
+    Loading(Load),
+    /// Loading failed; somebody has yet to be told.
+    Failed(LoadError),
     /// Loaded, not started.
     Stopped,
     /// Its tasks run.
@@ -20,19 +28,141 @@ pub(crate) enum Life {
     Zombie(ExitStatus),
 }
 
+bitflags::bitflags! {
+    /// What the agent has yet to be told of a process.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Notices: u8 {
+        /// Loading ended.
+        const LOADED = 1;
+        /// Output came, or ended.
+        const OUTPUT = 2;
+        /// Input has room, or broke.
+        const INPUT = 4;
+        /// It ended.
+        const EXITED = 8;
+    }
+}
+
 /// A program in execution.
 #[derive(Debug)]
 pub(crate) struct Process {
     /// Linux's process id.
     pub(crate) pid: Pid,
+    /// Its parent's; 0 for what the agent spawned.
+    pub(crate) parent: u32,
+    /// Its process group.
+    pub(crate) group: u32,
+    /// Its session.
+    pub(crate) session: u32,
     /// Which view of the machine it has.
     pub(crate) view: View,
     /// Who pays.
     pub(crate) account: AccountId,
+    /// On whose behalf it runs.
+    pub(crate) credentials: Credentials,
     /// Its memory.
     pub(crate) space: SpaceId,
-    /// Its first task.
+    /// Its first task; stale once the process has ended.
     pub(crate) leader: TaskId,
+    /// What it does about signals.
+    pub(crate) actions: Actions,
+    /// Signals for any of its tasks.
+    pub(crate) pending: SignalSet,
+    /// When SIGALRM is due.
+    pub(crate) alarm: Option<Instant>,
+    /// File name of its program, cut as Linux's `comm` is.
+    pub(crate) name: heapless::String<15>,
     /// Where it is in its life.
     pub(crate) life: Life,
+    /// What the agent has yet to be told.
+    pub(crate) notices: Notices,
+    /// Nanoseconds in user mode.
+    pub(crate) user_nanos: u64,
+    /// Nanoseconds in the kernel on its behalf.
+    pub(crate) kernel_nanos: u64,
+}
+
+impl Process {
+    /// Returns whether its program runs or will run.
+    pub(crate) const fn is_live(&self) -> bool {
+        !matches!(self.life, Life::Zombie(_) | Life::Failed(_))
+    }
+}
+
+/// All processes and tasks, and the numbers programs know them by.
+#[derive(Debug)]
+pub(crate) struct ProcessTable {
+    /// Programs in execution.
+    pub(crate) processes: Slab<Process>,
+    /// Their flows of instructions.
+    pub(crate) tasks: Slab<Task>,
+    /// Pids in ascending order.
+    numbers: Vec<(u32, ProcessId)>,
+    /// The pid given last.
+    last: u32,
+}
+
+/// The largest pid; Linux's own limit on a 64-bit machine (`PID_MAX_LIMIT`).
+const LAST_PID: u32 = 4 * 1024 * 1024;
+
+impl ProcessTable {
+    /// Makes an empty table.
+    pub(crate) const fn new() -> Self {
+        Self {
+            processes: Slab::new(crate::limits::MAX_PROCESSES),
+            tasks: Slab::new(crate::limits::MAX_TASKS),
+            numbers: Vec::new(),
+            last: 0,
+        }
+    }
+
+    /// Returns a number that no process or task has, and that was not given for as long as possible.
+    pub(crate) fn fresh_number(&mut self) -> u32 {
+        loop {
+            self.last = if self.last >= LAST_PID {
+                1
+            } else {
+                self.last + 1
+            };
+            let number = self.last;
+            let taken = self.find(Pid(number)).is_some()
+                || self.tasks.iter().any(|(_, task)| task.tid == number);
+            if !taken {
+                return number;
+            }
+        }
+    }
+
+    /// Puts a process in. `None` at the limit or without memory.
+    pub(crate) fn insert(&mut self, process: Process) -> Option<ProcessId> {
+        self.numbers.try_reserve(1).ok()?;
+        let pid = process.pid.0;
+        let id = self.processes.insert(process).ok()?;
+        let at = self.numbers.partition_point(|&(number, _)| number < pid);
+        self.numbers.insert(at, (pid, id));
+        Some(id)
+    }
+
+    /// Takes a process out.
+    pub(crate) fn remove(&mut self, id: ProcessId) -> Option<Process> {
+        let process = self.processes.remove(id)?;
+        self.numbers.retain(|&(_, known)| known != id);
+        Some(process)
+    }
+
+    /// Returns the process with this pid.
+    pub(crate) fn find(&self, pid: Pid) -> Option<ProcessId> {
+        let at = self
+            .numbers
+            .binary_search_by_key(&pid.0, |&(number, _)| number)
+            .ok()?;
+        Some(self.numbers[at].1)
+    }
+
+    /// Returns all processes in the order of their pids.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
+        self.numbers
+            .iter()
+            .filter_map(|&(_, id)| Some((id, self.processes.get(id)?)))
+    }
 }

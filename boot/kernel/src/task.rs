@@ -2,12 +2,13 @@
 
 use crate::limits::CALL_HISTORY;
 use crate::process::ProcessId;
+use crate::signal::{AlternateStack, SignalSet};
 use crate::slab::Id;
 use crate::syscall::Call;
 use crate::user_memory::UserAddr;
 use crate::wait::WakeKey;
 use hal::clock::Instant;
-use hal::user::Context;
+use hal::user::{Context, Fault};
 
 /// Names a task.
 pub(crate) type TaskId = Id<Task>;
@@ -19,13 +20,15 @@ pub(crate) enum Activity {
     Held,
     /// In the run queue, or running.
     Ready,
-    /// Waiting inside its call.
+    /// Waiting, inside a call or for a page.
     Parked {
         /// For what.
         key: WakeKey,
         /// Until when at most.
         deadline: Option<Instant>,
     },
+    /// Stopped by a signal; SIGCONT lets it go on.
+    Stopped,
 }
 
 /// A finished system call, for `dump`.
@@ -50,8 +53,38 @@ pub(crate) struct Task {
     pub(crate) activity: Activity,
     /// The call it is inside of.
     pub(crate) call: Option<Call>,
+    /// Signals for this task alone.
+    pub(crate) pending: SignalSet,
+    /// Signals that wait.
+    pub(crate) mask: SignalSet,
+    /// The mask to go back to once a signal was delivered to a call that waited with another one (rt_sigsuspend(2)).
+    pub(crate) saved_mask: Option<SignalSet>,
+    /// Where handlers run that ask for it.
+    pub(crate) alternate_stack: AlternateStack,
+    /// The exception behind a pending signal, for its `siginfo`.
+    pub(crate) fault: Option<Fault>,
     /// Where to write 0 and wake waiters when it ends (set_tid_address(2)).
     pub(crate) clear_tid: UserAddr,
     /// The last calls, newest last.
     pub(crate) history: heapless::HistoryBuf<PastCall, CALL_HISTORY>,
+}
+
+impl Task {
+    /// Makes a task that is held at the beginning of its program.
+    pub(crate) fn new(process: ProcessId, tid: u32) -> Self {
+        Self {
+            context: Context::default(),
+            process,
+            tid,
+            activity: Activity::Held,
+            call: None,
+            pending: SignalSet::default(),
+            mask: SignalSet::default(),
+            saved_mask: None,
+            alternate_stack: AlternateStack::default(),
+            fault: None,
+            clear_tid: UserAddr::NULL,
+            history: heapless::HistoryBuf::new(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The areas of an address space: which pages a program may use, and what stands behind them.
 
 use crate::errno::Errno;
+use crate::fs::InodeId;
 use crate::limits::MAX_AREAS;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -13,6 +14,13 @@ pub(crate) enum Backing {
     Anonymous,
     /// The same, and the area grows downwards.
     Stack,
+    /// A file's pages, to be copied when written. The area holds a reference to the inode.
+    File {
+        /// Which file.
+        inode: InodeId,
+        /// The file's page behind the area's first page.
+        page: u64,
+    },
 }
 
 /// A run of pages with the same rights and the same backing.
@@ -49,8 +57,28 @@ impl Area {
     /// Returns the parts below page `at` and from `at` on.
     const fn split(self, at: u64) -> (Self, Self) {
         let low = Self { end: at, ..self };
-        let high = Self { first: at, ..self };
+        let backing = match self.backing {
+            Backing::File { inode, page } => Backing::File {
+                inode,
+                page: page + (at - self.first),
+            },
+            // Only the lower part still grows.
+            Backing::Stack | Backing::Anonymous => Backing::Anonymous,
+        };
+        let high = Self {
+            first: at,
+            backing,
+            ..self
+        };
         (low, high)
+    }
+
+    /// Returns the file behind it.
+    pub(crate) const fn file(&self) -> Option<InodeId> {
+        match self.backing {
+            Backing::File { inode, .. } => Some(inode),
+            Backing::Anonymous | Backing::Stack => None,
+        }
     }
 
     const fn contains(&self, page: u64) -> bool {
@@ -145,39 +173,34 @@ impl AreaList {
         Ok(())
     }
 
-    /// Makes sure that no area reaches over the start of page `at`.
+    /// Makes sure that no area reaches over the start of page `at`; returns the file that has one area more now.
     ///
     /// # Errors
     ///
     /// As for [`AreaList::insert`].
-    fn split(&mut self, at: u64) -> Result<(), Errno> {
+    pub(crate) fn split(&mut self, at: u64) -> Result<Option<InodeId>, Errno> {
         let index = self.at_or_behind(at);
         let Some(area) = self.areas.get(index).copied() else {
-            return Ok(());
+            return Ok(None);
         };
         if area.first >= at {
-            return Ok(());
+            return Ok(None);
         }
         self.reserve(1)?;
         let (low, high) = area.split(at);
         self.areas[index] = low;
         self.areas.insert(index + 1, high);
-        Ok(())
+        Ok(area.file())
     }
 
-    /// Takes the lowest area, or part of an area, inside `range` out of the list; `None` when the range is free.
-    ///
-    /// # Errors
-    ///
-    /// As for [`AreaList::insert`]: a hole makes two areas out of one.
-    pub(crate) fn take(&mut self, range: Range<u64>) -> Result<Option<Area>, Errno> {
-        self.split(range.start)?;
-        self.split(range.end)?;
+    /// Takes the lowest area inside `range`, whose ends must have been split, out of the list; `None` when the range is
+    /// free.
+    pub(crate) fn take(&mut self, range: Range<u64>) -> Option<Area> {
         let index = self.at_or_behind(range.start);
-        Ok(match self.areas.get(index) {
-            Some(area) if area.first < range.end => Some(self.areas.remove(index)),
-            _ => None,
-        })
+        self.areas
+            .get(index)
+            .is_some_and(|area| area.first < range.end)
+            .then(|| self.areas.remove(index))
     }
 
     /// Lets the stack that begins at `first` begin at the lower page `new_first`.

@@ -1,0 +1,84 @@
+//! How a process ends: at once for everybody else, and piece by piece for what it leaves behind.
+
+use crate::limits::WORK_PAGES;
+use crate::process::{Life, Notices, ProcessId};
+use crate::space::SpaceId;
+use crate::system::System;
+use agent::kernel::ExitStatus;
+use hal::block::Block;
+
+impl<B: Block> System<B> {
+    /// Ends a process that runs or was stopped: its tasks are gone when this returns, its memory goes later.
+    pub(crate) fn end_process(&mut self, id: ProcessId, status: ExitStatus) {
+        let Some(process) = self.table.processes.get_mut(id) else {
+            return;
+        };
+        if !process.is_live() {
+            return;
+        }
+        process.life = Life::Zombie(status);
+        process.alarm = None;
+        self.drop_tasks(id);
+        self.drop_belongings(id);
+        self.notify(id, Notices::EXITED);
+    }
+
+    /// Takes a process's tasks away.
+    fn drop_tasks(&mut self, id: ProcessId) {
+        while let Some(task) = self
+            .table
+            .tasks
+            .iter()
+            .find(|(_, task)| task.process == id)
+            .map(|(task, _)| task)
+        {
+            self.table.tasks.remove(task);
+            self.ready.retain(|&ready| ready != task);
+        }
+    }
+
+    /// Gives back what a process has, except its stdio and its number.
+    pub(crate) fn drop_belongings(&mut self, id: ProcessId) {
+        let Some(process) = self.table.processes.get(id) else {
+            return;
+        };
+        let space = process.space;
+        self.leave_space(space);
+    }
+
+    /// Takes one user from an address space; the last one leaves it to be taken down.
+    pub(crate) fn leave_space(&mut self, id: SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else {
+            return;
+        };
+        space.users = space.users.saturating_sub(1);
+        if space.users == 0 && self.dying.push(id).is_err() {
+            // There is a place for each address space there can be.
+            log::error!("kernel: an address space was lost");
+        }
+    }
+
+    /// Takes down some of what ended processes left; returns whether there was anything.
+    pub(crate) fn take_down(&mut self) -> bool {
+        let Some(&id) = self.dying.first() else {
+            return false;
+        };
+        if self.clear_space(id, WORK_PAGES) {
+            self.dying.swap_remove(0);
+        }
+        true
+    }
+
+    /// Remembers something the agent is to be told.
+    pub(crate) fn notify(&mut self, id: ProcessId, notice: Notices) {
+        let Some(process) = self.table.processes.get_mut(id) else {
+            return;
+        };
+        let known = !process.notices.is_empty();
+        process.notices.insert(notice);
+        if !known && self.noticed.push_back(id).is_err() {
+            // There is a place for each process there can be, and each stands there once.
+            log::error!("kernel: an event was lost");
+        }
+    }
+}

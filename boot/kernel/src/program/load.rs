@@ -1,0 +1,236 @@
+//! Driving loads: each one step by step until it waits, succeeds or fails.
+
+use super::stack::Strings;
+use super::{About, Image, Load, Step, Trouble};
+use crate::errno::Errno;
+use crate::limits::PATH_BYTES;
+use crate::process::{Life, Notices, ProcessId};
+use crate::space::SpaceId;
+use crate::system::System;
+use agent::kernel::LoadError;
+use agent::limits::ERROR_PATH_BYTES;
+use hal::block::Block;
+use hal::limits::PAGE_BYTES;
+
+/// What an error's path ends with when it was cut.
+const CUT_MARK: &str = "…";
+
+impl Load {
+    /// Makes a load that is at its beginning.
+    pub(super) const fn new(space: SpaceId, strings: Strings) -> Self {
+        Self {
+            space,
+            waits: None,
+            step: Step::Directory,
+            strings,
+        }
+    }
+}
+
+impl<B: Block> System<B> {
+    /// Lets the loads go on whose key was woken; returns whether there was one.
+    pub(crate) fn wake_loads(&mut self) -> bool {
+        let mut woken = false;
+        for (_, process) in self.table.processes.iter_mut() {
+            if let Life::Loading(load) = &mut process.life
+                && load.waits.is_some_and(|key| self.wakes.wakes(key))
+            {
+                load.waits = None;
+                self.loading = true;
+                woken = true;
+            }
+        }
+        woken
+    }
+
+    /// Does some work on every load that does not wait; returns whether there was one.
+    pub(crate) fn advance_loads(&mut self) -> bool {
+        if !core::mem::replace(&mut self.loading, false) {
+            return false;
+        }
+        let mut after = None;
+        while let Some(id) = self.next_load(after) {
+            after = self.table.processes.get(id).map(|process| process.pid.0);
+            self.advance_load(id);
+        }
+        true
+    }
+
+    /// Returns the loading process with the smallest pid behind `after` that does not wait.
+    fn next_load(&self, after: Option<u32>) -> Option<ProcessId> {
+        self.table
+            .in_order()
+            .filter(|(_, process)| after.is_none_or(|after| process.pid.0 > after))
+            .find(|(_, process)| matches!(&process.life, Life::Loading(load) if load.waits.is_none()))
+            .map(|(id, _)| id)
+    }
+
+    fn advance_load(&mut self, id: ProcessId) {
+        loop {
+            let Some(process) = self.table.processes.get_mut(id) else {
+                return;
+            };
+            // The load stands aside while it works, so that its steps may use every table.
+            let Life::Loading(mut load) = core::mem::replace(&mut process.life, Life::Stopped)
+            else {
+                return;
+            };
+            let result = self.step_load(id, &mut load);
+            let Some(process) = self.table.processes.get_mut(id) else {
+                return;
+            };
+            match result {
+                Ok(Some(step)) => {
+                    load.step = step;
+                    process.life = Life::Loading(load);
+                }
+                Ok(None) => {
+                    self.notify(id, Notices::LOADED);
+                    return;
+                }
+                Err(Trouble::Wait(key)) => {
+                    load.waits = Some(key);
+                    process.life = Life::Loading(load);
+                    return;
+                }
+                Err(Trouble::Again) => {
+                    process.life = Life::Loading(load);
+                    self.loading = true;
+                    return;
+                }
+                Err(Trouble::Failed(errno, reason, about)) => {
+                    self.fail_load(id, &load, errno, reason, about);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does one step; the next one, or `None` when the program is ready.
+    fn step_load(&mut self, id: ProcessId, load: &mut Load) -> Result<Option<Step>, Trouble> {
+        Ok(Some(match load.step {
+            Step::Directory => {
+                self.enter_directory(id, load)?;
+                Step::Search {
+                    nth: 0,
+                    denied: false,
+                }
+            }
+            Step::Search { nth, denied } => self.search_program(id, load, nth, denied)?,
+            Step::Map { file, bytes } => {
+                let image = self.map_program(id, load, file, bytes)?;
+                Step::Clear { file, bytes, image }
+            }
+            Step::Clear { file, bytes, image } => {
+                self.clear_ends(id, load, file, bytes, image.bias)?;
+                Step::Stack { image }
+            }
+            Step::Stack { image } => {
+                self.enter_program(id, load, image)?;
+                return Ok(None);
+            }
+        }))
+    }
+
+    /// Finds or makes the working directory.
+    fn enter_directory(&mut self, id: ProcessId, load: &Load) -> Result<(), Trouble> {
+        let mut path = [0; PATH_BYTES];
+        let path = self.read_cstring(
+            load.space,
+            load.strings.directory,
+            &mut path,
+            Errno::ENAMETOOLONG,
+        )?;
+        self.open_directories(id, path)
+            .map_err(|stall| match Trouble::from(stall) {
+                Trouble::Failed(errno, reason, _) => {
+                    Trouble::Failed(errno, reason, About::Directory)
+                }
+                later => later,
+            })
+    }
+
+    /// Puts the task at the program's first instruction.
+    fn enter_program(&mut self, id: ProcessId, load: &Load, image: Image) -> Result<(), Trouble> {
+        let process = self.table.processes.get(id).ok_or(Errno::ESRCH)?;
+        let (credentials, leader) = (process.credentials.clone(), process.leader);
+        let stack = self.finish_stack(load, &image, &credentials)?;
+        if let Some(space) = self.spaces.get_mut(load.space) {
+            space.break_start = image.end.next_multiple_of(PAGE_BYTES as u64);
+            space.break_end = space.break_start;
+        }
+        let task = self.table.tasks.get_mut(leader).ok_or(Errno::ESRCH)?;
+        task.context.registers.rip = image.entry;
+        task.context.registers.rsp = stack;
+        Ok(())
+    }
+
+    fn fail_load(
+        &mut self,
+        id: ProcessId,
+        load: &Load,
+        errno: Errno,
+        reason: &'static str,
+        about: About,
+    ) {
+        let at = match about {
+            About::Program => load.strings.arguments,
+            About::Directory => load.strings.directory,
+        };
+        let mut path = [0; PATH_BYTES];
+        let path = self
+            .read_cstring(load.space, at, &mut path, Errno::ENAMETOOLONG)
+            .unwrap_or_default();
+        let error = LoadError {
+            errno: i32::from(errno.number()),
+            reason,
+            path: cut(path),
+        };
+        self.drop_tasks(id);
+        self.drop_belongings(id);
+        if let Some(process) = self.table.processes.get_mut(id) {
+            process.life = Life::Failed(error);
+        }
+        self.notify(id, Notices::LOADED);
+    }
+}
+
+/// Makes a path fit an error; what is not UTF-8 becomes U+FFFD.
+fn cut(path: &[u8]) -> heapless::String<ERROR_PATH_BYTES> {
+    let mut text = heapless::String::new();
+    for chunk in path.utf8_chunks() {
+        let mark = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+        for part in [chunk.valid(), mark] {
+            for character in part.chars() {
+                if text.len() + character.len_utf8() + CUT_MARK.len() > ERROR_PATH_BYTES {
+                    // There is room for the mark: it was counted with every character before.
+                    let _ = text.push_str(CUT_MARK);
+                    return text;
+                }
+                // The room was counted just now.
+                let _ = text.push(character);
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_with_a_mark_and_never_inside_a_character() {
+        let longest = [b'a'; ERROR_PATH_BYTES - CUT_MARK.len()];
+        assert_eq!(cut(&longest).as_bytes(), longest);
+        let longer = [b'a'; ERROR_PATH_BYTES];
+        assert!(cut(&longer).ends_with(CUT_MARK));
+        let wide = "ü".repeat(ERROR_PATH_BYTES);
+        assert!(cut(wide.as_bytes()).ends_with(CUT_MARK));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_marked() {
+        assert_eq!(cut(b"a\xffb").as_str(), "a\u{fffd}b");
+    }
+}

@@ -1,0 +1,148 @@
+//! Looking for a program: a name with a slash is a path, any other is tried in each directory of `PATH`.
+
+use super::{About, Load, Step, Trouble};
+use crate::errno::Errno;
+use crate::limits::PATH_BYTES;
+use crate::process::ProcessId;
+use crate::system::System;
+use crate::wait::Stall;
+use hal::block::Block;
+
+/// Where programs are looked for when the environment has no `PATH` (agent::kernel::Program).
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A path under construction.
+pub(super) type PathBuffer = [u8; PATH_BYTES];
+
+impl<B: Block> System<B> {
+    /// Tries the next candidate; the step after it.
+    pub(super) fn search_program(
+        &mut self,
+        process: ProcessId,
+        load: &Load,
+        nth: u32,
+        denied: bool,
+    ) -> Result<Step, Trouble> {
+        let mut path = [0; PATH_BYTES];
+        let path = match self.candidate(load, nth, &mut path)? {
+            Some(Candidate::Path(path)) => path,
+            Some(Candidate::TooLong) => return Ok(Step::Search { nth: nth + 1, denied }),
+            None if denied => {
+                return Err(Trouble::Failed(
+                    Errno::EACCES,
+                    Errno::EACCES.text(),
+                    About::Program,
+                ));
+            }
+            None => {
+                return Err(Trouble::Failed(
+                    Errno::ENOENT,
+                    "no such file or directory",
+                    About::Program,
+                ));
+            }
+        };
+        let slash = self.has_slash(load)?;
+        match self.open_program(process, path) {
+            Ok((file, bytes)) => Ok(Step::Map { file, bytes }),
+            // execvp(3): go on looking, but remember that one was there.
+            Err(Stall::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if !slash => {
+                Ok(Step::Search { nth: nth + 1, denied })
+            }
+            Err(Stall::Error(Errno::EACCES)) if !slash => Ok(Step::Search {
+                nth: nth + 1,
+                denied: true,
+            }),
+            Err(stall) => Err(stall.into()),
+        }
+    }
+
+    fn has_slash(&mut self, load: &Load) -> Result<bool, Stall> {
+        let mut name = [0; PATH_BYTES];
+        let name = self.read_cstring(
+            load.space,
+            load.strings.arguments,
+            &mut name,
+            Errno::ENAMETOOLONG,
+        )?;
+        Ok(name.contains(&b'/'))
+    }
+
+    /// Writes the `nth` candidate's path; `None` behind the last.
+    fn candidate<'b>(
+        &mut self,
+        load: &Load,
+        nth: u32,
+        buffer: &'b mut PathBuffer,
+    ) -> Result<Option<Candidate<'b>>, Stall> {
+        let mut name = [0; PATH_BYTES];
+        let name = self.read_cstring(
+            load.space,
+            load.strings.arguments,
+            &mut name,
+            Errno::ENAMETOOLONG,
+        )?;
+        if name.is_empty() {
+            return Err(Errno::ENOENT.into());
+        }
+        if name.contains(&b'/') {
+            if nth > 0 {
+                return Ok(None);
+            }
+            buffer[..name.len()].copy_from_slice(name);
+            return Ok(Some(Candidate::Path(&buffer[..name.len()])));
+        }
+        let mut list = [0; PATH_BYTES];
+        let list = match load.strings.path {
+            Some(at) => self.read_cstring(load.space, at, &mut list, Errno::ENAMETOOLONG)?,
+            None => DEFAULT_PATH,
+        };
+        Ok(list
+            .split(|&byte| byte == b':')
+            .nth(nth as usize)
+            .map(|directory| join(directory, name, buffer)))
+    }
+}
+
+/// A path to try.
+#[derive(Debug, PartialEq, Eq)]
+enum Candidate<'b> {
+    /// This one.
+    Path(&'b [u8]),
+    /// It is longer than a path may be, so nothing can stand there.
+    TooLong,
+}
+
+/// Writes `directory/name`; an empty directory is the working directory (environ(7)).
+fn join<'b>(directory: &[u8], name: &[u8], buffer: &'b mut PathBuffer) -> Candidate<'b> {
+    let directory: &[u8] = if directory.is_empty() { b"." } else { directory };
+    let length = directory.len() + 1 + name.len();
+    if length >= buffer.len() {
+        return Candidate::TooLong;
+    }
+    buffer[..directory.len()].copy_from_slice(directory);
+    buffer[directory.len()] = b'/';
+    buffer[directory.len() + 1..length].copy_from_slice(name);
+    Candidate::Path(&buffer[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_directory_and_name_with_one_slash() {
+        let mut buffer = [0; PATH_BYTES];
+        assert_eq!(join(b"/bin", b"ls", &mut buffer), Candidate::Path(b"/bin/ls"));
+        assert_eq!(join(b"", b"ls", &mut buffer), Candidate::Path(b"./ls"));
+    }
+
+    #[test]
+    fn a_candidate_is_at_most_as_long_as_a_path() {
+        let mut buffer = [0; PATH_BYTES];
+        let fits = [b'a'; PATH_BYTES - 1 - 3];
+        assert!(matches!(join(&fits, b"ls", &mut buffer), Candidate::Path(_)));
+        let long = [b'a'; PATH_BYTES - 3];
+        assert_eq!(join(&long, b"ls", &mut buffer), Candidate::TooLong);
+    }
+}

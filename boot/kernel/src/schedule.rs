@@ -1,0 +1,354 @@
+//! Who runs next: round robin between the tasks that are ready, waking those that wait, and one turn of a task.
+//!
+//! A task is in the run queue exactly while its activity is [`Activity::Ready`] and it is not the one that runs. Equal
+//! turns are today's policy; weights would change only how long a turn is.
+
+use crate::errno::Errno;
+use crate::limits::SLICE;
+use crate::process::Life;
+use crate::signal::{Delivery, known, number};
+use crate::space::Denial;
+use crate::syscall::{self, Call};
+use crate::system::System;
+use crate::task::{Activity, PastCall, TaskId};
+use crate::user_memory::Access;
+use crate::wait::Stall;
+use agent::kernel::{ExitStatus, Signal};
+use hal::block::Block;
+use hal::clock::{Clock, Instant};
+use hal::page_table::Page;
+use hal::user::{Fault, Trap, User};
+
+/// Whether a task goes on in this turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It can run.
+    Goes,
+    /// It waits, stopped or ended.
+    Over,
+    /// It has more to do, after the others.
+    Yields,
+}
+
+impl<B: Block> System<B> {
+    /// Makes ready whoever was woken or whose time has come; returns whether anybody was.
+    pub(crate) fn wake_tasks(&mut self) -> bool {
+        if self.wakes.is_empty() && self.now < self.next_timer {
+            return false;
+        }
+        let mut woken = false;
+        self.next_timer = Instant::NEVER;
+        self.ring_alarms();
+        for (id, task) in self.table.tasks.iter_mut() {
+            let Activity::Parked { key, deadline } = task.activity else {
+                continue;
+            };
+            let due = deadline.is_some_and(|deadline| deadline <= self.now);
+            if due || self.wakes.wakes(key) {
+                task.activity = Activity::Ready;
+                self.ready.push_back(id);
+                woken = true;
+            } else if let Some(deadline) = deadline {
+                self.next_timer = self.next_timer.min(deadline);
+            }
+        }
+        woken |= self.wake_loads();
+        self.wakes.clear();
+        woken
+    }
+
+    fn ring_alarms(&mut self) {
+        while let Some(id) = self
+            .table
+            .processes
+            .iter()
+            .find(|(_, process)| process.alarm.is_some_and(|due| due <= self.now))
+            .map(|(id, _)| id)
+        {
+            if let Some(process) = self.table.processes.get_mut(id) {
+                process.alarm = None;
+            }
+            self.signal_process(id, known(number::ALRM));
+        }
+        let alarms = self.table.processes.iter().filter_map(|(_, p)| p.alarm);
+        self.next_timer = alarms.fold(self.next_timer, Instant::min);
+    }
+
+    /// Lets a task wait.
+    fn park(&mut self, id: TaskId, stall: Stall, deadline: Option<Instant>) -> Turn {
+        let Some(task) = self.table.tasks.get_mut(id) else {
+            return Turn::Over;
+        };
+        match stall {
+            Stall::Wait(key) => {
+                task.activity = Activity::Parked { key, deadline };
+                self.next_timer = deadline.map_or(self.next_timer, |due| due.min(self.next_timer));
+                Turn::Over
+            }
+            Stall::Again | Stall::Error(_) => Turn::Yields,
+        }
+    }
+
+    /// Does everything that stands between a task and user mode: its unfinished call, then its signals.
+    fn approach_user(&mut self, id: TaskId) -> Turn {
+        let Some(task) = self.table.tasks.get(id) else {
+            return Turn::Over;
+        };
+        if task.call.is_some() {
+            let turn = self.try_call(id);
+            if turn != Turn::Goes {
+                return turn;
+            }
+        }
+        if !self.has_signal(id) && !self.awaits_mask(id) {
+            return Turn::Goes;
+        }
+        match self.deliver_signals(id) {
+            Delivery::Proceed => Turn::Goes,
+            Delivery::Leave => Turn::Over,
+            Delivery::Stalled(stall) => self.park(id, stall, None),
+        }
+    }
+
+    fn awaits_mask(&self, id: TaskId) -> bool {
+        self.table
+            .tasks
+            .get(id)
+            .is_some_and(|task| task.saved_mask.is_some())
+    }
+
+    /// Begins the call a task's registers ask for.
+    fn begin_call(&mut self, id: TaskId) -> Turn {
+        let Some(task) = self.table.tasks.get_mut(id) else {
+            return Turn::Over;
+        };
+        let Some(process) = self.table.processes.get(task.process) else {
+            return Turn::Over;
+        };
+        let r = &task.context.registers;
+        task.call = Some(Call {
+            task: id,
+            process: task.process,
+            space: process.space,
+            number: u32::try_from(r.rax).unwrap_or(u32::MAX),
+            arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
+            progress: 0,
+            deadline: None,
+            restart: syscall::Restart::IfAsked,
+        });
+        self.try_call(id)
+    }
+
+    /// Tries the call a task is inside of.
+    fn try_call(&mut self, id: TaskId) -> Turn {
+        let Some(mut call) = self.table.tasks.get(id).and_then(|task| task.call) else {
+            return Turn::Over;
+        };
+        let outcome = syscall::dispatch(self, &mut call).unwrap_or_else(|| {
+            self.count_unknown(call.number);
+            Err(Errno::ENOSYS.into())
+        });
+        let result = match outcome {
+            Ok(value) => value,
+            Err(Stall::Error(errno)) => errno.as_return(),
+            Err(stall) => {
+                let Some(task) = self.table.tasks.get_mut(id) else {
+                    return Turn::Over;
+                };
+                task.call = Some(call);
+                if self.has_signal(id) && matches!(stall, Stall::Wait(_)) {
+                    // The signal ends the wait before it began.
+                    return self.interrupted(id);
+                }
+                return self.park(id, stall, call.deadline);
+            }
+        };
+        let Some(task) = self.table.tasks.get_mut(id) else {
+            return Turn::Over;
+        };
+        // A call that sets all registers itself (rt_sigreturn, execve) has taken `call` away.
+        if task.call.take().is_some() {
+            task.context.registers.rax = result;
+        }
+        task.history.write(PastCall {
+            number: call.number,
+            result,
+        });
+        match task.activity {
+            Activity::Ready => Turn::Goes,
+            _ => Turn::Over,
+        }
+    }
+
+    /// Delivers the signals that came while a call waits. When no handler took it over, the call goes on waiting.
+    fn interrupted(&mut self, id: TaskId) -> Turn {
+        match self.deliver_signals(id) {
+            Delivery::Proceed => {}
+            Delivery::Leave => return Turn::Over,
+            Delivery::Stalled(stall) => return self.park(id, stall, None),
+        }
+        match self.table.tasks.get(id) {
+            Some(task) if task.call.is_some() => Turn::Yields,
+            Some(_) => Turn::Goes,
+            None => Turn::Over,
+        }
+    }
+
+    /// Answers an exception of a program.
+    fn answer_fault(&mut self, id: TaskId, fault: Fault) -> Turn {
+        let Some(task) = self.table.tasks.get(id) else {
+            return Turn::Over;
+        };
+        let process = task.process;
+        let denial = if fault.vector == Fault::PAGE {
+            let Some(space) = self.table.processes.get(process).map(|known| known.space) else {
+                return Turn::Over;
+            };
+            let access = if fault.is_fetch() {
+                Access::Execute
+            } else if fault.is_write() {
+                Access::Write
+            } else {
+                Access::Read
+            };
+            let brought = match Page::containing(fault.address) {
+                Some(page) => self.page_in(space, page, access),
+                None => Err(Denial::Unmapped),
+            };
+            match brought {
+                Ok(()) => return Turn::Goes,
+                Err(denial) => denial,
+            }
+        } else {
+            Denial::Unmapped
+        };
+        match denial {
+            Denial::Wait(key) => self.park(id, Stall::Wait(key), None),
+            Denial::Again => Turn::Yields,
+            Denial::OutOfMemory => {
+                log::warn!("kernel: a program was killed because memory ran out");
+                self.end_process(process, ExitStatus::Killed(Signal::KILL));
+                Turn::Over
+            }
+            Denial::Bus => self.fault_signal(id, known(number::BUS), fault),
+            Denial::Unmapped | Denial::Protected => {
+                self.fault_signal(id, signal_of(fault.vector), fault)
+            }
+        }
+    }
+
+    fn fault_signal(&mut self, id: TaskId, signal: Signal, fault: Fault) -> Turn {
+        self.signal_fault(id, signal, fault);
+        if self.table.tasks.get(id).is_some() {
+            Turn::Goes
+        } else {
+            Turn::Over
+        }
+    }
+
+    fn charge_time(&mut self, id: TaskId, user: u64, kernel: u64) {
+        let Some(task) = self.table.tasks.get(id) else {
+            return;
+        };
+        let Some(process) = self.table.processes.get_mut(task.process) else {
+            return;
+        };
+        process.user_nanos += user;
+        process.kernel_nanos += kernel;
+        if let Some(account) = self.accounts.get_mut(process.account) {
+            account.user_nanos += user;
+            account.kernel_nanos += kernel;
+        }
+    }
+}
+
+/// Returns the signal of an exception (Linux arch/x86/kernel/traps.c).
+const fn signal_of(vector: u8) -> Signal {
+    known(match vector {
+        0 | 16 | 19 => number::FPE,
+        1 | 3 => number::TRAP,
+        6 => number::ILL,
+        11 | 12 | 17 => number::BUS,
+        _ => number::SEGV,
+    })
+}
+
+/// Gives the next ready task its turn; returns whether there was one.
+pub(crate) fn run_next<U: User, B: Block>(
+    user: &mut U,
+    system: &mut System<B>,
+    clock: &impl Clock,
+) -> bool {
+    while let Some(id) = system.ready.pop_front() {
+        let runs = system.table.tasks.get(id).is_some_and(|task| {
+            task.activity == Activity::Ready
+                && system
+                    .table
+                    .processes
+                    .get(task.process)
+                    .is_some_and(|process| matches!(process.life, Life::Running))
+        });
+        if runs {
+            run_turn(user, system, id, clock);
+            return true;
+        }
+    }
+    false
+}
+
+/// Runs a task until its slice ends, a device wants attention, or it cannot go on.
+fn run_turn<U: User, B: Block>(
+    user: &mut U,
+    system: &mut System<B>,
+    id: TaskId,
+    clock: &impl Clock,
+) {
+    let end = system.now + SLICE;
+    let mut entered = system.now;
+    let mut turn = system.approach_user(id);
+    while turn == Turn::Goes {
+        let Some(trap) = enter(user, system, id, end, clock, &mut entered) else {
+            return;
+        };
+        turn = match trap {
+            Trap::Syscall => system.begin_call(id),
+            Trap::Fault(fault) => system.answer_fault(id, fault),
+            Trap::Interrupt | Trap::Deadline => Turn::Yields,
+        };
+        if turn == Turn::Goes {
+            turn = if system.now >= end {
+                Turn::Yields
+            } else {
+                system.approach_user(id)
+            };
+        }
+    }
+    let kernel = clock.now().since(entered).as_nanos() as u64;
+    system.charge_time(id, 0, kernel);
+    if turn == Turn::Yields && system.table.tasks.get(id).is_some() {
+        system.ready.push_back(id);
+    }
+}
+
+/// Enters user mode once. The time before it is the kernel's, the time in it the program's.
+fn enter<U: User, B: Block>(
+    user: &mut U,
+    system: &mut System<B>,
+    id: TaskId,
+    end: Instant,
+    clock: &impl Clock,
+    entered: &mut Instant,
+) -> Option<Trap> {
+    let task = system.table.tasks.get_mut(id)?;
+    let process = system.table.processes.get(task.process)?;
+    let space = system.spaces.get_mut(process.space)?;
+    let before = clock.now();
+    let trap = user.run(&mut system.pool, &mut space.table, &mut task.context, end);
+    let after = clock.now();
+    let kernel = before.since(*entered).as_nanos() as u64;
+    let used = after.since(before).as_nanos() as u64;
+    system.charge_time(id, used, kernel);
+    *entered = after;
+    system.now = after;
+    Some(trap)
+}

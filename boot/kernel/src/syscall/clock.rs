@@ -1,0 +1,213 @@
+//! Time: clocks, sleeping, alarms.
+
+use super::{Call, Outcome, Restart};
+use crate::errno::Errno;
+use crate::space::SpaceId;
+use crate::system::System;
+use crate::user_memory::UserAddr;
+use crate::wait::{Stall, WakeKey};
+use core::time::Duration;
+use hal::block::Block;
+use hal::clock::Instant;
+
+/// Which time a clock id means (uapi/linux/time.h).
+enum Meaning {
+    /// Since 1970-01-01 UTC.
+    Wall,
+    /// Since the machine was entered.
+    Monotonic,
+    /// Of the process's tasks on the processor.
+    Processor,
+}
+
+fn meaning(id: i32) -> Result<Meaning, Errno> {
+    match id {
+        // REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI (no leap seconds are known).
+        0 | 5 | 8 | 11 => Ok(Meaning::Wall),
+        // MONOTONIC, MONOTONIC_RAW, MONOTONIC_COARSE, BOOTTIME, BOOTTIME_ALARM.
+        1 | 4 | 6 | 7 | 9 => Ok(Meaning::Monotonic),
+        // PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID.
+        2 | 3 => Ok(Meaning::Processor),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn read_clock<B: Block>(system: &System<B>, call: &Call) -> Result<Duration, Errno> {
+    Ok(match meaning(call.int(0))? {
+        Meaning::Wall => system.wall(),
+        Meaning::Monotonic => system.now.since(Instant::ZERO),
+        Meaning::Processor => {
+            let process = system.process(call.process)?;
+            Duration::from_nanos(process.user_nanos + process.kernel_nanos)
+        }
+    })
+}
+
+/// Writes a pair of 64-bit numbers: `struct timespec`, `struct timeval`.
+pub(super) fn pair(first: u64, second: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&first.to_le_bytes());
+    bytes[8..].copy_from_slice(&second.to_le_bytes());
+    bytes
+}
+
+fn timespec(span: Duration) -> [u8; 16] {
+    pair(span.as_secs(), u64::from(span.subsec_nanos()))
+}
+
+/// Writes a `struct timeval`.
+pub(super) fn timeval(span: Duration) -> [u8; 16] {
+    pair(span.as_secs(), u64::from(span.subsec_micros()))
+}
+
+/// Reads a `struct timespec` that says how long, or when.
+pub(super) fn read_timespec<B: Block>(
+    system: &mut System<B>,
+    space: SpaceId,
+    address: UserAddr,
+) -> Result<Duration, Stall> {
+    let seconds = system.read_u64(space, address)?;
+    let nanos = system.read_u64(space, address.offset(8)?)?;
+    match (i64::try_from(seconds), u32::try_from(nanos)) {
+        (Ok(_), Ok(nanos)) if nanos < 1_000_000_000 => Ok(Duration::new(seconds, nanos)),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// clock_gettime(2).
+pub(super) fn clock_gettime<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let time = read_clock(system, call)?;
+    system.write_user(call.space, call.address(1), &timespec(time))?;
+    Ok(0)
+}
+
+/// clock_getres(2): a nanosecond.
+pub(super) fn clock_getres<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    meaning(call.int(0))?;
+    if !call.address(1).is_null() {
+        let nanosecond = timespec(Duration::from_nanos(1));
+        system.write_user(call.space, call.address(1), &nanosecond)?;
+    }
+    Ok(0)
+}
+
+/// clock_settime(2), settimeofday(2): the host owns the time.
+pub(super) fn refuse_setting<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
+    Err(Errno::EPERM.into())
+}
+
+/// gettimeofday(2). The time zone is UTC.
+pub(super) fn gettimeofday<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let now = timeval(system.wall());
+    if !call.address(0).is_null() {
+        system.write_user(call.space, call.address(0), &now)?;
+    }
+    if !call.address(1).is_null() {
+        system.write_user(call.space, call.address(1), &[0; 8])?;
+    }
+    Ok(0)
+}
+
+/// time(2).
+pub(super) fn time<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let now = system.wall().as_secs();
+    if !call.address(0).is_null() {
+        system.write_user(call.space, call.address(0), &now.to_le_bytes())?;
+    }
+    Ok(now)
+}
+
+/// nanosleep(2).
+pub(super) fn nanosleep<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let until = match call.deadline {
+        Some(until) => until,
+        None => system.now + read_timespec(system, call.space, call.address(0))?,
+    };
+    sleep(system, call, until, 1)
+}
+
+/// clock_nanosleep(2).
+pub(super) fn clock_nanosleep<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// `TIMER_ABSTIME`.
+    const ABSOLUTE: i32 = 1;
+    let clock = meaning(call.int(0))?;
+    let absolute = call.int(1) & ABSOLUTE != 0;
+    let until = match call.deadline {
+        Some(until) => until,
+        None => {
+            let time = read_timespec(system, call.space, call.address(2))?;
+            match (clock, absolute) {
+                (Meaning::Processor, _) => return Err(Errno::EINVAL.into()),
+                (_, false) => system.now + time,
+                (Meaning::Wall, true) => Instant::ZERO + time.saturating_sub(system.epoch),
+                (Meaning::Monotonic, true) => Instant::ZERO + time,
+            }
+        }
+    };
+    // An absolute sleep has nothing left over to tell.
+    sleep(system, call, until, if absolute { usize::MAX } else { 3 })
+}
+
+/// Waits until `until`. Should a signal end it, argument `rest` has been told how much was left.
+fn sleep<B: Block>(
+    system: &mut System<B>,
+    call: &mut Call,
+    until: Instant,
+    rest: usize,
+) -> Outcome {
+    if system.now >= until {
+        return Ok(0);
+    }
+    call.deadline = Some(until);
+    call.restart = Restart::Never;
+    if rest < 6 && !call.address(rest).is_null() && system.has_signal(call.task) {
+        let left = timespec(until.since(system.now));
+        system.write_user(call.space, call.address(rest), &left)?;
+    }
+    Err(Stall::Wait(WakeKey::Nothing))
+}
+
+/// alarm(2).
+pub(super) fn alarm<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let span = Duration::from_secs(u64::from(call.uint(0)));
+    let left = set_alarm(system, call, span)?;
+    // A remainder of less than a second is told as one, so that it is not taken for none.
+    Ok(left.as_millis().div_ceil(1000) as u64)
+}
+
+fn set_alarm<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    span: Duration,
+) -> Result<Duration, Errno> {
+    let now = system.now;
+    let process = system.process_mut(call.process)?;
+    let left = process.alarm.map_or(Duration::ZERO, |due| due.since(now));
+    process.alarm = (!span.is_zero()).then(|| now + span);
+    if let Some(due) = process.alarm {
+        system.next_timer = system.next_timer.min(due);
+    }
+    Ok(left)
+}
+
+/// setitimer(2), for ITIMER_REAL without an interval.
+pub(super) fn setitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let mut bytes = [0; 32];
+    system.read_user(call.space, call.address(1), &mut bytes)?;
+    let field = |at: usize| {
+        let mut value = [0; 8];
+        value.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(value)
+    };
+    if call.int(0) != 0 || field(0) != 0 || field(8) != 0 || field(24) >= 1_000_000 {
+        return Err(Errno::EINVAL.into());
+    }
+    let span = Duration::from_secs(field(16)) + Duration::from_micros(field(24));
+    let left = set_alarm(system, call, span)?;
+    if !call.address(2).is_null() {
+        let mut old = [0; 32];
+        old[16..].copy_from_slice(&timeval(left));
+        system.write_user(call.space, call.address(2), &old)?;
+    }
+    Ok(0)
+}

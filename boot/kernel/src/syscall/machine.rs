@@ -1,0 +1,218 @@
+//! What machine is this, and how much of it is used? uname, sysinfo, times, limits, random bytes.
+
+use super::{Call, Outcome, clock};
+use crate::errno::Errno;
+use crate::limits::{MAX_DESCRIPTORS, MAX_PROCESSES, STACK_BYTES, WORK_BYTES};
+use crate::program::TICKS_PER_SECOND;
+use crate::system::System;
+use crate::user_memory::Access;
+use crate::wait::{Stall, WakeKey};
+use core::time::Duration;
+use hal::block::Block;
+use hal::clock::Instant;
+use hal::limits::PAGE_BYTES;
+
+/// Bytes of each field of `struct utsname`.
+const FIELD_BYTES: usize = 65;
+
+/// What uname(2) says. The release is that of the Linux whose calls these are, which C libraries compare with the
+/// oldest they run on.
+pub(crate) const RELEASE: &str = "6.6.0-mote";
+
+/// uname(2).
+pub(super) fn uname<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let fields = [
+        "Linux",
+        "mote",
+        RELEASE,
+        concat!("#1 mote ", env!("CARGO_PKG_VERSION")),
+        "x86_64",
+        "(none)",
+    ];
+    let mut bytes = [0; 6 * FIELD_BYTES];
+    for (field, text) in bytes.chunks_exact_mut(FIELD_BYTES).zip(fields) {
+        field[..text.len()].copy_from_slice(text.as_bytes());
+    }
+    system.write_user(call.space, call.address(0), &bytes)?;
+    Ok(0)
+}
+
+/// sysinfo(2).
+pub(super) fn sysinfo<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let mut bytes = [0; 112];
+    let mut put = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    put(0, system.now.since(Instant::ZERO).as_secs());
+    put(32, system.pool.total() as u64);
+    put(40, system.pool.available() as u64);
+    let tasks = system.table.tasks.len() as u16;
+    bytes[80..82].copy_from_slice(&tasks.to_le_bytes());
+    // `mem_unit`: memory is told in pages.
+    bytes[104..108].copy_from_slice(&(PAGE_BYTES as u32).to_le_bytes());
+    system.write_user(call.space, call.address(0), &bytes)?;
+    Ok(0)
+}
+
+/// times(2).
+pub(super) fn times<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let ticks = |nanos: u64| nanos / (1_000_000_000 / TICKS_PER_SECOND);
+    if !call.address(0).is_null() {
+        let process = system.process(call.process)?;
+        let (user, kernel) = (ticks(process.user_nanos), ticks(process.kernel_nanos));
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&clock::pair(user, kernel));
+        system.write_user(call.space, call.address(0), &bytes)?;
+    }
+    Ok(ticks(system.now.as_nanos()))
+}
+
+/// getrusage(2): times, and the memory there is now.
+pub(super) fn getrusage<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// `RUSAGE_SELF`, `RUSAGE_CHILDREN`, `RUSAGE_THREAD`.
+    const SELF: i32 = 0;
+    const CHILDREN: i32 = -1;
+    const THREAD: i32 = 1;
+    let mut bytes = [0; 144];
+    match call.int(0) {
+        SELF | THREAD => {
+            let process = system.process(call.process)?;
+            let (user, kernel) = (process.user_nanos, process.kernel_nanos);
+            let frames = system.space(call.space)?.charged;
+            bytes[..16].copy_from_slice(&clock::timeval(Duration::from_nanos(user)));
+            bytes[16..32].copy_from_slice(&clock::timeval(Duration::from_nanos(kernel)));
+            // `ru_maxrss` is in KiB.
+            let kib = frames * PAGE_BYTES as u64 / 1024;
+            bytes[32..40].copy_from_slice(&kib.to_le_bytes());
+        }
+        CHILDREN => {}
+        _ => return Err(Errno::EINVAL.into()),
+    }
+    system.write_user(call.space, call.address(1), &bytes)?;
+    Ok(0)
+}
+
+/// Returns soft and hard limit of a resource (asm-generic/resource.h).
+fn limit<B: Block>(system: &System<B>, call: &Call, resource: i32) -> Result<(u64, u64), Errno> {
+    const UNLIMITED: u64 = u64::MAX;
+    Ok(match resource {
+        // CPU, FSIZE, DATA.
+        0..=2 => (UNLIMITED, UNLIMITED),
+        // STACK.
+        3 => (STACK_BYTES, STACK_BYTES),
+        // CORE.
+        4 => (0, 0),
+        // RSS.
+        5 => (UNLIMITED, UNLIMITED),
+        // NPROC.
+        6 => (MAX_PROCESSES as u64, MAX_PROCESSES as u64),
+        // NOFILE.
+        7 => {
+            let table = system.process(call.process)?.files.ok_or(Errno::ESRCH)?;
+            let soft = system.files.table(table)?.limit() as u64;
+            (soft, MAX_DESCRIPTORS as u64)
+        }
+        // MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE.
+        8..=12 => (UNLIMITED, UNLIMITED),
+        // NICE, RTPRIO.
+        13 | 14 => (0, 0),
+        // RTTIME.
+        15 => (UNLIMITED, UNLIMITED),
+        _ => return Err(Errno::EINVAL),
+    })
+}
+
+/// getrlimit(2).
+pub(super) fn getrlimit<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let (soft, hard) = limit(system, call, call.int(0))?;
+    system.write_user(call.space, call.address(1), &clock::pair(soft, hard))?;
+    Ok(0)
+}
+
+/// setrlimit(2).
+pub(super) fn setrlimit<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let soft = system.read_u64(call.space, call.address(1))?;
+    let hard = system.read_u64(call.space, call.address(1).offset(8)?)?;
+    set_limit(system, call, call.int(0), soft, hard)
+}
+
+/// Sets a limit. Only the number of descriptors can really change; for others, what keeps to the limit there is,
+/// is taken.
+fn set_limit<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    resource: i32,
+    soft: u64,
+    hard: u64,
+) -> Outcome {
+    /// `RLIMIT_NOFILE`.
+    const DESCRIPTORS: i32 = 7;
+    let (_, highest) = limit(system, call, resource)?;
+    if soft > hard {
+        return Err(Errno::EINVAL.into());
+    }
+    if hard > highest {
+        return Err(Errno::EPERM.into());
+    }
+    if resource == DESCRIPTORS {
+        let table = system.process(call.process)?.files.ok_or(Errno::ESRCH)?;
+        system.files.table_mut(table)?.set_limit(soft as usize);
+    }
+    Ok(0)
+}
+
+/// prlimit64(2), for oneself.
+pub(super) fn prlimit64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let own = system.process(call.process)?.pid.0;
+    if call.int(0) != 0 && call.uint(0) != own {
+        return Err(Errno::ESRCH.into());
+    }
+    let resource = call.int(1);
+    let (soft, hard) = limit(system, call, resource)?;
+    let wanted = call.address(2);
+    if !wanted.is_null() {
+        let new_soft = system.read_u64(call.space, wanted)?;
+        let new_hard = system.read_u64(call.space, wanted.offset(8)?)?;
+        set_limit(system, call, resource, new_soft, new_hard)?;
+    }
+    if !call.address(3).is_null() {
+        system.write_user(call.space, call.address(3), &clock::pair(soft, hard))?;
+    }
+    Ok(0)
+}
+
+/// getrandom(2).
+pub(super) fn getrandom<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// Flags of linux/random.h.
+    const NON_BLOCKING: u32 = 1;
+    const RANDOM: u32 = 2;
+    const INSECURE: u32 = 4;
+    /// Most bytes of one call (Linux drivers/char/random.c: `INT_MAX & PAGE_MASK`).
+    const MOST: u64 = 0x7fff_f000;
+    let flags = call.uint(2);
+    let contradictory = flags & (RANDOM | INSECURE) == RANDOM | INSECURE;
+    if flags & !(NON_BLOCKING | RANDOM | INSECURE) != 0 || contradictory {
+        return Err(Errno::EINVAL.into());
+    }
+    if !system.random.is_seeded() && flags & INSECURE == 0 {
+        return Err(if flags & NON_BLOCKING != 0 {
+            Errno::EAGAIN.into()
+        } else {
+            Stall::Wait(WakeKey::Seed)
+        });
+    }
+    let wanted = call.number(1).min(MOST);
+    let turn = (call.progress + WORK_BYTES as u64).min(wanted);
+    while call.progress < turn {
+        let at = call.address(0).offset(call.progress)?;
+        let rest = (turn - call.progress) as usize;
+        let span = system.span(call.space, at, rest, Access::Write)?;
+        let space = system.spaces.get(call.space).ok_or(Errno::EFAULT)?;
+        let frame = span.frame(space, &system.pool)?;
+        let bytes = &mut system.pool.bytes_mut(frame)[span.range()];
+        system.random.fill(bytes);
+        call.progress += span.len as u64;
+    }
+    if turn < wanted {
+        return Err(Stall::Again);
+    }
+    Ok(wanted)
+}

@@ -1,0 +1,198 @@
+//! The life of a process and its tasks: ending, yielding, names, segment bases.
+
+use super::{Call, Outcome};
+use crate::errno::Errno;
+use crate::system::System;
+use crate::wait::Stall;
+use agent::kernel::ExitStatus;
+use hal::block::Block;
+use hal::page_table::Page;
+
+/// exit(2) of a process's only task, and exit_group(2).
+pub(super) fn exit<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    system.end_process(call.process, ExitStatus::Exited(call.int(0) as u8));
+    Ok(0)
+}
+
+/// sched_yield(2).
+pub(super) fn sched_yield<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
+    if call.progress == 0 {
+        call.progress = 1;
+        return Err(Stall::Again);
+    }
+    Ok(0)
+}
+
+/// set_tid_address(2).
+pub(super) fn set_tid_address<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let task = system.task_mut(call.task)?;
+    task.clear_tid = call.address(0);
+    Ok(u64::from(task.tid))
+}
+
+/// set_robust_list(2): with one task in a process nobody waits for a lock that its end would free.
+pub(super) fn set_robust_list<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
+    /// Bytes of `struct robust_list_head`.
+    const HEAD_BYTES: u64 = 24;
+    if call.number(1) == HEAD_BYTES {
+        Ok(0)
+    } else {
+        Err(Errno::EINVAL.into())
+    }
+}
+
+/// arch_prctl(2).
+pub(super) fn arch_prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// Codes of asm/prctl.h.
+    const SET_GS: i32 = 0x1001;
+    const SET_FS: i32 = 0x1002;
+    const GET_FS: i32 = 0x1003;
+    const GET_GS: i32 = 0x1004;
+    let base = call.number(1);
+    let registers = &mut system.task_mut(call.task)?.context.registers;
+    let (fs, gs) = (registers.fs_base, registers.gs_base);
+    match call.int(0) {
+        SET_FS | SET_GS if base >= Page::END.address() => Err(Errno::EPERM.into()),
+        SET_FS => {
+            registers.fs_base = base;
+            Ok(0)
+        }
+        SET_GS => {
+            registers.gs_base = base;
+            Ok(0)
+        }
+        GET_FS => store(system, call, fs),
+        GET_GS => store(system, call, gs),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+fn store<B: Block>(system: &mut System<B>, call: &Call, value: u64) -> Outcome {
+    system.write_user(call.space, call.address(1), &value.to_le_bytes())?;
+    Ok(0)
+}
+
+/// prctl(2): the name, and what can be answered truthfully without being done.
+pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// Options of linux/prctl.h.
+    const SET_PARENT_DEATH_SIGNAL: i32 = 1;
+    const GET_DUMPABLE: i32 = 3;
+    const SET_DUMPABLE: i32 = 4;
+    const SET_NAME: i32 = 15;
+    const GET_NAME: i32 = 16;
+    const SET_NO_NEW_PRIVILEGES: i32 = 38;
+    const GET_NO_NEW_PRIVILEGES: i32 = 39;
+    match call.int(0) {
+        SET_NAME => set_name(system, call),
+        GET_NAME => {
+            let mut bytes = [0; 16];
+            let name = system.process(call.process)?.name.as_bytes();
+            bytes[..name.len()].copy_from_slice(name);
+            system.write_user(call.space, call.address(1), &bytes)?;
+            Ok(0)
+        }
+        GET_DUMPABLE => Ok(0),
+        // Nothing dumps core, and no program gains privileges by being executed.
+        SET_DUMPABLE if call.number(1) <= 1 => Ok(0),
+        SET_NO_NEW_PRIVILEGES if call.number(1) == 1 => Ok(0),
+        GET_NO_NEW_PRIVILEGES => Ok(1),
+        SET_PARENT_DEATH_SIGNAL if call.number(1) == 0 => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+fn set_name<B: Block>(system: &mut System<B>, call: &Call) -> Outcome {
+    let mut bytes = [0; 16];
+    for (nth, byte) in bytes[..15].iter_mut().enumerate() {
+        let mut one = [0];
+        let at = call.address(1).offset(nth as u64)?;
+        system.read_user(call.space, at, &mut one)?;
+        if one[0] == 0 {
+            break;
+        }
+        *byte = one[0];
+    }
+    let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(15);
+    let name = &mut system.process_mut(call.process)?.name;
+    name.clear();
+    for chunk in bytes[..length].utf8_chunks() {
+        // A name of fifteen bytes fits; a mark for a bad byte that does not is left out.
+        let _ = name.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            let _ = name.push('?');
+        }
+    }
+    Ok(0)
+}
+
+/// sched_getaffinity(2): one processor.
+pub(super) fn sched_getaffinity<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let bytes = call.number(1);
+    if bytes < 8 || !bytes.is_multiple_of(8) {
+        return Err(Errno::EINVAL.into());
+    }
+    system.write_user(call.space, call.address(2), &1_u64.to_le_bytes())?;
+    Ok(8)
+}
+
+/// getcpu(2): processor 0 of node 0.
+pub(super) fn getcpu<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    for nth in 0..2 {
+        if !call.address(nth).is_null() {
+            system.write_user(call.space, call.address(nth), &[0; 4])?;
+        }
+    }
+    Ok(0)
+}
+
+/// getpriority(2): nice 0, as the call returns it.
+pub(super) fn getpriority<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
+    Ok(20)
+}
+
+/// futex(2), for programs of one task: a wait can only end by its time or a signal, and nobody waits to be woken.
+pub(super) fn futex<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// Operations and their flags (linux/futex.h).
+    const WAIT: i32 = 0;
+    const WAKE: i32 = 1;
+    const WAIT_BITSET: i32 = 9;
+    const WAKE_BITSET: i32 = 10;
+    const PRIVATE: i32 = 128;
+    const WALL: i32 = 256;
+    let operation = call.int(1);
+    let address = call.address(0);
+    if address.0 % 4 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    match operation & !(PRIVATE | WALL) {
+        wait @ (WAIT | WAIT_BITSET) => {
+            if let Some(until) = call.deadline {
+                if system.now >= until {
+                    return Err(Errno::ETIMEDOUT.into());
+                }
+            } else {
+                if system.read_u32(call.space, address)? != call.uint(2) {
+                    return Err(Errno::EAGAIN.into());
+                }
+                if !call.address(3).is_null() {
+                    let time = super::clock::read_timespec(system, call.space, call.address(3))?;
+                    let until = match (wait, operation & WALL) {
+                        (WAIT, _) => system.now + time,
+                        (_, 0) => hal::clock::Instant::ZERO + time,
+                        _ => hal::clock::Instant::ZERO + time.saturating_sub(system.epoch),
+                    };
+                    call.deadline = Some(until);
+                    if system.now >= until {
+                        return Err(Errno::ETIMEDOUT.into());
+                    }
+                }
+            }
+            Err(Stall::Wait(crate::wait::WakeKey::Nothing))
+        }
+        WAKE | WAKE_BITSET => {
+            system.read_u32(call.space, address)?;
+            Ok(0)
+        }
+        _ => Err(Errno::ENOSYS.into()),
+    }
+}

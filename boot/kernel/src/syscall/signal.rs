@@ -1,0 +1,266 @@
+//! Signals as programs ask for them.
+
+use super::{Call, Outcome, Restart};
+use crate::errno::Errno;
+use crate::process::ProcessId;
+use crate::signal::{Action, ActionFlags, AlternateStack, MINIMUM_STACK_BYTES, SignalSet};
+use crate::system::System;
+use crate::wait::{Stall, WakeKey};
+use agent::kernel::{Pid, Signal};
+use hal::block::Block;
+
+/// Bytes of the kernel's `sigset_t`.
+const SET_BYTES: u64 = 8;
+
+fn check_set_size(bytes: u64) -> Result<(), Errno> {
+    if bytes == SET_BYTES {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+fn named_signal(call: &Call, nth: usize) -> Result<Signal, Errno> {
+    Signal::from_number(call.int(nth)).ok_or(Errno::EINVAL)
+}
+
+/// rt_sigaction(2).
+pub(super) fn rt_sigaction<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    check_set_size(call.number(3))?;
+    let signal = named_signal(call, 0)?;
+    let old = system.process(call.process)?.actions.get(signal);
+    let mut new = None;
+    if !call.address(1).is_null() {
+        if matches!(signal, Signal::KILL) || signal == crate::signal::known(19) {
+            return Err(Errno::EINVAL.into());
+        }
+        let at = |offset| call.address(1).offset(offset);
+        new = Some(Action {
+            handler: system.read_u64(call.space, at(0)?)?,
+            flags: ActionFlags::from_bits_truncate(system.read_u64(call.space, at(8)?)?),
+            restorer: system.read_u64(call.space, at(16)?)?,
+            mask: SignalSet::mask(system.read_u64(call.space, at(24)?)?),
+        });
+    }
+    if !call.address(2).is_null() {
+        let fields = [old.handler, old.flags.bits(), old.restorer, old.mask.bits()];
+        let mut bytes = [0; 32];
+        for (field, value) in bytes.chunks_exact_mut(8).zip(fields) {
+            field.copy_from_slice(&value.to_le_bytes());
+        }
+        system.write_user(call.space, call.address(2), &bytes)?;
+    }
+    if let Some(action) = new {
+        system
+            .process_mut(call.process)?
+            .actions
+            .set(signal, action);
+        system.forget_ignored(call.process, signal);
+    }
+    Ok(0)
+}
+
+/// rt_sigprocmask(2).
+pub(super) fn rt_sigprocmask<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// `SIG_BLOCK`, `SIG_UNBLOCK`, `SIG_SETMASK`.
+    const BLOCK: i32 = 0;
+    const UNBLOCK: i32 = 1;
+    const SET: i32 = 2;
+    check_set_size(call.number(3))?;
+    let old = system.task_mut(call.task)?.mask;
+    let mut new = old;
+    if !call.address(1).is_null() {
+        let given = SignalSet::mask(system.read_u64(call.space, call.address(1))?);
+        new = match call.int(0) {
+            BLOCK => old.union(given),
+            UNBLOCK => old.without(given),
+            SET => given,
+            _ => return Err(Errno::EINVAL.into()),
+        };
+    }
+    if !call.address(2).is_null() {
+        system.write_user(call.space, call.address(2), &old.bits().to_le_bytes())?;
+    }
+    system.task_mut(call.task)?.mask = new;
+    Ok(0)
+}
+
+/// rt_sigpending(2).
+pub(super) fn rt_sigpending<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    check_set_size(call.number(1))?;
+    let shared = system.process(call.process)?.pending;
+    let pending = system.task_mut(call.task)?.pending.union(shared);
+    system.write_user(call.space, call.address(0), &pending.bits().to_le_bytes())?;
+    Ok(0)
+}
+
+/// rt_sigsuspend(2).
+pub(super) fn rt_sigsuspend<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    check_set_size(call.number(1))?;
+    if call.progress == 0 {
+        let mask = SignalSet::mask(system.read_u64(call.space, call.address(0))?);
+        let task = system.task_mut(call.task)?;
+        task.saved_mask = Some(task.mask);
+        task.mask = mask;
+        call.progress = 1;
+    }
+    pause(system, call)
+}
+
+/// pause(2).
+pub(super) fn pause<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
+    call.restart = Restart::Never;
+    Err(Stall::Wait(WakeKey::Nothing))
+}
+
+/// rt_sigreturn(2).
+pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    match system.leave_handler(call.task) {
+        Ok(()) => {
+            // All registers are the frame's, `rax` included.
+            system.task_mut(call.task)?.call = None;
+            Ok(0)
+        }
+        Err(Stall::Error(_)) => {
+            let killed = agent::kernel::ExitStatus::Killed(Signal::SEGV);
+            system.end_process(call.process, killed);
+            Ok(0)
+        }
+        Err(stall) => Err(stall),
+    }
+}
+
+/// sigaltstack(2).
+pub(super) fn sigaltstack<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// `SS_ONSTACK`, `SS_DISABLE`.
+    const IN_USE: u32 = 1;
+    const DISABLE: u32 = 2;
+    let task = system.task_mut(call.task)?;
+    let old = task.alternate_stack;
+    let in_use = old.contains(task.context.registers.rsp);
+    let mut new = None;
+    if !call.address(0).is_null() {
+        let base = system.read_u64(call.space, call.address(0))?;
+        let flags = system.read_u32(call.space, call.address(0).offset(8)?)?;
+        let bytes = system.read_u64(call.space, call.address(0).offset(16)?)?;
+        if in_use {
+            return Err(Errno::EPERM.into());
+        }
+        new = Some(match flags & !IN_USE {
+            DISABLE => AlternateStack::default(),
+            0 if bytes < MINIMUM_STACK_BYTES => return Err(Errno::ENOMEM.into()),
+            0 => AlternateStack { base, bytes },
+            _ => return Err(Errno::EINVAL.into()),
+        });
+    }
+    if !call.address(1).is_null() {
+        let flags = match (old.bytes, in_use) {
+            (0, _) => DISABLE,
+            (_, true) => IN_USE,
+            (_, false) => 0,
+        };
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&old.base.to_le_bytes());
+        bytes[8..12].copy_from_slice(&flags.to_le_bytes());
+        bytes[16..].copy_from_slice(&old.bytes.to_le_bytes());
+        system.write_user(call.space, call.address(1), &bytes)?;
+    }
+    if let Some(stack) = new {
+        system.task_mut(call.task)?.alternate_stack = stack;
+    }
+    Ok(0)
+}
+
+/// Returns a process of the caller's view that the caller may signal.
+fn target<B: Block>(system: &System<B>, call: &Call, pid: i32) -> Result<ProcessId, Errno> {
+    let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
+    let id = system.table.find(Pid(pid)).ok_or(Errno::ESRCH)?;
+    let (own, other) = (system.process(call.process)?, system.process(id)?);
+    if own.view != other.view || !other.is_live() {
+        return Err(Errno::ESRCH);
+    }
+    if own.credentials.uid != 0 && own.credentials.uid != other.credentials.uid {
+        return Err(Errno::EPERM);
+    }
+    Ok(id)
+}
+
+/// kill(2).
+pub(super) fn kill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let signal = match call.int(1) {
+        0 => None,
+        _ => Some(named_signal(call, 1)?),
+    };
+    let pid = call.int(0);
+    if pid > 0 {
+        let id = target(system, call, pid)?;
+        if let Some(signal) = signal {
+            system.signal_process(id, signal);
+        }
+        return Ok(0);
+    }
+    let own = system.process(call.process)?;
+    let group = match pid {
+        0 => Some(own.group),
+        -1 => None,
+        _ => Some(pid.unsigned_abs()),
+    };
+    let own_pid = own.pid;
+    let mut found = false;
+    let mut after = 0;
+    while let Some(pid) = system.table.after(after) {
+        after = pid.0;
+        let Ok(id) = target(system, call, pid.0 as i32) else {
+            continue;
+        };
+        let concerned = match group {
+            Some(group) => system.process(id)?.group == group,
+            None => pid != own_pid,
+        };
+        if concerned {
+            found = true;
+            if let Some(signal) = signal {
+                system.signal_process(id, signal);
+            }
+        }
+    }
+    if found { Ok(0) } else { Err(Errno::ESRCH.into()) }
+}
+
+/// tkill(2).
+pub(super) fn tkill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    signal_task(system, call, None, call.int(0), 1)
+}
+
+/// tgkill(2).
+pub(super) fn tgkill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    signal_task(system, call, Some(call.int(0)), call.int(1), 2)
+}
+
+fn signal_task<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    group: Option<i32>,
+    tid: i32,
+    nth: usize,
+) -> Outcome {
+    if tid <= 0 || group.is_some_and(|group| group <= 0) {
+        return Err(Errno::EINVAL.into());
+    }
+    let found = system
+        .table
+        .tasks
+        .iter()
+        .find(|(_, task)| task.tid == tid as u32)
+        .map(|(id, task)| (id, task.process));
+    let (task, process) = found.ok_or(Errno::ESRCH)?;
+    let pid = system.process(process)?.pid.0 as i32;
+    if group.is_some_and(|group| group != pid) {
+        return Err(Errno::ESRCH.into());
+    }
+    target(system, call, pid)?;
+    if call.int(nth) != 0 {
+        system.signal_task(task, named_signal(call, nth)?);
+    }
+    Ok(0)
+}
