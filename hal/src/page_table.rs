@@ -198,9 +198,12 @@ impl PageTable {
     #[must_use]
     pub fn lookup(&self, pool: &FramePool, page: Page) -> Option<Mapping<'_>> {
         let (_, entry) = self.leaf(pool, page)?;
-        let mut protection = Protection::READ;
-        protection.set(Protection::WRITE, entry & WRITABLE != 0);
-        protection.set(Protection::EXECUTE, entry & NO_EXECUTE == 0);
+        let mut protection = Protection::empty();
+        if entry & USER != 0 {
+            protection |= Protection::READ;
+            protection.set(Protection::WRITE, entry & WRITABLE != 0);
+            protection.set(Protection::EXECUTE, entry & NO_EXECUTE == 0);
+        }
         Some(Mapping {
             frame: FrameRef::from_number((entry & NUMBER) / PAGE_BYTES as u64),
             protection,
@@ -278,7 +281,11 @@ impl PageTable {
     }
 }
 
+/// A page without any right stays present, so that its frame is remembered, but is not the program's to touch.
 const fn bits(protection: Protection) -> u64 {
+    if protection.is_empty() {
+        return PRESENT | NO_EXECUTE;
+    }
     let mut bits = PRESENT | USER;
     if protection.contains(Protection::WRITE) {
         bits |= WRITABLE;

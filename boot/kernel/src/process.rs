@@ -1,6 +1,7 @@
 //! A process: tasks that share an address space, files, signal actions and credentials, and how it ends.
 
 use crate::account::AccountId;
+use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
 use crate::slab::{Id, Slab};
@@ -8,6 +9,7 @@ use crate::space::SpaceId;
 use crate::task::{Task, TaskId};
 use agent::kernel::{Credentials, ExitStatus, LoadError, Pid, View};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use hal::clock::Instant;
 
 /// Names a process.
@@ -34,12 +36,8 @@ bitflags::bitflags! {
     pub(crate) struct Notices: u8 {
         /// Loading ended.
         const LOADED = 1;
-        /// Output came, or ended.
-        const OUTPUT = 2;
-        /// Input has room, or broke.
-        const INPUT = 4;
         /// It ended.
-        const EXITED = 8;
+        const EXITED = 2;
     }
 }
 
@@ -62,8 +60,18 @@ pub(crate) struct Process {
     pub(crate) credentials: Credentials,
     /// Its memory.
     pub(crate) space: SpaceId,
+    /// Its descriptors; `None` once it has ended.
+    pub(crate) files: Option<TableId>,
+    /// Its root and working directory; `None` while it is loaded and once it has ended.
+    pub(crate) directories: Option<DirectoriesId>,
+    /// Its program file.
+    pub(crate) executable: Option<Place>,
+    /// The agent's ends of its standard streams.
+    pub(crate) pipes: AgentPipes,
+    /// Whether they were connected.
+    pub(crate) is_attached: bool,
     /// Its first task; stale once the process has ended.
-    pub(crate) leader: TaskId,
+    pub(crate) leader: Option<TaskId>,
     /// What it does about signals.
     pub(crate) actions: Actions,
     /// Signals for any of its tasks.
@@ -100,6 +108,8 @@ pub(crate) struct ProcessTable {
     numbers: Vec<(u32, ProcessId)>,
     /// The pid given last.
     last: u32,
+    /// On whose behalf files are worked on; what `/proc/self` means.
+    pub(crate) current: Cell<Pid>,
 }
 
 /// The largest pid; Linux's own limit on a 64-bit machine (`PID_MAX_LIMIT`).
@@ -113,6 +123,7 @@ impl ProcessTable {
             tasks: Slab::new(crate::limits::MAX_TASKS),
             numbers: Vec::new(),
             last: 0,
+            current: Cell::new(Pid(0)),
         }
     }
 

@@ -3,37 +3,85 @@
 //! Fields are plain and visible inside the crate, because one call often needs several of them at once; each is the
 //! property of the module that defines its type.
 
-use crate::account::Accounts;
+use crate::account::{AccountId, Accounts};
 use crate::errno::Errno;
-use crate::process::Process;
+use crate::fs::{Context, Files};
+use crate::limits::{MAX_PROCESSES, MAX_UNKNOWN_CALLS};
+use crate::process::{Process, ProcessId, ProcessTable};
+use crate::random::Random;
 use crate::slab::Slab;
-use crate::space::{AddressSpace, SpaceId};
-use crate::task::Task;
+use crate::space::{AddressSpace, ShownFile, SpaceId};
+use crate::task::{Task, TaskId};
+use crate::view::Views;
 use crate::wait::WakeQueue;
+use agent::kernel::{Credentials, PowerOff};
+use alloc::collections::VecDeque;
+use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
 use hal::frame::FramePool;
-use hal::limits::MAX_DISKS;
+use hal::page_table::KernelHalf;
 
 /// Everything the kernel knows.
-#[derive(Debug)]
 pub(crate) struct System<B> {
     /// Memory.
     pub(crate) pool: FramePool,
+    /// The upper half of every page table.
+    pub(crate) kernel_half: KernelHalf,
     /// Who pays for what.
     pub(crate) accounts: Accounts,
+    /// The utility VM's account, which also pays for what belongs to nobody else.
+    pub(crate) own_account: AccountId,
+    /// What the kernel does for itself is done as root.
+    pub(crate) own_credentials: Credentials,
     /// Whom to wake.
     pub(crate) wakes: WakeQueue,
     /// When this entry into the kernel began.
     pub(crate) now: Instant,
-    /// Flows of instructions.
-    pub(crate) tasks: Slab<Task>,
-    /// Programs in execution.
-    pub(crate) processes: Slab<Process>,
+    /// Wall time at [`Instant::ZERO`].
+    pub(crate) epoch: Duration,
+    /// When the earliest deadline of a parked call is, or earlier.
+    pub(crate) next_timer: Instant,
+    /// Programs and their flows of instructions.
+    pub(crate) table: ProcessTable,
     /// Their memory.
     pub(crate) spaces: Slab<AddressSpace>,
-    /// Disks, by order of discovery.
-    pub(crate) disks: heapless::Vec<B, MAX_DISKS>,
+    /// Files that areas show.
+    pub(crate) shown: Slab<ShownFile>,
+    /// Lists of areas that address spaces left behind, for the next ones.
+    pub(crate) spare_areas: alloc::vec::Vec<alloc::vec::Vec<crate::space::Area>>,
+    /// Address spaces without users, to be taken down.
+    pub(crate) dying: heapless::Vec<SpaceId, MAX_PROCESSES>,
+    /// Tasks that can run, in order.
+    pub(crate) ready: VecDeque<TaskId>,
+    /// Whether a load can go on.
+    pub(crate) loading: bool,
+    /// Processes the agent is to be told about.
+    pub(crate) noticed: heapless::Deque<ProcessId, MAX_PROCESSES>,
+    /// Files.
+    pub(crate) files: Files<B>,
+    /// Containers' views.
+    pub(crate) views: Views,
+    /// The random generator.
+    pub(crate) random: Random,
+    /// System calls that were answered with ENOSYS: number and how often.
+    pub(crate) unknown_calls: heapless::Vec<(u32, u64), MAX_UNKNOWN_CALLS>,
+    /// How often others were, when the table was full.
+    pub(crate) other_unknown_calls: u64,
+    /// How the machine is to end.
+    pub(crate) power_off: Option<PowerOff>,
+}
+
+/// What an operation on files needs, borrowed at once.
+pub(crate) struct FileParts<'a, B> {
+    /// The files.
+    pub(crate) files: &'a mut Files<B>,
+    /// What else the operation needs.
+    pub(crate) context: Context<'a>,
+    /// The address spaces, for the frames of spans.
+    pub(crate) spaces: &'a Slab<AddressSpace>,
+    /// Files that areas show.
+    pub(crate) shown: &'a Slab<ShownFile>,
 }
 
 impl<B: Block> System<B> {
@@ -44,5 +92,109 @@ impl<B: Block> System<B> {
     /// EFAULT when it is gone.
     pub(crate) fn space(&self, id: SpaceId) -> Result<&AddressSpace, Errno> {
         self.spaces.get(id).ok_or(Errno::EFAULT)
+    }
+
+    /// Returns an address space for changing.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when it is gone.
+    pub(crate) fn space_mut(&mut self, id: SpaceId) -> Result<&mut AddressSpace, Errno> {
+        self.spaces.get_mut(id).ok_or(Errno::EFAULT)
+    }
+
+    /// Returns a process.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it is gone.
+    pub(crate) fn process(&self, id: ProcessId) -> Result<&Process, Errno> {
+        self.table.processes.get(id).ok_or(Errno::ESRCH)
+    }
+
+    /// Returns a process for changing.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it is gone.
+    pub(crate) fn process_mut(&mut self, id: ProcessId) -> Result<&mut Process, Errno> {
+        self.table.processes.get_mut(id).ok_or(Errno::ESRCH)
+    }
+
+    /// Returns a task for changing.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it is gone.
+    pub(crate) fn task_mut(&mut self, id: TaskId) -> Result<&mut Task, Errno> {
+        self.table.tasks.get_mut(id).ok_or(Errno::ESRCH)
+    }
+
+    /// Returns wall time since 1970-01-01 UTC.
+    pub(crate) fn wall(&self) -> Duration {
+        self.epoch + self.now.since(Instant::ZERO)
+    }
+
+    /// Borrows what an operation on files needs, on behalf of a process.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when the process is gone.
+    pub(crate) fn file_parts(&mut self, id: ProcessId) -> Result<FileParts<'_, B>, Errno> {
+        let process = self.table.processes.get(id).ok_or(Errno::ESRCH)?;
+        self.table.current.set(process.pid);
+        let wall = self.wall();
+        let context = Context {
+            pool: &mut self.pool,
+            accounts: &mut self.accounts,
+            account: process.account,
+            credentials: &process.credentials,
+            wakes: &mut self.wakes,
+            now: self.now,
+            wall,
+            processes: &self.table,
+            random: &mut self.random,
+        };
+        Ok(FileParts {
+            files: &mut self.files,
+            context,
+            spaces: &self.spaces,
+            shown: &self.shown,
+        })
+    }
+
+    /// Borrows what an operation on files needs, on behalf of the kernel itself.
+    pub(crate) fn own_file_parts(&mut self) -> FileParts<'_, B> {
+        let wall = self.wall();
+        let context = Context {
+            pool: &mut self.pool,
+            accounts: &mut self.accounts,
+            account: self.own_account,
+            credentials: &self.own_credentials,
+            wakes: &mut self.wakes,
+            now: self.now,
+            wall,
+            processes: &self.table,
+            random: &mut self.random,
+        };
+        FileParts {
+            files: &mut self.files,
+            context,
+            spaces: &self.spaces,
+            shown: &self.shown,
+        }
+    }
+
+    /// Counts a system call that is not there.
+    pub(crate) fn count_unknown(&mut self, number: u32) {
+        let known = self
+            .unknown_calls
+            .iter_mut()
+            .find(|(known, _)| *known == number);
+        if let Some((_, count)) = known {
+            *count += 1;
+        } else if self.unknown_calls.push((number, 1)).is_err() {
+            self.other_unknown_calls += 1;
+        }
     }
 }

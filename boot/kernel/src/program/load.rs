@@ -118,11 +118,11 @@ impl<B: Block> System<B> {
             }
             Step::Search { nth, denied } => self.search_program(id, load, nth, denied)?,
             Step::Map { file, bytes } => {
-                let image = self.map_program(id, load, file, bytes)?;
+                let image = self.map_program(load, file, bytes)?;
                 Step::Clear { file, bytes, image }
             }
             Step::Clear { file, bytes, image } => {
-                self.clear_ends(id, load, file, bytes, image.bias)?;
+                self.clear_ends(load, file, bytes, image.bias)?;
                 Step::Stack { image }
             }
             Step::Stack { image } => {

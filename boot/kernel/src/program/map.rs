@@ -5,9 +5,8 @@ use super::elf::{
 };
 use super::{About, Image, Load, Trouble};
 use crate::errno::Errno;
-use crate::fs::InodeId;
+use crate::space::FileId;
 use crate::limits::MAX_PROGRAM_HEADERS;
-use crate::process::ProcessId;
 use crate::space::{Area, Backing, LOWEST_ADDRESS, PROGRAM_BASE, PROGRAM_SPREAD_PAGES};
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
@@ -30,12 +29,11 @@ impl<B: Block> System<B> {
     /// Reads the headers and lays out the areas.
     pub(super) fn map_program(
         &mut self,
-        process: ProcessId,
         load: &Load,
-        file: InodeId,
+        file: FileId,
         bytes: u64,
     ) -> Result<Image, Trouble> {
-        let (header, segments) = self.read_program(process, file, bytes)?;
+        let (header, segments) = self.read_program(file, bytes)?;
         let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
             return Err("ELF file has no segment to load".into());
         };
@@ -78,13 +76,12 @@ impl<B: Block> System<B> {
     /// Clears the rest of each segment's last page from the file, which belongs to its zeroed part.
     pub(super) fn clear_ends(
         &mut self,
-        process: ProcessId,
         load: &Load,
-        file: InodeId,
+        file: FileId,
         bytes: u64,
         bias: u64,
     ) -> Result<(), Trouble> {
-        let (_, segments) = self.read_program(process, file, bytes)?;
+        let (_, segments) = self.read_program(file, bytes)?;
         for segment in &segments {
             let from = segment.address.wrapping_add(bias) + segment.file_bytes;
             let rest = from.next_multiple_of(PAGE) - from;
@@ -99,21 +96,20 @@ impl<B: Block> System<B> {
     /// Reads the file header and the segments.
     fn read_program(
         &mut self,
-        process: ProcessId,
-        file: InodeId,
+        file: FileId,
         bytes: u64,
     ) -> Result<(Header, Segments), Trouble> {
         if bytes < HEADER_BYTES as u64 {
             return Err("file is too short for a program".into());
         }
         let mut start = [0; HEADER_BYTES];
-        self.read_file(process, file, 0, &mut start)?;
+        self.read_file(file, 0, &mut start)?;
         let header = Header::parse(&start, bytes)?;
         let mut segments = Segments::new();
         let mut entry = [0; PROGRAM_HEADER_BYTES];
         for index in 0..header.headers {
             let at = header.headers_offset + (index * PROGRAM_HEADER_BYTES) as u64;
-            self.read_file(process, file, at, &mut entry)?;
+            self.read_file(file, at, &mut entry)?;
             match ProgramHeader::parse(&entry, bytes)? {
                 ProgramHeader::Load(segment) => add(&mut segments, segment)?,
                 ProgramHeader::Interpreter => {
@@ -128,15 +124,14 @@ impl<B: Block> System<B> {
     /// Copies bytes of a file, which lie inside it.
     fn read_file(
         &mut self,
-        process: ProcessId,
-        file: InodeId,
+        file: FileId,
         offset: u64,
         into: &mut [u8],
     ) -> Result<(), Trouble> {
         let mut done = 0;
         while done < into.len() {
             let at = offset + done as u64;
-            let frame = self.file_page(process, file, at / PAGE)?;
+            let frame = self.file_page(file, at / PAGE)?;
             let start = (at % PAGE) as usize;
             let count = (PAGE_BYTES - start).min(into.len() - done);
             into[done..done + count]
@@ -150,7 +145,7 @@ impl<B: Block> System<B> {
     fn map_segment(
         &mut self,
         load: &Load,
-        file: InodeId,
+        file: FileId,
         segment: &Segment,
         bias: u64,
     ) -> Result<(), Trouble> {
@@ -167,7 +162,7 @@ impl<B: Block> System<B> {
                 first,
                 file_end,
                 Backing::File {
-                    inode: file,
+                    file,
                     page: segment.offset / PAGE,
                 },
             ),

@@ -15,7 +15,7 @@ mod search;
 mod stack;
 
 use crate::errno::Errno;
-use crate::fs::InodeId;
+use crate::space::FileId;
 use crate::space::SpaceId;
 use crate::wait::{Stall, WakeKey};
 use stack::Strings;
@@ -40,9 +40,9 @@ enum Step {
     /// executed.
     Search { nth: u32, denied: bool },
     /// Read the headers and map what they ask for.
-    Map { file: InodeId, bytes: u64 },
+    Map { file: FileId, bytes: u64 },
     /// Clear what lies behind the end of each segment's last page from the file.
-    Clear { file: InodeId, bytes: u64, image: Image },
+    Clear { file: FileId, bytes: u64, image: Image },
     /// Write the rest of the stack.
     Stack { image: Image },
 }

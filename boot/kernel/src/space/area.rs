@@ -1,7 +1,7 @@
 //! The areas of an address space: which pages a program may use, and what stands behind them.
 
 use crate::errno::Errno;
-use crate::fs::InodeId;
+use super::file::FileId;
 use crate::limits::MAX_AREAS;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,10 +14,10 @@ pub(crate) enum Backing {
     Anonymous,
     /// The same, and the area grows downwards.
     Stack,
-    /// A file's pages, to be copied when written. The area holds a reference to the inode.
+    /// A file's pages, to be copied when written. The area holds a reference to the file.
     File {
         /// Which file.
-        inode: InodeId,
+        file: FileId,
         /// The file's page behind the area's first page.
         page: u64,
     },
@@ -57,26 +57,41 @@ impl Area {
     /// Returns the parts below page `at` and from `at` on.
     const fn split(self, at: u64) -> (Self, Self) {
         let low = Self { end: at, ..self };
-        let backing = match self.backing {
-            Backing::File { inode, page } => Backing::File {
-                inode,
-                page: page + (at - self.first),
-            },
-            // Only the lower part still grows.
-            Backing::Stack | Backing::Anonymous => Backing::Anonymous,
-        };
-        let high = Self {
-            first: at,
-            backing,
-            ..self
-        };
+        // Of a stack, only the lower part still grows.
+        let high = self.part(at..self.end);
         (low, high)
     }
 
+    /// Returns an area with the same rights and a continued backing for other pages, which may reach over its end.
+    pub(crate) const fn part(self, pages: Range<u64>) -> Self {
+        let backing = match self.backing {
+            Backing::File { file, page } => Backing::File {
+                file,
+                page: page + (pages.start - self.first),
+            },
+            Backing::Stack | Backing::Anonymous => Backing::Anonymous,
+        };
+        Self {
+            first: pages.start,
+            end: pages.end,
+            protection: self.protection,
+            backing,
+        }
+    }
+
+    /// Returns the same area at another place.
+    pub(crate) const fn at(self, first: u64) -> Self {
+        Self {
+            first,
+            end: first + self.pages(),
+            ..self
+        }
+    }
+
     /// Returns the file behind it.
-    pub(crate) const fn file(&self) -> Option<InodeId> {
+    pub(crate) const fn file(&self) -> Option<FileId> {
         match self.backing {
-            Backing::File { inode, .. } => Some(inode),
+            Backing::File { file, .. } => Some(file),
             Backing::Anonymous | Backing::Stack => None,
         }
     }
@@ -132,6 +147,18 @@ impl AreaList {
             .is_none_or(|area| area.first >= range.end)
     }
 
+    /// Returns whether every page in `range` belongs to an area.
+    pub(crate) fn covers(&self, range: Range<u64>) -> bool {
+        let mut at = range.start;
+        while at < range.end {
+            match self.find(at) {
+                Some(area) => at = area.end,
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Returns the highest free run of `pages` pages inside `within`.
     pub(crate) fn find_gap(&self, pages: u64, within: Range<u64>) -> Option<u64> {
         let mut top = within.end;
@@ -178,7 +205,7 @@ impl AreaList {
     /// # Errors
     ///
     /// As for [`AreaList::insert`].
-    pub(crate) fn split(&mut self, at: u64) -> Result<Option<InodeId>, Errno> {
+    pub(crate) fn split(&mut self, at: u64) -> Result<Option<FileId>, Errno> {
         let index = self.at_or_behind(at);
         let Some(area) = self.areas.get(index).copied() else {
             return Ok(None);

@@ -3,7 +3,7 @@
 use super::{Area, Backing, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
-use crate::limits::{STACK_BYTES, STACK_GUARD_PAGES};
+use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES, WORK_PAGES};
 use crate::system::System;
 use crate::user_memory::Access;
 use crate::wait::{Stall, WakeKey};
@@ -27,6 +27,18 @@ pub(crate) enum Denial {
     Wait(WakeKey),
     /// Not in this turn.
     Again,
+}
+
+impl Denial {
+    /// Turns the reason why a file did not give its page into ours.
+    const fn of_file(stall: Stall) -> Self {
+        match stall {
+            Stall::Error(Errno::ENOMEM) => Self::OutOfMemory,
+            Stall::Error(_) => Self::Bus,
+            Stall::Wait(key) => Self::Wait(key),
+            Stall::Again => Self::Again,
+        }
+    }
 }
 
 impl From<Denial> for Stall {
@@ -56,7 +68,7 @@ impl<B: Block> System<B> {
         let mapping = space.table.lookup(&self.pool, page);
         if let Some(mapping) = &mapping
             && match access {
-                Access::Read => true,
+                Access::Read => !mapping.protection.is_empty(),
                 Access::Write => mapping.protection.contains(Protection::WRITE),
                 Access::Execute => mapping.protection.contains(Protection::EXECUTE),
                 Access::Load => false,
@@ -83,8 +95,75 @@ impl<B: Block> System<B> {
         }
         match area.backing {
             Backing::Anonymous | Backing::Stack => {
-                let frame = self.pool.take_zeroed().map_err(|_| Denial::OutOfMemory)?;
+                let frame = self.take_frame()?;
+                self.pool.bytes_mut(&frame).fill(0);
                 self.map_page(id, page, frame, area.protection)
+            }
+            Backing::File { file, page: first } => {
+                let index = first + (page.number() - area.first);
+                let shared = self.file_page(file, index).map_err(Denial::of_file)?;
+                if matches!(access, Access::Write | Access::Load) {
+                    self.map_copy(id, page, shared, area.protection)
+                } else {
+                    self.map_page(id, page, shared, area.protection - Protection::WRITE)?;
+                    self.map_around(id, &area, page);
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// Takes a frame, making the page cache give some back when there is none.
+    fn take_frame(&mut self) -> Result<Frame, Denial> {
+        if let Ok(frame) = self.pool.take() {
+            return Ok(frame);
+        }
+        self.files.reclaim(&mut self.pool, WORK_PAGES);
+        self.pool.take().map_err(|_| Denial::OutOfMemory)
+    }
+
+    /// Maps a copy of `shared`, whose token is given back.
+    fn map_copy(
+        &mut self,
+        id: SpaceId,
+        page: Page,
+        shared: Frame,
+        protection: Protection,
+    ) -> Result<(), Denial> {
+        let copy = self.take_frame();
+        if let Ok(copy) = &copy {
+            self.pool
+                .copy(shared.by_ref(), 0, copy.by_ref(), 0, PAGE_BYTES);
+        }
+        self.pool.release(shared);
+        self.map_page(id, page, copy?, protection)
+    }
+
+    /// Maps the neighbours of a file's page that the page cache has.
+    fn map_around(&mut self, id: SpaceId, area: &Area, page: Page) {
+        let Backing::File { file, page: first } = area.backing else {
+            return;
+        };
+        let start = page.number() & !(FAULT_AROUND_PAGES - 1);
+        let from = start.max(area.first);
+        for number in from..(start + FAULT_AROUND_PAGES).min(area.end) {
+            let Some(neighbour) = Page::from_number(number) else {
+                return;
+            };
+            let known = self
+                .spaces
+                .get(id)
+                .is_none_or(|space| space.table.lookup(&self.pool, neighbour).is_some());
+            if known {
+                continue;
+            }
+            let Some(frame) = self.cached_page(file, first + (number - area.first)) else {
+                continue;
+            };
+            let rights = area.protection - Protection::WRITE;
+            // This is a favour: without memory for it, the page is simply not there yet.
+            if self.map_page(id, neighbour, frame, rights).is_err() {
+                return;
             }
         }
     }
@@ -126,8 +205,13 @@ impl<B: Block> System<B> {
             space.table.protect(&mut self.pool, page, protection);
             return Ok(());
         }
-        let copy = self.pool.take().map_err(|_| Denial::OutOfMemory)?;
-        self.pool
+        let copy = self.take_frame()?;
+        let space = self.spaces.get_mut(id).ok_or(Denial::Unmapped)?;
+        let Some(mapping) = space.table.lookup(&self.pool, page) else {
+            self.pool.release(copy);
+            return Err(Denial::Unmapped);
+        };
+                self.pool
             .copy(mapping.frame, 0, copy.by_ref(), 0, PAGE_BYTES);
         match space.table.map(&mut self.pool, page, copy, protection) {
             Ok(Some(shared)) => self.pool.release(shared),

@@ -1,16 +1,53 @@
 //! Address spaces: areas, the page table under them, and the frames both cost.
+//!
+//! ```text
+//! 0x7fff_ffff_f000  Page::END
+//!                   a random gap
+//!                   stack, growing down to STACK_BYTES          Backing::Stack
+//!                   guard pages, a random gap
+//! map_top           what mmap places, downwards
+//!                   heap, growing up from break_start
+//!                   the program: ET_EXEC where it wants, ET_DYN near PROGRAM_BASE
+//! 0x1_0000          LOWEST_ADDRESS
+//! ```
 
 mod area;
 mod fault;
+mod file;
+mod map;
+mod teardown;
 
-use crate::account::AccountId;
+use crate::account::{AccountId, Resource};
+use crate::errno::Errno;
+use crate::limits::{STACK_BYTES, STACK_GUARD_PAGES};
 use crate::slab::Id;
+use crate::system::System;
 pub(crate) use area::{Area, AreaList, Backing};
 pub(crate) use fault::Denial;
-use hal::page_table::PageTable;
+pub(crate) use file::{FileId, ShownFile};
+pub(crate) use map::{Wish, backing};
+use hal::block::Block;
+use hal::limits::PAGE_BYTES;
+use hal::page_table::{Page, PageTable, Protection};
 
 /// Names an address space.
 pub(crate) type SpaceId = Id<AddressSpace>;
+
+/// Lowest address a program can have (Linux `vm.mmap_min_addr`), so that null pointers fault.
+pub(crate) const LOWEST_ADDRESS: u64 = 0x1_0000;
+
+/// Where programs begin that can be anywhere: two thirds up, as Linux's `ELF_ET_DYN_BASE`.
+pub(crate) const PROGRAM_BASE: u64 = 0x5555_5555_4000;
+
+/// Pages by which such a program is moved at random. Linux uses 28 bits; 2^24 pages keep it 64 GiB from the maps.
+pub(crate) const PROGRAM_SPREAD_PAGES: u64 = 1 << 24;
+
+/// Pages by which stack and maps are moved at random (Linux: 22 bits for the stack, 28 for maps).
+const STACK_SPREAD_PAGES: u64 = 1 << 22;
+const MAP_SPREAD_PAGES: u64 = 1 << 24;
+
+/// Pages between the top of the maps and the lowest page the stack can have.
+const STACK_PAGES: u64 = STACK_BYTES / PAGE_BYTES as u64 + STACK_GUARD_PAGES;
 
 /// What a program's addresses mean. Tasks of one process share it.
 #[derive(Debug)]
@@ -31,4 +68,71 @@ pub(crate) struct AddressSpace {
     pub(crate) break_end: u64,
     /// Page below which `mmap` places what has no address of its own.
     pub(crate) map_top: u64,
+    /// Address behind the stack.
+    pub(crate) stack_top: u64,
+}
+
+impl<B: Block> System<B> {
+    /// Makes an address space with nothing but a stack, for one user.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; EAGAIN at the limit.
+    pub(crate) fn new_space(&mut self, account: AccountId) -> Result<SpaceId, Errno> {
+        let stack_end = Page::END.number() - self.random.next_u64() % STACK_SPREAD_PAGES;
+        let map_top = stack_end - STACK_PAGES - self.random.next_u64() % MAP_SPREAD_PAGES;
+        let mut areas = AreaList::reusing(self.spare_areas.pop().unwrap_or_default());
+        areas.insert(Area {
+            first: stack_end - 1,
+            end: stack_end,
+            protection: Protection::READ | Protection::WRITE,
+            backing: Backing::Stack,
+        })?;
+        // The list comes back here when the space is taken down, so room for it is made now.
+        let lists = self.spaces.len() + 1;
+        self.spare_areas
+            .try_reserve(lists)
+            .map_err(|_| Errno::ENOMEM)?;
+        self.charge(account, 1)?;
+        let table = match PageTable::new(&mut self.pool, &self.kernel_half) {
+            Ok(table) => table,
+            Err(_) => {
+                self.refund(account, 1);
+                return Err(Errno::ENOMEM);
+            }
+        };
+        let space = AddressSpace {
+            table,
+            areas,
+            account,
+            charged: 1,
+            users: 1,
+            break_start: 0,
+            break_end: 0,
+            map_top,
+            stack_top: stack_end * PAGE_BYTES as u64,
+        };
+        match self.spaces.insert(space) {
+            Ok(id) => Ok(id),
+            Err((space, _)) => {
+                space.table.release(&mut self.pool);
+                self.refund(account, 1);
+                Err(Errno::EAGAIN)
+            }
+        }
+    }
+
+    fn charge(&mut self, account: AccountId, frames: u64) -> Result<(), Errno> {
+        self.accounts
+            .get_mut(account)
+            .ok_or(Errno::ENOMEM)?
+            .charge(Resource::Frames, frames)
+    }
+
+    fn refund(&mut self, account: AccountId, frames: u64) {
+        // An account that is gone took its charges with it.
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.refund(Resource::Frames, frames);
+        }
+    }
 }

@@ -1,0 +1,450 @@
+//! What the agent asks of the kernel, and the kernel's turn in the machine's loop.
+
+use crate::account::{Account, Accounts, Resource};
+use crate::fs::{AgentPipes, AgentStream, Files, PipeId};
+use crate::limits::{MAX_PROCESSES, MAX_VIEWS, PATH_BYTES};
+use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
+use crate::random::Random;
+use crate::schedule;
+use crate::signal::number;
+use crate::slab::Slab;
+use crate::spawn::refusal;
+use crate::system::System;
+use crate::task::Activity;
+use crate::view::{Root, ViewEntry, Views};
+use crate::wait::WakeQueue;
+use agent::kernel::{
+    Credentials, Event, ExitStatus, Input, Output, OutputStream, Pid, PowerOff, ProcessInfo,
+    Program, Refusal, Signal, Stdio, View,
+};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use hal::block::Block;
+use hal::clock::{Clock, Instant};
+use hal::frame::FramePool;
+use hal::limits::{MAX_DISKS, PAGE_BYTES};
+use hal::user::User;
+
+/// The tiny kernel of one machine.
+pub struct Kernel<U, B> {
+    user: U,
+    system: System<B>,
+}
+
+/// What a kernel is made of besides the processor.
+pub struct Parts<B> {
+    /// All memory for programs and files.
+    pub pool: FramePool,
+    /// Disks, by order of discovery.
+    pub disks: heapless::Vec<B, MAX_DISKS>,
+    /// The root when no disk holds one.
+    pub initrd: Option<&'static [u8]>,
+    /// Wall time at [`Instant::ZERO`], when the platform knows it.
+    pub epoch: Option<Duration>,
+    /// Random bytes of the processor, when it has any.
+    pub seed: Option<[u8; 32]>,
+}
+
+impl<B> fmt::Debug for Parts<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("disks", &self.disks.len())
+            .field("initrd", &self.initrd.map(<[u8]>::len))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<U, B> fmt::Debug for Kernel<U, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel")
+            .field("processes", &self.system.table.processes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<U: User, B: Block> Kernel<U, B> {
+    /// Makes a kernel without any program.
+    #[must_use]
+    pub fn new(user: U, parts: Parts<B>) -> Self {
+        let mut accounts: Accounts = Slab::new(MAX_VIEWS);
+        let own_account = match accounts.insert(Account::unlimited()) {
+            Ok(account) => account,
+            Err(_) => unreachable!("the heap is fresh and the table is empty"),
+        };
+        let mut files = Files::new(parts.pool.total());
+        for disk in parts.disks {
+            if files.add_disk(disk).is_err() {
+                log::warn!("kernel: a disk beyond the {MAX_DISKS}th was left alone");
+            }
+        }
+        if let Some(archive) = parts.initrd {
+            files.set_initrd(archive);
+        }
+        let mut random = Random::new();
+        if let Some(seed) = &parts.seed {
+            random.add(seed);
+        }
+        let system = System {
+            kernel_half: user.kernel_half(),
+            pool: parts.pool,
+            accounts,
+            own_account,
+            own_credentials: Credentials::default(),
+            wakes: WakeQueue::default(),
+            now: Instant::ZERO,
+            epoch: parts.epoch.unwrap_or_default(),
+            next_timer: Instant::NEVER,
+            table: ProcessTable::new(),
+            spaces: Slab::new(MAX_PROCESSES),
+            shown: Slab::new(MAX_PROCESSES * 64),
+            spare_areas: Vec::new(),
+            dying: heapless::Vec::new(),
+            ready: VecDeque::new(),
+            loading: false,
+            noticed: heapless::Deque::new(),
+            files,
+            views: Views::new(own_account),
+            random,
+            unknown_calls: heapless::Vec::new(),
+            other_unknown_calls: 0,
+            power_off: None,
+        };
+        Self { user, system }
+    }
+
+    /// Takes the kernel's turn: disks, wake-ups, loads, one program, and what ended ones left. Returns whether
+    /// anything moved; if not, nothing will before an interrupt or [`Kernel::next_deadline`].
+    pub fn run_slice(&mut self, clock: &impl Clock) -> bool {
+        let system = &mut self.system;
+        system.now = clock.now();
+        system
+            .files
+            .poll(&mut system.pool, &mut system.wakes, system.now);
+        let mut moved = system.wake_tasks();
+        moved |= system.advance_loads();
+        moved |= schedule::run_next(&mut self.user, system, clock);
+        moved |= system.take_down();
+        moved
+    }
+
+    /// Returns when [`Kernel::run_slice`] should be called even if no interrupt comes.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        let system = &self.system;
+        let busy = !system.ready.is_empty()
+            || system.loading
+            || !system.wakes.is_empty()
+            || !system.dying.is_empty();
+        if busy {
+            return Instant::ZERO;
+        }
+        system.next_timer.min(system.files.next_deadline())
+    }
+
+    /// Returns how the machine is to end, once somebody asked for it.
+    #[must_use]
+    pub const fn power_off_requested(&self) -> Option<PowerOff> {
+        self.system.power_off
+    }
+
+    fn find(&self, pid: Pid) -> Result<ProcessId, Refusal> {
+        self.system.table.find(pid).ok_or(Refusal::NoProcess)
+    }
+
+    fn process(&self, pid: Pid) -> Option<&Process> {
+        self.system.table.processes.get(self.system.table.find(pid)?)
+    }
+
+    fn output_pipe(&self, pid: Pid, stream: OutputStream) -> Option<PipeId> {
+        let pipes = self.process(pid)?.pipes;
+        match stream {
+            OutputStream::Stdout => pipes.stdout,
+            OutputStream::Stderr => pipes.stderr,
+        }
+    }
+
+    /// Takes a process out with everything it has.
+    fn remove_process(&mut self, id: ProcessId) {
+        let system = &mut self.system;
+        let Ok(process) = system.process_mut(id) else {
+            return;
+        };
+        let pipes = core::mem::take(&mut process.pipes);
+        let live = process.is_live();
+        system.close_pipes(pipes);
+        if live {
+            system.drop_tasks(id);
+            system.drop_belongings(id);
+        }
+        system.table.remove(id);
+        system.noticed.retain(|&known| known != id);
+    }
+}
+
+impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
+    fn create_view(&mut self, root: &str) -> Result<View, Refusal> {
+        if root.len() >= PATH_BYTES {
+            return Err(Refusal::Limit("PATH_BYTES", PATH_BYTES - 1));
+        }
+        let system = &mut self.system;
+        let frame = system.pool.take().map_err(|_| Refusal::OutOfMemory)?;
+        system.pool.bytes_mut(&frame)[..root.len()].copy_from_slice(root.as_bytes());
+        let mut account = Account::unlimited();
+        // The account is new and has no limit.
+        let _ = account.charge(Resource::Frames, 1);
+        let account = match system.accounts.insert(account) {
+            Ok(account) => account,
+            Err(_) => {
+                system.pool.release(frame);
+                return Err(Refusal::Limit("MAX_VIEWS", MAX_VIEWS - 1));
+            }
+        };
+        let entry = ViewEntry {
+            root: Root::Named(frame, root.len()),
+            account,
+        };
+        system.views.insert(entry).map_err(|entry| {
+            if let Root::Named(frame, _) = entry.root {
+                system.pool.release(frame);
+            }
+            system.accounts.remove(entry.account);
+            Refusal::Limit("MAX_VIEWS", MAX_VIEWS - 1)
+        })
+    }
+
+    fn remove_view(&mut self, view: View) {
+        if view == View::UTILITY_VM {
+            return;
+        }
+        while let Some(id) = self
+            .system
+            .table
+            .in_order()
+            .find(|(_, process)| process.view == view)
+            .map(|(id, _)| id)
+        {
+            self.remove_process(id);
+        }
+        let Some(entry) = self.system.views.remove(view) else {
+            return;
+        };
+        match entry.root {
+            Root::Mounted(place) => {
+                let mut parts = self.system.own_file_parts();
+                parts.files.unmount_view(&mut parts.context, place);
+            }
+            Root::Named(frame, _) => self.system.pool.release(frame),
+            Root::Unmounted => {}
+        }
+        self.system.accounts.remove(entry.account);
+    }
+
+    fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
+        self.system.spawn(view, program)
+    }
+
+    fn attach(&mut self, pid: Pid, stdio: Stdio) -> Result<(), Refusal> {
+        let id = self.find(pid)?;
+        self.system.attach(id, stdio)
+    }
+
+    fn start(&mut self, pid: Pid) -> Result<(), Refusal> {
+        let id = self.find(pid)?;
+        let process = self.system.process(id).map_err(refusal)?;
+        if !matches!(process.life, Life::Stopped) {
+            return Err(Refusal::WrongState);
+        }
+        let attached = process.is_attached;
+        if !attached {
+            self.system.attach(id, Stdio::default())?;
+        }
+        let system = &mut self.system;
+        let process = system.process_mut(id).map_err(refusal)?;
+        process.life = Life::Running;
+        if let Some(leader) = process.leader
+            && let Ok(task) = system.task_mut(leader)
+        {
+            task.activity = Activity::Ready;
+            system.ready.push_back(leader);
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self, pid: Pid) {
+        if let Ok(id) = self.find(pid)
+            && let Ok(process) = self.system.process(id)
+            && matches!(process.life, Life::Loading(_) | Life::Failed(_) | Life::Stopped)
+        {
+            self.remove_process(id);
+        }
+    }
+
+    fn release(&mut self, pid: Pid) {
+        if let Ok(id) = self.find(pid)
+            && let Ok(process) = self.system.process(id)
+            && matches!(process.life, Life::Zombie(_))
+        {
+            self.remove_process(id);
+        }
+    }
+
+    fn signal(&mut self, pid: Pid, signal: Signal) -> Result<(), Refusal> {
+        let id = self.find(pid)?;
+        let process = self.system.process(id).map_err(refusal)?;
+        match process.life {
+            Life::Running => self.system.signal_process(id, signal),
+            Life::Zombie(_) | Life::Failed(_) => return Err(Refusal::NoProcess),
+            Life::Loading(_) | Life::Stopped => {
+                if matches!(signal, Signal::KILL | Signal::TERM) {
+                    self.system.end_process(id, ExitStatus::Killed(signal));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self, pid: Pid, _rows: u16, _columns: u16) -> Result<(), Refusal> {
+        self.find(pid)?;
+        Err(Refusal::NotATerminal)
+    }
+
+    fn offer_input(&mut self, pid: Pid, bytes: &[u8]) -> Input {
+        let Some(pipe) = self.process(pid).and_then(|process| process.pipes.stdin) else {
+            return Input::Broken;
+        };
+        let Ok(id) = self.find(pid) else {
+            return Input::Broken;
+        };
+        match self.system.file_parts(id) {
+            Ok(mut parts) => parts.files.pipes.offer(&mut parts.context, pipe, bytes),
+            Err(_) => Input::Broken,
+        }
+    }
+
+    fn close_input(&mut self, pid: Pid) {
+        let Ok(id) = self.find(pid) else {
+            return;
+        };
+        if let Ok(process) = self.system.process_mut(id) {
+            let stdin = process.pipes.stdin.take();
+            self.system.close_pipes(AgentPipes {
+                stdin,
+                ..AgentPipes::default()
+            });
+        }
+    }
+
+    fn output(&self, pid: Pid, stream: OutputStream) -> Output<'_> {
+        match self.output_pipe(pid, stream) {
+            Some(pipe) => self.system.files.pipes.peek(&self.system.pool, pipe),
+            None => Output {
+                bytes: &[],
+                ended: true,
+            },
+        }
+    }
+
+    fn consume(&mut self, pid: Pid, stream: OutputStream, count: usize) {
+        if let Some(pipe) = self.output_pipe(pid, stream) {
+            let mut parts = self.system.own_file_parts();
+            parts
+                .files
+                .pipes
+                .consume(&mut parts.context, pipe, count);
+        }
+    }
+
+    fn close_output(&mut self, pid: Pid, stream: OutputStream) {
+        let Ok(id) = self.find(pid) else {
+            return;
+        };
+        if let Ok(process) = self.system.process_mut(id) {
+            let mut pipes = AgentPipes::default();
+            match stream {
+                OutputStream::Stdout => pipes.stdout = process.pipes.stdout.take(),
+                OutputStream::Stderr => pipes.stderr = process.pipes.stderr.take(),
+            }
+            self.system.close_pipes(pipes);
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some((pid, stream)) = self.system.files.pipes.next_ready() {
+                if self.process(pid).is_none() {
+                    continue;
+                }
+                return Some(match stream {
+                    AgentStream::Input => Event::InputReady(pid),
+                    AgentStream::Output(_) => Event::OutputReady(pid),
+                });
+            }
+            let id = self.system.noticed.pop_front()?;
+            if let Some(event) = self.take_notice(id) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn process(&self, view: View, nth: usize) -> Option<ProcessInfo> {
+        let (_, process) = self
+            .system
+            .table
+            .in_order()
+            .filter(|(_, process)| process.view == view && process.is_live())
+            .nth(nth)?;
+        let frames = self
+            .system
+            .spaces
+            .get(process.space)
+            .map_or(0, |space| space.charged);
+        Some(ProcessInfo {
+            pid: process.pid,
+            view,
+            name: process.name.clone(),
+            user_time: Duration::from_nanos(process.user_nanos),
+            kernel_time: Duration::from_nanos(process.kernel_nanos),
+            memory_bytes: frames * PAGE_BYTES as u64,
+        })
+    }
+
+    fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.system.dump(out)
+    }
+
+    fn add_entropy(&mut self, bytes: &[u8]) {
+        self.system.add_entropy(bytes);
+    }
+
+    fn power_off(&mut self, how: PowerOff) {
+        self.system.power_off = Some(how);
+    }
+}
+
+impl<U: User, B: Block> Kernel<U, B> {
+    /// Turns what is noted of a process into an event. A process whose loading failed is gone with it.
+    fn take_notice(&mut self, id: ProcessId) -> Option<Event> {
+        let process = self.system.process_mut(id).ok()?;
+        let pid = process.pid;
+        if process.notices.contains(Notices::LOADED) {
+            process.notices.remove(Notices::LOADED);
+            if let Life::Failed(error) = &process.life {
+                let error = error.clone();
+                self.remove_process(id);
+                return Some(Event::Loaded(pid, Err(error)));
+            }
+            if !process.notices.is_empty() {
+                // There is a place: the process has just left the queue.
+                let _ = self.system.noticed.push_front(id);
+            }
+            return Some(Event::Loaded(pid, Ok(())));
+        }
+        process.notices.remove(Notices::EXITED);
+        match process.life {
+            Life::Zombie(status) => Some(Event::Exited(pid, status)),
+            _ => None,
+        }
+    }
+}

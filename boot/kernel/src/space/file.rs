@@ -1,0 +1,132 @@
+//! Files that areas show. An area names its file by a number that can be copied; here it is counted how many do.
+
+use crate::errno::Errno;
+use crate::fs::{Access, Attributes, Kind, Last, Place, Start};
+use crate::process::ProcessId;
+use crate::slab::Id;
+use crate::system::{FileParts, System};
+use crate::wait::Stall;
+use agent::kernel::Credentials;
+use hal::block::Block;
+use hal::frame::Frame;
+
+/// Names a file that is shown by areas.
+pub(crate) type FileId = Id<ShownFile>;
+
+/// A file that areas show, or that is being loaded.
+#[derive(Debug)]
+pub(crate) struct ShownFile {
+    /// Where it stands.
+    pub(crate) place: Place,
+    /// Areas and loads that name it.
+    users: u32,
+}
+
+impl<B: Block> System<B> {
+    /// Takes a file to be shown in, with one user.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; the place was given back.
+    pub(crate) fn show_file(&mut self, process: ProcessId, place: Place) -> Result<FileId, Errno> {
+        match self.shown.insert(ShownFile { place, users: 1 }) {
+            Ok(id) => Ok(id),
+            Err((file, _)) => {
+                let mut parts = self.file_parts(process)?;
+                parts.files.release_place(&mut parts.context, file.place);
+                Err(Errno::ENOMEM)
+            }
+        }
+    }
+
+    /// Counts one more user.
+    pub(crate) fn hold_file(&mut self, id: FileId) {
+        if let Some(file) = self.shown.get_mut(id) {
+            file.users += 1;
+        }
+    }
+
+    /// Counts one user less; with the last one the place is given back.
+    pub(crate) fn release_file(&mut self, id: FileId) {
+        let Some(file) = self.shown.get_mut(id) else {
+            return;
+        };
+        file.users -= 1;
+        if file.users == 0
+            && let Some(file) = self.shown.remove(id)
+        {
+            let mut parts = self.own_file_parts();
+            parts.files.release_place(&mut parts.context, file.place);
+        }
+    }
+
+    /// Returns a token of the frame that holds a page of a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::fs::Files::page`].
+    pub(crate) fn file_page(&mut self, id: FileId, page: u64) -> Result<Frame, Stall> {
+        let page = u32::try_from(page).map_err(|_| Errno::ENXIO)?;
+        let FileParts {
+            files,
+            mut context,
+            shown,
+            ..
+        } = self.own_file_parts();
+        let file = shown.get(id).ok_or(Errno::EIO)?;
+        files.page(&mut context, file.place.by_ref(), page)
+    }
+
+    /// Returns a token of the frame that holds a page of a file, if the page cache has it.
+    pub(crate) fn cached_page(&mut self, id: FileId, page: u64) -> Option<Frame> {
+        let page = u32::try_from(page).ok()?;
+        let place = self.shown.get(id)?.place.by_ref();
+        self.files.cached_page(&mut self.pool, place, page)
+    }
+
+    /// Finds a program file that a process may execute; its size comes with it.
+    ///
+    /// # Errors
+    ///
+    /// Those of path_resolution(7); EACCES for what is not a regular file or may not be executed.
+    pub(crate) fn open_program(
+        &mut self,
+        process: ProcessId,
+        path: &[u8],
+    ) -> Result<(FileId, u64), Stall> {
+        let directories = self.process(process)?.directories.ok_or(Errno::ENOENT)?;
+        let mut parts = self.file_parts(process)?;
+        let FileParts { files, context, .. } = &mut parts;
+        let (root, base) = files.origin(directories)?;
+        let start = Start {
+            root: root.by_ref(),
+            base: base.by_ref(),
+        };
+        let found = files.walk(context, start, path, Last::Follow);
+        files.release_place(context, root);
+        files.release_place(context, base);
+        let place = found?;
+        let size = match executable_size(files.attributes(place.by_ref()), context.credentials) {
+            Ok(size) => size,
+            Err(errno) => {
+                files.release_place(context, place);
+                return Err(errno.into());
+            }
+        };
+        drop(parts);
+        Ok((self.show_file(process, place)?, size))
+    }
+}
+
+/// Returns a program's size if somebody may execute it.
+fn executable_size(
+    attributes: Result<Attributes, Errno>,
+    credentials: &Credentials,
+) -> Result<u64, Errno> {
+    let attributes = attributes?;
+    if attributes.kind != Kind::Regular {
+        return Err(Errno::EACCES);
+    }
+    attributes.permit(credentials, Access::EXECUTE)?;
+    Ok(attributes.size)
+}

@@ -1,0 +1,78 @@
+//! Taking pages away, a bounded number at a time.
+
+use super::SpaceId;
+use crate::system::System;
+use crate::wait::WakeKey;
+use core::ops::Range;
+use hal::block::Block;
+use hal::page_table::Page;
+
+impl<B: Block> System<B> {
+    /// Unmaps up to `budget` pages inside `range`, lowest first; returns how many there were. Less than `budget` means
+    /// that none is left.
+    pub(super) fn unmap_pages(
+        &mut self,
+        id: SpaceId,
+        range: Range<u64>,
+        budget: usize,
+    ) -> usize {
+        let Some(space) = self.spaces.get_mut(id) else {
+            return 0;
+        };
+        let until = Page::from_number(range.end).unwrap_or(Page::END);
+        let mut from = Page::from_number(range.start);
+        let mut count = 0;
+        while let Some(start) = from
+            && count < budget
+            && let Some(page) = space.table.next_mapped(&self.pool, start, until)
+        {
+            if let Some(frame) = space.table.unmap(&mut self.pool, page) {
+                self.pool.release(frame);
+                count += 1;
+            }
+            from = Page::from_number(page.number() + 1);
+        }
+        let account = space.account;
+        space.charged -= count as u64;
+        self.refund(account, count as u64);
+        if count > 0 {
+            self.wakes.wake(WakeKey::Memory);
+        }
+        count
+    }
+
+    /// Takes down some of an address space nobody uses; returns whether nothing is left of it.
+    pub(crate) fn clear_space(&mut self, id: SpaceId, budget: usize) -> bool {
+        let everything = 0..Page::END.number();
+        if self.unmap_pages(id, everything.clone(), budget) == budget {
+            return false;
+        }
+        let Some(space) = self.spaces.get_mut(id) else {
+            return true;
+        };
+        for _ in 0..budget {
+            let Some(area) = space.areas.take(everything.clone()) else {
+                break;
+            };
+            if let Some(file) = area.file() {
+                self.release_file(file);
+                // One file at a time: giving a place back may have to look far.
+                return false;
+            }
+        }
+        let Some(space) = self.spaces.get_mut(id) else {
+            return true;
+        };
+        if space.areas.next(0).is_some() {
+            return false;
+        }
+        if let Some(space) = self.spaces.remove(id) {
+            space.table.release(&mut self.pool);
+            self.refund(space.account, space.charged);
+            // Room was made when the space was.
+            self.spare_areas.push(space.areas.into_spare());
+            self.wakes.wake(WakeKey::Memory);
+        }
+        true
+    }
+}

@@ -1,0 +1,297 @@
+//! Making a process for the agent, and the directories it starts with.
+
+use crate::account::Resource;
+use crate::errno::Errno;
+use crate::fs::{AgentPipes, Last, Place, Start};
+use crate::limits::{ARGUMENT_BYTES, MAX_PROCESSES, PATH_BYTES};
+use crate::process::{Life, Notices, Process, ProcessId};
+use crate::program::Load;
+use crate::signal::{Actions, SignalSet};
+use crate::system::{FileParts, System};
+use crate::task::Task;
+use crate::view::Root;
+use crate::wait::Stall;
+use agent::kernel::{Pid, Program, Refusal, Stdio, View};
+use hal::block::Block;
+
+impl<B: Block> System<B> {
+    /// Makes a process that will be loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], with nothing left behind.
+    pub(crate) fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
+        let account = self.views.get(view).ok_or(Refusal::NoView)?.account;
+        if program.terminal {
+            return Err(Refusal::Unsupported("terminals"));
+        }
+        self.accounts
+            .get_mut(account)
+            .ok_or(Refusal::NoView)?
+            .charge(Resource::Tasks, 1)
+            .map_err(refusal)?;
+        let made = self.make_process(view, account, program);
+        if made.is_err()
+            && let Some(account) = self.accounts.get_mut(account)
+        {
+            account.refund(Resource::Tasks, 1);
+        }
+        made
+    }
+
+    fn make_process(
+        &mut self,
+        view: View,
+        account: crate::account::AccountId,
+        program: &Program<'_>,
+    ) -> Result<Pid, Refusal> {
+        let space = self.new_space(account).map_err(refusal)?;
+        let top = self.space(space).map_err(refusal)?.stack_top;
+        let strings = match self.copy_strings(space, top, program.args, program.env, program.cwd) {
+            Ok(strings) => strings,
+            Err(errno) => {
+                self.leave_space(space);
+                return Err(refusal(errno));
+            }
+        };
+        let files = match self.files.new_table() {
+            Ok(files) => files,
+            Err(errno) => {
+                self.leave_space(space);
+                return Err(refusal(errno));
+            }
+        };
+        let pid = self.table.fresh_number();
+        let process = Process {
+            pid: Pid(pid),
+            parent: 0,
+            group: pid,
+            session: pid,
+            view,
+            account,
+            credentials: program.credentials.clone(),
+            space,
+            files: Some(files),
+            directories: None,
+            executable: None,
+            pipes: AgentPipes::default(),
+            is_attached: false,
+            leader: None,
+            actions: Actions::new(),
+            pending: SignalSet::default(),
+            alarm: None,
+            name: base_name(program.args.iter().next().unwrap_or_default()),
+            life: Life::Loading(Load::new(space, strings)),
+            notices: Notices::default(),
+            user_nanos: 0,
+            kernel_nanos: 0,
+        };
+        let Some(id) = self.table.insert(process) else {
+            let mut parts = self.own_file_parts();
+            parts.files.release_table(&mut parts.context, files);
+            self.leave_space(space);
+            return Err(Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES));
+        };
+        if let Err(errno) = self.add_task(id, pid) {
+            self.drop_belongings(id);
+            self.table.remove(id);
+            return Err(refusal(errno));
+        }
+        self.loading = true;
+        Ok(Pid(pid))
+    }
+
+    /// Gives a process its first task.
+    fn add_task(&mut self, id: ProcessId, tid: u32) -> Result<(), Errno> {
+        // A ready task must always find a place in the queue.
+        let more = (self.table.tasks.len() + 1).saturating_sub(self.ready.len());
+        self.ready.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        let task = self
+            .table
+            .tasks
+            .insert(Task::new(id, tid))
+            .map_err(|_| Errno::EAGAIN)?;
+        self.process_mut(id)?.leader = Some(task);
+        Ok(())
+    }
+
+    /// Gives a process its root and working directory. The working directory is made when it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Those of path_resolution(7) and mkdir(2), and what to wait for.
+    pub(crate) fn open_directories(&mut self, id: ProcessId, path: &[u8]) -> Result<(), Stall> {
+        if self.process(id)?.directories.is_some() {
+            return Ok(());
+        }
+        let view = self.process(id)?.view;
+        self.open_root(view)?;
+        let FileParts {
+            files, mut context, ..
+        } = self.own_file_parts();
+        let root = match self.views.get(view).map(|entry| &entry.root) {
+            Some(Root::Mounted(root)) => files.share_place(root.by_ref()),
+            _ => return Err(Errno::ENOENT.into()),
+        };
+        let path = if path.is_empty() { b"/" } else { path };
+        let start = Start {
+            root: root.by_ref(),
+            base: root.by_ref(),
+        };
+        let working = match files.make_directories(&mut context, start, path) {
+            Ok(working) => working,
+            Err(stall) => {
+                files.release_place(&mut context, root);
+                return Err(stall);
+            }
+        };
+        match files.new_directories(root, working) {
+            Ok(state) => {
+                self.process_mut(id)?.directories = Some(state);
+                Ok(())
+            }
+            Err((root, working, errno)) => {
+                files.release_place(&mut context, root);
+                files.release_place(&mut context, working);
+                Err(errno.into())
+            }
+        }
+    }
+
+    /// Makes sure that a view's root is mounted, the utility VM's before it.
+    fn open_root(&mut self, view: View) -> Result<(), Stall> {
+        match self.views.get(view).map(|entry| &entry.root) {
+            None => return Err(Errno::ENOENT.into()),
+            Some(Root::Mounted(_)) => return Ok(()),
+            Some(Root::Unmounted) => {
+                let mut parts = self.own_file_parts();
+                let root = parts.files.mount_root(&mut parts.context)?;
+                return self.set_root(view, root);
+            }
+            Some(Root::Named(..)) => {}
+        }
+        self.open_root(View::UTILITY_VM)?;
+        let mut path = [0; PATH_BYTES];
+        let length = match self.views.get(view).map(|entry| &entry.root) {
+            Some(Root::Named(frame, length)) => {
+                path[..*length].copy_from_slice(&self.pool.bytes(frame)[..*length]);
+                *length
+            }
+            _ => return Err(Errno::ENOENT.into()),
+        };
+        let top = match self.views.get(View::UTILITY_VM).map(|entry| &entry.root) {
+            Some(Root::Mounted(root)) => self.files.share_place(root.by_ref()),
+            _ => return Err(Errno::ENOENT.into()),
+        };
+        let account = self
+            .views
+            .get(view)
+            .map_or(self.own_account, |entry| entry.account);
+        let FileParts {
+            files, mut context, ..
+        } = self.own_file_parts();
+        context.account = account;
+        let start = Start {
+            root: top.by_ref(),
+            base: top.by_ref(),
+        };
+        let mounted = files
+            .walk(&mut context, start, &path[..length], Last::Follow)
+            .and_then(|over| {
+                let mounted = files.mount_view(&mut context, over.by_ref());
+                files.release_place(&mut context, over);
+                mounted
+            });
+        files.release_place(&mut context, top);
+        self.set_root(view, mounted?)
+    }
+
+    fn set_root(&mut self, view: View, root: Place) -> Result<(), Stall> {
+        let entry = self.views.get_mut(view).ok_or(Errno::ENOENT)?;
+        let before = core::mem::replace(&mut entry.root, Root::Mounted(root));
+        if let Root::Named(frame, _) = before {
+            let account = entry.account;
+            self.pool.release(frame);
+            if let Some(account) = self.accounts.get_mut(account) {
+                account.refund(Resource::Frames, 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects a stopped process's standard streams.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub(crate) fn attach(&mut self, id: ProcessId, stdio: Stdio) -> Result<(), Refusal> {
+        let process = self.process(id).map_err(|_| Refusal::NoProcess)?;
+        if !matches!(process.life, Life::Stopped) {
+            return Err(Refusal::WrongState);
+        }
+        let (pid, table) = (process.pid, process.files.ok_or(Refusal::WrongState)?);
+        let mut parts = self.file_parts(id).map_err(refusal)?;
+        let pipes = parts
+            .files
+            .attach_stdio(&mut parts.context, table, pid, stdio)
+            .map_err(refusal)?;
+        let process = self.process_mut(id).map_err(refusal)?;
+        process.is_attached = true;
+        let before = core::mem::replace(&mut process.pipes, pipes);
+        self.close_pipes(before);
+        Ok(())
+    }
+
+    /// Closes the agent's ends of standard streams.
+    pub(crate) fn close_pipes(&mut self, pipes: AgentPipes) {
+        let FileParts {
+            files, mut context, ..
+        } = self.own_file_parts();
+        for pipe in [pipes.stdin, pipes.stdout, pipes.stderr].into_iter().flatten() {
+            files.pipes.close_agent(&mut context, pipe);
+        }
+    }
+}
+
+/// Returns what a program's path ends with, cut as Linux's `comm` is; what is not UTF-8 becomes U+FFFD.
+fn base_name(path: &[u8]) -> heapless::String<15> {
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+    let mut name = heapless::String::new();
+    for chunk in path[start..].utf8_chunks() {
+        let mark = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+        for character in chunk.valid().chars().chain(mark.chars()) {
+            if name.push(character).is_err() {
+                return name;
+            }
+        }
+    }
+    name
+}
+
+/// Says to the host what an error of ours means.
+pub(crate) fn refusal(errno: Errno) -> Refusal {
+    match errno {
+        Errno::ENOMEM => Refusal::OutOfMemory,
+        Errno::E2BIG => Refusal::Limit("ARGUMENT_BYTES", ARGUMENT_BYTES),
+        Errno::ENAMETOOLONG => Refusal::Limit("PATH_BYTES", PATH_BYTES - 1),
+        Errno::EAGAIN => Refusal::Limit("MAX_TASKS", crate::limits::MAX_TASKS),
+        Errno::ENFILE => Refusal::Limit("MAX_OPEN_FILES", crate::limits::MAX_OPEN_FILES),
+        Errno::EMFILE => Refusal::Limit("MAX_DESCRIPTORS", crate::limits::MAX_DESCRIPTORS),
+        Errno::ESRCH => Refusal::NoProcess,
+        _ => Refusal::Unsupported(errno.text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_follows_the_last_slash_cut_to_fifteen_bytes() {
+        assert_eq!(base_name(b"/bin/busybox").as_str(), "busybox");
+        assert_eq!(base_name(b"busybox").as_str(), "busybox");
+        assert_eq!(base_name(b"/").as_str(), "");
+        assert_eq!(base_name(b"/a/123456789012345").as_str(), "123456789012345");
+        assert_eq!(base_name(b"/a/1234567890123456").as_str(), "123456789012345");
+    }
+}

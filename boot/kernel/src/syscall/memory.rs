@@ -1,0 +1,299 @@
+//! Memory: brk, mmap, munmap, mprotect, mremap, madvise.
+
+use super::{Call, Outcome};
+use crate::errno::Errno;
+use crate::process::ProcessId;
+use crate::space::{Area, Backing, FileId, LOWEST_ADDRESS, Wish, backing};
+use crate::system::System;
+use crate::wait::Stall;
+use core::ops::Range;
+use hal::block::Block;
+use hal::limits::PAGE_BYTES;
+use hal::page_table::{Page, Protection};
+
+const PAGE: u64 = PAGE_BYTES as u64;
+
+bitflags::bitflags! {
+    /// Flags of mmap(2) (asm-generic/mman.h, mman-common.h).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct MapFlags: u32 {
+        const SHARED = 0x1;
+        const PRIVATE = 0x2;
+        const FIXED = 0x10;
+        const ANONYMOUS = 0x20;
+        const GROWS_DOWN = 0x100;
+        const HUGE = 0x4_0000;
+        const FIXED_NOREPLACE = 0x10_0000;
+    }
+}
+
+/// `MAP_SHARED_VALIDATE`, both type bits.
+const VALIDATE: MapFlags = MapFlags::SHARED.union(MapFlags::PRIVATE);
+
+bitflags::bitflags! {
+    /// Flags of mremap(2).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct RemapFlags: u32 {
+        const MAY_MOVE = 1;
+        const FIXED = 2;
+        const DONT_UNMAP = 4;
+    }
+}
+
+/// Reads `PROT_*` (mman(2): READ 1, WRITE 2, EXEC 4), which are our bits. Further bits ask for what x86 has not.
+fn protection(bits: u64) -> Result<Protection, Errno> {
+    u8::try_from(bits)
+        .ok()
+        .and_then(Protection::from_bits)
+        .ok_or(Errno::EINVAL)
+}
+
+/// Returns how many pages `bytes` bytes are.
+fn pages(bytes: u64) -> Result<u64, Errno> {
+    if bytes == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pages = bytes.div_ceil(PAGE);
+    if pages > Page::END.number() {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(pages)
+}
+
+/// Returns the pages from `address` on, which must be the start of one.
+fn range(address: u64, bytes: u64) -> Result<Range<u64>, Errno> {
+    if !address.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL);
+    }
+    let first = address / PAGE;
+    let end = first + bytes.div_ceil(PAGE);
+    if bytes > u64::MAX - PAGE || end > Page::END.number() {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(first..end)
+}
+
+/// brk(2): as Linux's, an end that cannot be is answered with the one there is.
+pub(super) fn brk<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let space = system.space(call.space)?;
+    let (start, end) = (space.break_start, space.break_end);
+    let wanted = call.number(0);
+    if wanted < start || wanted > Page::END.address() {
+        return Ok(end);
+    }
+    let (old, new) = (end.div_ceil(PAGE), wanted.div_ceil(PAGE));
+    if new > old {
+        if !space.areas.is_free(old..new) {
+            return Ok(end);
+        }
+        let area = Area {
+            first: old,
+            end: new,
+            protection: Protection::READ | Protection::WRITE,
+            backing: Backing::Anonymous,
+        };
+        if system.add_area(call.space, area).is_err() {
+            return Ok(end);
+        }
+    } else if new < old {
+        system.remove_pages(call.space, new..old)?;
+    }
+    system.space_mut(call.space)?.break_end = wanted;
+    Ok(wanted)
+}
+
+/// mmap(2).
+pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let address = call.number(0);
+    let pages = pages(call.number(1))?;
+    let protection = protection(call.number(2))?;
+    let flags = MapFlags::from_bits_truncate(call.uint(3));
+    let offset = call.number(5);
+    let kind = flags & VALIDATE;
+    if kind.is_empty() || !offset.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL.into());
+    }
+    if flags.contains(MapFlags::HUGE) {
+        return Err(Errno::ENOMEM.into());
+    }
+    let fixed = flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE);
+    if fixed && !address.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL.into());
+    }
+    let first = address / PAGE;
+    let wish = if flags.contains(MapFlags::FIXED_NOREPLACE) {
+        Wish::ExactlyFree(first)
+    } else if flags.contains(MapFlags::FIXED) {
+        Wish::Exactly(first)
+    } else {
+        Wish::Near(address.div_ceil(PAGE))
+    };
+    let first = system.choose_pages(call.space, pages, wish)?;
+    let file = if flags.contains(MapFlags::ANONYMOUS) {
+        None
+    } else {
+        offset
+            .checked_add(pages * PAGE)
+            .ok_or(Errno::EOVERFLOW)?;
+        let shared = kind != MapFlags::PRIVATE;
+        let file = open_mapped(system, call.process, call.int(4), shared, protection)?;
+        Some((file, offset / PAGE))
+    };
+    if matches!(wish, Wish::Exactly(_)) {
+        let removed = system.remove_pages(call.space, first..first + pages);
+        if let Err(stall) = removed {
+            if let Some((file, _)) = file {
+                system.release_file(file);
+            }
+            return Err(stall);
+        }
+    }
+    let area = Area {
+        first,
+        end: first + pages,
+        protection,
+        backing: backing(file),
+    };
+    let added = system.add_area(call.space, area);
+    if let Some((file, _)) = file {
+        // The area has its own count.
+        system.release_file(file);
+    }
+    added?;
+    Ok(first * PAGE)
+}
+
+/// Finds the file a mapping shows. Shared writable mappings are not there yet: writes to one would be lost.
+fn open_mapped<B: Block>(
+    system: &mut System<B>,
+    process: ProcessId,
+    fd: i32,
+    shared: bool,
+    protection: Protection,
+) -> Result<FileId, Stall> {
+    if shared && protection.contains(Protection::WRITE) {
+        return Err(Errno::ENODEV.into());
+    }
+    let place = {
+        let table = system.process(process)?.files.ok_or(Errno::EBADF)?;
+        let parts = system.file_parts(process)?;
+        parts.files.mapped_place(table, fd)?
+    };
+    Ok(system.show_file(process, place)?)
+}
+
+/// munmap(2).
+pub(super) fn munmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let bytes = call.number(1);
+    if bytes == 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let range = range(call.number(0), bytes).map_err(|_| Errno::EINVAL)?;
+    system.remove_pages(call.space, range)?;
+    Ok(0)
+}
+
+/// mprotect(2).
+pub(super) fn mprotect<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    // PROT_GROWSDOWN and PROT_GROWSUP are refused with the other unknown bits.
+    let protection = protection(call.number(2))?;
+    let mut range = range(call.number(0), call.number(1))?;
+    range.start = range.start.max(call.progress);
+    if range.is_empty() {
+        return Ok(0);
+    }
+    let done = system.protect_pages(call.space, range.clone(), protection)?;
+    if done < range.end {
+        call.progress = done;
+        return Err(Stall::Again);
+    }
+    Ok(0)
+}
+
+/// mremap(2), for areas of one kind.
+pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let flags = RemapFlags::from_bits(call.uint(3)).ok_or(Errno::EINVAL)?;
+    if flags.intersects(RemapFlags::FIXED | RemapFlags::DONT_UNMAP) {
+        return Err(Errno::EINVAL.into());
+    }
+    let old = range(call.number(0), call.number(1)).map_err(|_| Errno::EINVAL)?;
+    let new_pages = pages(call.number(2))?;
+    if call.progress != 0 {
+        return finish_move(system, call, old, new_pages);
+    }
+    let old_pages = old.end - old.start;
+    let area = system
+        .area_at(call.space, old.start)
+        .filter(|area| area.end >= old.end && old_pages > 0)
+        .ok_or(Errno::EFAULT)?;
+    if new_pages <= old_pages {
+        if new_pages < old_pages {
+            system.remove_pages(call.space, old.start + new_pages..old.end)?;
+        }
+        return Ok(old.start * PAGE);
+    }
+    let more = old.end..old.start + new_pages;
+    let grows = area.end == old.end
+        && more.end <= Page::END.number()
+        && system.space(call.space)?.areas.is_free(more.clone());
+    if grows {
+        system.add_area(call.space, area.part(more))?;
+        return Ok(old.start * PAGE);
+    }
+    if !flags.contains(RemapFlags::MAY_MOVE) {
+        return Err(Errno::ENOMEM.into());
+    }
+    let wish = Wish::Near(LOWEST_ADDRESS / PAGE - 1);
+    let first = system.choose_pages(call.space, new_pages, wish)?;
+    let moved = area.part(old.start..old.start + new_pages);
+    system.add_area(call.space, moved.at(first))?;
+    call.progress = first;
+    finish_move(system, call, old, new_pages)
+}
+
+/// Moves what is left of a mapping to its new place, which `progress` names, and takes the old one away.
+fn finish_move<B: Block>(
+    system: &mut System<B>,
+    call: &mut Call,
+    old: Range<u64>,
+    _new_pages: u64,
+) -> Outcome {
+    if !system.move_pages(call.space, old.clone(), call.progress)? {
+        return Err(Stall::Again);
+    }
+    system.remove_pages(call.space, old)?;
+    Ok(call.progress * PAGE)
+}
+
+/// madvise(2). DONTNEED and FREE drop pages; everything else is advice that changes nothing here.
+pub(super) fn madvise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// MADV_NORMAL to MADV_DONTNEED, MADV_FREE, and the huge page, merge, dump and fork advice (mman-common.h).
+    const DONT_NEED: i32 = 4;
+    const FREE: i32 = 8;
+    const REMOVE: i32 = 9;
+    const LAST: i32 = 21;
+    let range = range(call.number(0), call.number(1)).map_err(|_| Errno::EINVAL)?;
+    match call.int(2) {
+        DONT_NEED | FREE => {
+            let space = system.space(call.space)?;
+            if !space.areas.covers(range.clone()) {
+                return Err(Errno::ENOMEM.into());
+            }
+            system.drop_pages(call.space, range)?;
+            Ok(0)
+        }
+        REMOVE => Err(Errno::EINVAL.into()),
+        0..=LAST => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// msync(2): shared pages are the page cache's own, so there is nothing to write back.
+pub(super) fn msync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let range = range(call.number(0), call.number(1))?;
+    if system.space(call.space)?.areas.covers(range) {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM.into())
+    }
+}

@@ -1,0 +1,102 @@
+//! Views: a container's root directory and the account that pays for it. View 0 is the utility VM itself.
+
+use crate::account::AccountId;
+use crate::fs::Place;
+use crate::limits::MAX_VIEWS;
+use agent::kernel::View;
+use hal::frame::Frame;
+
+/// Where a view's root is.
+#[derive(Debug)]
+pub(crate) enum Root {
+    /// At this path of the utility VM, which nobody has looked at yet: so many bytes at the start of the frame.
+    Named(Frame, usize),
+    /// Here.
+    Mounted(Place),
+    /// The machine's root, which nobody has mounted yet.
+    Unmounted,
+}
+
+/// One view.
+#[derive(Debug)]
+pub(crate) struct ViewEntry {
+    /// Its root directory.
+    pub(crate) root: Root,
+    /// Who pays.
+    pub(crate) account: AccountId,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u16,
+    entry: Option<ViewEntry>,
+}
+
+/// All views.
+#[derive(Debug)]
+pub(crate) struct Views {
+    slots: heapless::Vec<Slot, MAX_VIEWS>,
+}
+
+impl Views {
+    /// Makes the table with the utility VM's view.
+    pub(crate) fn new(account: AccountId) -> Self {
+        let mut views = Self {
+            slots: heapless::Vec::new(),
+        };
+        let entry = ViewEntry {
+            root: Root::Unmounted,
+            account,
+        };
+        // The table is empty, so there is room.
+        let _ = views.insert(entry);
+        views
+    }
+
+    /// Puts a view in.
+    ///
+    /// # Errors
+    ///
+    /// The entry comes back when there are [`MAX_VIEWS`].
+    pub(crate) fn insert(&mut self, entry: ViewEntry) -> Result<View, ViewEntry> {
+        let free = self.slots.iter().position(|slot| slot.entry.is_none());
+        let index = match free {
+            Some(index) => index,
+            None if self.slots.push(Slot::default()).is_ok() => self.slots.len() - 1,
+            None => return Err(entry),
+        };
+        let slot = &mut self.slots[index];
+        slot.entry = Some(entry);
+        Ok(View {
+            index: index as u16,
+            generation: slot.generation,
+        })
+    }
+
+    /// Returns a view; `None` for a stale name.
+    pub(crate) fn get(&self, view: View) -> Option<&ViewEntry> {
+        let slot = self.slots.get(usize::from(view.index))?;
+        slot.entry
+            .as_ref()
+            .filter(|_| slot.generation == view.generation)
+    }
+
+    /// Returns a view for changing; `None` for a stale name.
+    pub(crate) fn get_mut(&mut self, view: View) -> Option<&mut ViewEntry> {
+        let slot = self.slots.get_mut(usize::from(view.index))?;
+        slot.entry
+            .as_mut()
+            .filter(|_| slot.generation == view.generation)
+    }
+
+    /// Takes a view out; `None` for a stale name and for the utility VM.
+    pub(crate) fn remove(&mut self, view: View) -> Option<ViewEntry> {
+        if view == View::UTILITY_VM {
+            return None;
+        }
+        self.get(view)?;
+        let slot = &mut self.slots[usize::from(view.index)];
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.entry.take()
+    }
+}
