@@ -1,5 +1,6 @@
 //! How a process ends: at once for everybody else, and piece by piece for what it leaves behind.
 
+use crate::account::Resource;
 use crate::limits::WORK_PAGES;
 use crate::process::{Life, Notices, ProcessId};
 use crate::space::SpaceId;
@@ -24,14 +25,8 @@ impl<B: Block> System<B> {
     }
 
     /// Takes a process's tasks away.
-    fn drop_tasks(&mut self, id: ProcessId) {
-        while let Some(task) = self
-            .table
-            .tasks
-            .iter()
-            .find(|(_, task)| task.process == id)
-            .map(|(task, _)| task)
-        {
+    pub(crate) fn drop_tasks(&mut self, id: ProcessId) {
+        while let Some(task) = self.table.some_task(id) {
             self.table.tasks.remove(task);
             self.ready.retain(|&ready| ready != task);
         }
@@ -39,11 +34,28 @@ impl<B: Block> System<B> {
 
     /// Gives back what a process has, except its stdio and its number.
     pub(crate) fn drop_belongings(&mut self, id: ProcessId) {
-        let Some(process) = self.table.processes.get(id) else {
+        let Some(process) = self.table.processes.get_mut(id) else {
             return;
         };
-        let space = process.space;
+        let (space, account) = (process.space, process.account);
+        let (table, directories) = (process.files.take(), process.directories.take());
+        let executable = process.executable.take();
         self.leave_space(space);
+        let mut parts = self.own_file_parts();
+        if let Some(table) = table {
+            parts.files.release_table(&mut parts.context, table);
+        }
+        if let Some(directories) = directories {
+            parts
+                .files
+                .release_directories(&mut parts.context, directories);
+        }
+        if let Some(executable) = executable {
+            parts.files.release_place(&mut parts.context, executable);
+        }
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.refund(Resource::Tasks, 1);
+        }
     }
 
     /// Takes one user from an address space; the last one leaves it to be taken down.

@@ -6,7 +6,6 @@ use crate::limits::{MAX_PROCESSES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::schedule;
-use crate::signal::number;
 use crate::slab::Slab;
 use crate::spawn::refusal;
 use crate::system::System;
@@ -154,7 +153,10 @@ impl<U: User, B: Block> Kernel<U, B> {
     }
 
     fn process(&self, pid: Pid) -> Option<&Process> {
-        self.system.table.processes.get(self.system.table.find(pid)?)
+        self.system
+            .table
+            .processes
+            .get(self.system.table.find(pid)?)
     }
 
     fn output_pipe(&self, pid: Pid, stream: OutputStream) -> Option<PipeId> {
@@ -218,13 +220,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         if view == View::UTILITY_VM {
             return;
         }
-        while let Some(id) = self
-            .system
-            .table
-            .in_order()
-            .find(|(_, process)| process.view == view)
-            .map(|(id, _)| id)
-        {
+        while let Some(id) = self.system.table.first_in(view) {
             self.remove_process(id);
         }
         let Some(entry) = self.system.views.remove(view) else {
@@ -275,7 +271,10 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     fn abort(&mut self, pid: Pid) {
         if let Ok(id) = self.find(pid)
             && let Ok(process) = self.system.process(id)
-            && matches!(process.life, Life::Loading(_) | Life::Failed(_) | Life::Stopped)
+            && matches!(
+                process.life,
+                Life::Loading(_) | Life::Failed(_) | Life::Stopped
+            )
         {
             self.remove_process(id);
         }
@@ -349,10 +348,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     fn consume(&mut self, pid: Pid, stream: OutputStream, count: usize) {
         if let Some(pipe) = self.output_pipe(pid, stream) {
             let mut parts = self.system.own_file_parts();
-            parts
-                .files
-                .pipes
-                .consume(&mut parts.context, pipe, count);
+            parts.files.pipes.consume(&mut parts.context, pipe, count);
         }
     }
 

@@ -7,14 +7,26 @@ extern crate alloc;
 extern crate std;
 
 pub mod account;
+mod dump;
 pub mod errno;
+mod exit;
 pub mod fs;
+mod kernel;
 pub mod limits;
 mod process;
+mod program;
+mod random;
+mod report;
+mod schedule;
+mod signal;
 pub mod slab;
 mod space;
+mod spawn;
 mod syscall;
 mod system;
 mod task;
 mod user_memory;
+mod view;
 pub mod wait;
+
+pub use kernel::{Kernel, Parts};

@@ -170,6 +170,29 @@ impl ProcessTable {
         Some(self.numbers[at].1)
     }
 
+    /// Returns the process with the smallest pid of a view.
+    pub(crate) fn first_in(&self, view: View) -> Option<ProcessId> {
+        self.in_order()
+            .find(|(_, process)| process.view == view)
+            .map(|(id, _)| id)
+    }
+
+    /// Returns a process whose alarm is due.
+    pub(crate) fn first_alarm(&self, now: Instant) -> Option<ProcessId> {
+        self.processes
+            .iter()
+            .find(|(_, process)| process.alarm.is_some_and(|due| due <= now))
+            .map(|(id, _)| id)
+    }
+
+    /// Returns some task of a process.
+    pub(crate) fn some_task(&self, id: ProcessId) -> Option<TaskId> {
+        self.tasks
+            .iter()
+            .find(|(_, task)| task.process == id)
+            .map(|(task, _)| task)
+    }
+
     /// Returns all processes in the order of their pids.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
         self.numbers

@@ -4,6 +4,8 @@
 //! so that what was given earlier cannot be computed from what the generator holds now. The block function is fifty
 //! lines and has published vectors (RFC 8439), which is less to trust than a crate that chooses among vector units.
 
+use crate::wait::{Stall, WakeKey};
+
 /// Bytes of a key, and of the entropy that makes the generator usable.
 pub(crate) const SEED_BYTES: usize = 32;
 
@@ -12,6 +14,16 @@ const BLOCK_BYTES: usize = 64;
 
 /// The words every ChaCha state begins with (RFC 8439 §2.3).
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+
+impl crate::fs::Random for Random {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Stall> {
+        if !self.is_seeded() {
+            return Err(Stall::Wait(WakeKey::Seed));
+        }
+        Self::fill(self, bytes);
+        Ok(())
+    }
+}
 
 /// A generator of random bytes.
 #[derive(Clone)]
@@ -132,9 +144,22 @@ mod tests {
         assert_eq!(
             block,
             [
-                0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3, 0xc7f4_d1c7, 0x0368_c033,
-                0x9aaa_2204, 0x4e6c_d4c3, 0x4664_82d2, 0x09aa_9f07, 0x05d7_c214, 0xa202_8bd9,
-                0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2,
+                0xe4e7_f110,
+                0x1559_3bd1,
+                0x1fdd_0f50,
+                0xc471_20a3,
+                0xc7f4_d1c7,
+                0x0368_c033,
+                0x9aaa_2204,
+                0x4e6c_d4c3,
+                0x4664_82d2,
+                0x09aa_9f07,
+                0x05d7_c214,
+                0xa202_8bd9,
+                0xd19c_12b5,
+                0xb94e_16de,
+                0xe883_d0cb,
+                0x4e3c_50a2,
             ]
         );
     }

@@ -58,13 +58,7 @@ impl<B: Block> System<B> {
     }
 
     fn ring_alarms(&mut self) {
-        while let Some(id) = self
-            .table
-            .processes
-            .iter()
-            .find(|(_, process)| process.alarm.is_some_and(|due| due <= self.now))
-            .map(|(id, _)| id)
-        {
+        while let Some(id) = self.table.first_alarm(self.now) {
             if let Some(process) = self.table.processes.get_mut(id) {
                 process.alarm = None;
             }

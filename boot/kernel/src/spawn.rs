@@ -127,9 +127,12 @@ impl<B: Block> System<B> {
         let view = self.process(id)?.view;
         self.open_root(view)?;
         let FileParts {
-            files, mut context, ..
+            files,
+            mut context,
+            views,
+            ..
         } = self.own_file_parts();
-        let root = match self.views.get(view).map(|entry| &entry.root) {
+        let root = match views.get(view).map(|entry| &entry.root) {
             Some(Root::Mounted(root)) => files.share_place(root.by_ref()),
             _ => return Err(Errno::ENOENT.into()),
         };
@@ -242,12 +245,23 @@ impl<B: Block> System<B> {
         Ok(())
     }
 
+    /// Feeds entropy into the random generator and lets go on whoever waits for it.
+    pub(crate) fn add_entropy(&mut self, bytes: &[u8]) {
+        self.random.add(bytes);
+        if self.random.is_seeded() {
+            self.wakes.wake(crate::wait::WakeKey::Seed);
+        }
+    }
+
     /// Closes the agent's ends of standard streams.
     pub(crate) fn close_pipes(&mut self, pipes: AgentPipes) {
         let FileParts {
             files, mut context, ..
         } = self.own_file_parts();
-        for pipe in [pipes.stdin, pipes.stdout, pipes.stderr].into_iter().flatten() {
+        for pipe in [pipes.stdin, pipes.stdout, pipes.stderr]
+            .into_iter()
+            .flatten()
+        {
             files.pipes.close_agent(&mut context, pipe);
         }
     }
@@ -255,10 +269,17 @@ impl<B: Block> System<B> {
 
 /// Returns what a program's path ends with, cut as Linux's `comm` is; what is not UTF-8 becomes U+FFFD.
 fn base_name(path: &[u8]) -> heapless::String<15> {
-    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+    let start = path
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |at| at + 1);
     let mut name = heapless::String::new();
     for chunk in path[start..].utf8_chunks() {
-        let mark = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+        let mark = if chunk.invalid().is_empty() {
+            ""
+        } else {
+            "\u{fffd}"
+        };
         for character in chunk.valid().chars().chain(mark.chars()) {
             if name.push(character).is_err() {
                 return name;
@@ -292,6 +313,9 @@ mod tests {
         assert_eq!(base_name(b"busybox").as_str(), "busybox");
         assert_eq!(base_name(b"/").as_str(), "");
         assert_eq!(base_name(b"/a/123456789012345").as_str(), "123456789012345");
-        assert_eq!(base_name(b"/a/1234567890123456").as_str(), "123456789012345");
+        assert_eq!(
+            base_name(b"/a/1234567890123456").as_str(),
+            "123456789012345"
+        );
     }
 }

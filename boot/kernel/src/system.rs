@@ -82,6 +82,8 @@ pub(crate) struct FileParts<'a, B> {
     pub(crate) spaces: &'a Slab<AddressSpace>,
     /// Files that areas show.
     pub(crate) shown: &'a Slab<ShownFile>,
+    /// Containers' views.
+    pub(crate) views: &'a Views,
 }
 
 impl<B: Block> System<B> {
@@ -160,6 +162,7 @@ impl<B: Block> System<B> {
             context,
             spaces: &self.spaces,
             shown: &self.shown,
+            views: &self.views,
         })
     }
 
@@ -182,6 +185,7 @@ impl<B: Block> System<B> {
             context,
             spaces: &self.spaces,
             shown: &self.shown,
+            views: &self.views,
         }
     }
 

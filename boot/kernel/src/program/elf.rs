@@ -139,10 +139,7 @@ impl ProgramHeader {
         }
     }
 
-    fn parse_load(
-        bytes: &[u8; PROGRAM_HEADER_BYTES],
-        file_length: u64,
-    ) -> Result<Self, Malformed> {
+    fn parse_load(bytes: &[u8; PROGRAM_HEADER_BYTES], file_length: u64) -> Result<Self, Malformed> {
         let (offset, address) = (long(bytes, 8), long(bytes, 16));
         let (file_bytes, memory_bytes) = (long(bytes, 32), long(bytes, 40));
         if memory_bytes == 0 {

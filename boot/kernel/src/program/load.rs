@@ -17,7 +17,7 @@ const CUT_MARK: &str = "…";
 
 impl Load {
     /// Makes a load that is at its beginning.
-    pub(super) const fn new(space: SpaceId, strings: Strings) -> Self {
+    pub(crate) const fn new(space: SpaceId, strings: Strings) -> Self {
         Self {
             space,
             waits: None,
@@ -61,7 +61,9 @@ impl<B: Block> System<B> {
         self.table
             .in_order()
             .filter(|(_, process)| after.is_none_or(|after| process.pid.0 > after))
-            .find(|(_, process)| matches!(&process.life, Life::Loading(load) if load.waits.is_none()))
+            .find(
+                |(_, process)| matches!(&process.life, Life::Loading(load) if load.waits.is_none()),
+            )
             .map(|(id, _)| id)
     }
 
@@ -159,7 +161,7 @@ impl<B: Block> System<B> {
             space.break_start = image.end.next_multiple_of(PAGE_BYTES as u64);
             space.break_end = space.break_start;
         }
-        let task = self.table.tasks.get_mut(leader).ok_or(Errno::ESRCH)?;
+        let task = self.task_mut(leader.ok_or(Errno::ESRCH)?)?;
         task.context.registers.rip = image.entry;
         task.context.registers.rsp = stack;
         Ok(())
@@ -199,7 +201,11 @@ impl<B: Block> System<B> {
 fn cut(path: &[u8]) -> heapless::String<ERROR_PATH_BYTES> {
     let mut text = heapless::String::new();
     for chunk in path.utf8_chunks() {
-        let mark = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+        let mark = if chunk.invalid().is_empty() {
+            ""
+        } else {
+            "\u{fffd}"
+        };
         for part in [chunk.valid(), mark] {
             for character in part.chars() {
                 if text.len() + character.len_utf8() + CUT_MARK.len() > ERROR_PATH_BYTES {

@@ -5,8 +5,8 @@ use super::elf::{
 };
 use super::{About, Image, Load, Trouble};
 use crate::errno::Errno;
-use crate::space::FileId;
 use crate::limits::MAX_PROGRAM_HEADERS;
+use crate::space::FileId;
 use crate::space::{Area, Backing, LOWEST_ADDRESS, PROGRAM_BASE, PROGRAM_SPREAD_PAGES};
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
@@ -94,11 +94,7 @@ impl<B: Block> System<B> {
     }
 
     /// Reads the file header and the segments.
-    fn read_program(
-        &mut self,
-        file: FileId,
-        bytes: u64,
-    ) -> Result<(Header, Segments), Trouble> {
+    fn read_program(&mut self, file: FileId, bytes: u64) -> Result<(Header, Segments), Trouble> {
         if bytes < HEADER_BYTES as u64 {
             return Err("file is too short for a program".into());
         }
@@ -122,12 +118,7 @@ impl<B: Block> System<B> {
     }
 
     /// Copies bytes of a file, which lie inside it.
-    fn read_file(
-        &mut self,
-        file: FileId,
-        offset: u64,
-        into: &mut [u8],
-    ) -> Result<(), Trouble> {
+    fn read_file(&mut self, file: FileId, offset: u64, into: &mut [u8]) -> Result<(), Trouble> {
         let mut done = 0;
         while done < into.len() {
             let at = offset + done as u64;

@@ -19,6 +19,7 @@ use crate::space::FileId;
 use crate::space::SpaceId;
 use crate::wait::{Stall, WakeKey};
 use stack::Strings;
+pub(crate) use stack::TICKS_PER_SECOND;
 
 /// Where loading a program has got to.
 #[derive(Debug)]
@@ -42,7 +43,11 @@ enum Step {
     /// Read the headers and map what they ask for.
     Map { file: FileId, bytes: u64 },
     /// Clear what lies behind the end of each segment's last page from the file.
-    Clear { file: FileId, bytes: u64, image: Image },
+    Clear {
+        file: FileId,
+        bytes: u64,
+        image: Image,
+    },
     /// Write the rest of the stack.
     Stack { image: Image },
 }

@@ -26,7 +26,12 @@ impl<B: Block> System<B> {
         let mut path = [0; PATH_BYTES];
         let path = match self.candidate(load, nth, &mut path)? {
             Some(Candidate::Path(path)) => path,
-            Some(Candidate::TooLong) => return Ok(Step::Search { nth: nth + 1, denied }),
+            Some(Candidate::TooLong) => {
+                return Ok(Step::Search {
+                    nth: nth + 1,
+                    denied,
+                });
+            }
             None if denied => {
                 return Err(Trouble::Failed(
                     Errno::EACCES,
@@ -47,7 +52,10 @@ impl<B: Block> System<B> {
             Ok((file, bytes)) => Ok(Step::Map { file, bytes }),
             // execvp(3): go on looking, but remember that one was there.
             Err(Stall::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if !slash => {
-                Ok(Step::Search { nth: nth + 1, denied })
+                Ok(Step::Search {
+                    nth: nth + 1,
+                    denied,
+                })
             }
             Err(Stall::Error(Errno::EACCES)) if !slash => Ok(Step::Search {
                 nth: nth + 1,
@@ -115,7 +123,11 @@ enum Candidate<'b> {
 
 /// Writes `directory/name`; an empty directory is the working directory (environ(7)).
 fn join<'b>(directory: &[u8], name: &[u8], buffer: &'b mut PathBuffer) -> Candidate<'b> {
-    let directory: &[u8] = if directory.is_empty() { b"." } else { directory };
+    let directory: &[u8] = if directory.is_empty() {
+        b"."
+    } else {
+        directory
+    };
     let length = directory.len() + 1 + name.len();
     if length >= buffer.len() {
         return Candidate::TooLong;
@@ -133,7 +145,10 @@ mod tests {
     #[test]
     fn joins_directory_and_name_with_one_slash() {
         let mut buffer = [0; PATH_BYTES];
-        assert_eq!(join(b"/bin", b"ls", &mut buffer), Candidate::Path(b"/bin/ls"));
+        assert_eq!(
+            join(b"/bin", b"ls", &mut buffer),
+            Candidate::Path(b"/bin/ls")
+        );
         assert_eq!(join(b"", b"ls", &mut buffer), Candidate::Path(b"./ls"));
     }
 
@@ -141,7 +156,10 @@ mod tests {
     fn a_candidate_is_at_most_as_long_as_a_path() {
         let mut buffer = [0; PATH_BYTES];
         let fits = [b'a'; PATH_BYTES - 1 - 3];
-        assert!(matches!(join(&fits, b"ls", &mut buffer), Candidate::Path(_)));
+        assert!(matches!(
+            join(&fits, b"ls", &mut buffer),
+            Candidate::Path(_)
+        ));
         let long = [b'a'; PATH_BYTES - 3];
         assert_eq!(join(&long, b"ls", &mut buffer), Candidate::TooLong);
     }

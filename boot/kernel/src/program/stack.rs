@@ -24,7 +24,7 @@ use hal::limits::PAGE_BYTES;
 
 /// Where the strings lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Strings {
+pub(crate) struct Strings {
     /// First argument.
     pub(super) arguments: UserAddr,
     /// How many arguments.
@@ -67,7 +67,7 @@ impl<B: Block> System<B> {
     /// # Errors
     ///
     /// E2BIG over the limits, ENOMEM.
-    pub(super) fn copy_strings(
+    pub(crate) fn copy_strings(
         &mut self,
         space: SpaceId,
         top: u64,
@@ -139,7 +139,8 @@ impl<B: Block> System<B> {
         let count = u64::from(strings.argument_count).to_le_bytes();
         self.store(load.space, UserAddr(start), &count, Access::Load)?;
         let mut list = PointerList::new(start + 8);
-        let last = self.write_pointers(load, strings.argument_count, strings.arguments, &mut list)?;
+        let last =
+            self.write_pointers(load, strings.argument_count, strings.arguments, &mut list)?;
         self.write_pointers(load, strings.environment_count, last, &mut list)?;
         self.flush(load, &mut list)?;
         let vector = auxiliary(&strings, image, credentials);
@@ -257,7 +258,15 @@ fn auxiliary(
 
 /// Features of the x86-64 baseline in CPUID.1:EDX: FPU, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, CLFSH, MMX, FXSR, SSE,
 /// SSE2 (Intel SDM vol. 2, CPUID).
-const BASE_FEATURES: u64 = 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 11 | 1 << 13 | 1 << 15 | 1 << 16
+const BASE_FEATURES: u64 = 1
+    | 1 << 4
+    | 1 << 5
+    | 1 << 6
+    | 1 << 8
+    | 1 << 11
+    | 1 << 13
+    | 1 << 15
+    | 1 << 16
     | 1 << 19
     | 1 << 23
     | 1 << 24

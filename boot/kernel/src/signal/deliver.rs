@@ -74,6 +74,21 @@ impl<B: Block> System<B> {
         }
     }
 
+    /// Drops a pending signal that has come to be ignored (sigaction(2), NOTES).
+    pub(crate) fn forget_ignored(&mut self, id: ProcessId, signal: Signal) {
+        if !self.is_ignored(id, signal) {
+            return;
+        }
+        if let Some(process) = self.table.processes.get_mut(id) {
+            process.pending.remove(signal);
+        }
+        for (_, task) in self.table.tasks.iter_mut() {
+            if task.process == id {
+                task.pending.remove(signal);
+            }
+        }
+    }
+
     fn is_ignored(&self, id: ProcessId, signal: Signal) -> bool {
         let action = self.action(id, signal);
         action.handler == IGNORE
@@ -184,8 +199,12 @@ impl<B: Block> System<B> {
                 task.activity = Activity::Stopped;
             }
         }
-        self.ready
-            .retain(|&task| self.table.tasks.get(task).is_some_and(|task| task.process != id));
+        self.ready.retain(|&task| {
+            self.table
+                .tasks
+                .get(task)
+                .is_some_and(|task| task.process != id)
+        });
     }
 
     /// Lays the frame on the program's stack and points its registers at the handler.
@@ -195,7 +214,8 @@ impl<B: Block> System<B> {
         let space = self.table.processes.get(process).ok_or(Errno::ESRCH)?.space;
         let mut context = task.context.clone();
         if let Some(call) = &task.call {
-            let again = call.restart == Restart::IfAsked && action.flags.contains(ActionFlags::RESTART);
+            let again =
+                call.restart == Restart::IfAsked && action.flags.contains(ActionFlags::RESTART);
             if again {
                 context.registers.rip -= SYSCALL_BYTES;
                 context.registers.rax = u64::from(call.number);
@@ -210,7 +230,11 @@ impl<B: Block> System<B> {
         }
         let cause = Cause {
             signal,
-            code: if task.fault.is_some() { fault_code(task.fault) } else { FROM_USER },
+            code: if task.fault.is_some() {
+                fault_code(task.fault)
+            } else {
+                FROM_USER
+            },
             fault: task.fault,
         };
         let mask = task.saved_mask.unwrap_or(task.mask);

@@ -18,6 +18,11 @@ pub(super) const FRAME_BYTES: usize = 440;
 /// Bytes of the extended state with its end mark.
 pub(super) const STATE_BYTES: usize = EXTENDED_STATE_BYTES + 4;
 
+/// Bytes a handler's stack needs: a frame, its alignment, and a little to run on (`MINSIGSTKSZ` of wider machines).
+pub(crate) const MINIMUM_STACK_BYTES: u64 = 2048;
+
+const _: () = assert!(MINIMUM_STACK_BYTES as usize > FRAME_BYTES + STATE_BYTES + 128);
+
 /// Bytes below the stack pointer that belong to the interrupted function (System V ABI AMD64, 3.2.2).
 const RED_ZONE_BYTES: u64 = 128;
 
@@ -133,7 +138,11 @@ pub(super) fn encode(
     bytes[INFO..INFO + 4].copy_from_slice(&number.to_le_bytes());
     bytes[INFO + 8..INFO + 12].copy_from_slice(&cause.code.to_le_bytes());
     if let Some(fault) = cause.fault {
-        let address = if fault.vector == Fault::PAGE { fault.address } else { r.rip };
+        let address = if fault.vector == Fault::PAGE {
+            fault.address
+        } else {
+            r.rip
+        };
         put(&mut bytes, INFO + 16, address);
     }
     bytes
@@ -200,7 +209,11 @@ pub(super) fn decode(bytes: &[u8; FRAME_BYTES], now: &Registers) -> Resumption {
     let flags = get(bytes, STACK + 8) as u32;
     let alternate = AlternateStack {
         base: get(bytes, STACK),
-        bytes: if flags & NO_STACK != 0 { 0 } else { get(bytes, STACK + 16) },
+        bytes: if flags & NO_STACK != 0 {
+            0
+        } else {
+            get(bytes, STACK + 16)
+        },
     };
     Resumption {
         registers,
@@ -233,10 +246,17 @@ mod tests {
         context.registers.rflags = 0x246;
         context.registers.fs_base = 77;
         let action = Action::default();
-        let alternate = AlternateStack { base: 0x1000, bytes: 0x2000 };
+        let alternate = AlternateStack {
+            base: 0x1000,
+            bytes: 0x2000,
+        };
         let place = Place::choose(&context.registers, &action, &alternate).expect("it fits");
         let mask = SignalSet::mask(0b1010);
-        let cause = Cause { signal: Signal::TERM, code: 0, fault: None };
+        let cause = Cause {
+            signal: Signal::TERM,
+            code: 0,
+            fault: None,
+        };
         let bytes = encode(place, &context, &action, mask, &alternate, cause);
         let back = decode(&bytes, &context.registers);
         assert_eq!(back.registers, context.registers);
@@ -247,7 +267,10 @@ mod tests {
     #[test]
     fn the_frame_keeps_the_red_zone_and_the_abi_s_alignment() {
         for low in 0..64 {
-            let registers = Registers { rsp: 0x10_0000 + low, ..Registers::default() };
+            let registers = Registers {
+                rsp: 0x10_0000 + low,
+                ..Registers::default()
+            };
             let place = Place::choose(&registers, &Action::default(), &AlternateStack::default())
                 .expect("it fits");
             assert_eq!(place.frame % 16, 8);
@@ -259,19 +282,34 @@ mod tests {
 
     #[test]
     fn a_stack_pointer_near_zero_has_no_room() {
-        let registers = Registers { rsp: 1000, ..Registers::default() };
+        let registers = Registers {
+            rsp: 1000,
+            ..Registers::default()
+        };
         let place = Place::choose(&registers, &Action::default(), &AlternateStack::default());
         assert_eq!(place, None);
     }
 
     #[test]
     fn the_alternate_stack_is_used_once_and_not_from_itself() {
-        let action = Action { flags: ActionFlags::ON_STACK, ..Action::default() };
-        let alternate = AlternateStack { base: 0x1_0000, bytes: 0x4000 };
-        let outside = Registers { rsp: 0x9_0000, ..Registers::default() };
+        let action = Action {
+            flags: ActionFlags::ON_STACK,
+            ..Action::default()
+        };
+        let alternate = AlternateStack {
+            base: 0x1_0000,
+            bytes: 0x4000,
+        };
+        let outside = Registers {
+            rsp: 0x9_0000,
+            ..Registers::default()
+        };
         let place = Place::choose(&outside, &action, &alternate).expect("it fits");
         assert!(alternate.contains(place.frame));
-        let inside = Registers { rsp: place.frame, ..Registers::default() };
+        let inside = Registers {
+            rsp: place.frame,
+            ..Registers::default()
+        };
         let nested = Place::choose(&inside, &action, &alternate).expect("it fits");
         assert!(nested.frame < place.frame);
     }

@@ -3,6 +3,9 @@
 mod deliver;
 mod frame;
 
+pub(crate) use deliver::Delivery;
+pub(crate) use frame::MINIMUM_STACK_BYTES;
+
 use agent::kernel::Signal;
 
 /// SIGHUP, SIGINT … by the names of signal(7), as far as the kernel itself sends or treats them specially.

@@ -1,7 +1,7 @@
 //! The areas of an address space: which pages a program may use, and what stands behind them.
 
-use crate::errno::Errno;
 use super::file::FileId;
+use crate::errno::Errno;
 use crate::limits::MAX_AREAS;
 use alloc::vec::Vec;
 use core::ops::Range;

@@ -211,7 +211,7 @@ impl<B: Block> System<B> {
             self.pool.release(copy);
             return Err(Denial::Unmapped);
         };
-                self.pool
+        self.pool
             .copy(mapping.frame, 0, copy.by_ref(), 0, PAGE_BYTES);
         match space.table.map(&mut self.pool, page, copy, protection) {
             Ok(Some(shared)) => self.pool.release(shared),

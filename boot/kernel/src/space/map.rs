@@ -40,12 +40,7 @@ impl<B: Block> System<B> {
     /// # Errors
     ///
     /// EINVAL or ENOMEM for a place outside the address space, EEXIST for one that must be free and is not.
-    pub(crate) fn choose_pages(
-        &self,
-        id: SpaceId,
-        pages: u64,
-        wish: Wish,
-    ) -> Result<u64, Errno> {
+    pub(crate) fn choose_pages(&self, id: SpaceId, pages: u64, wish: Wish) -> Result<u64, Errno> {
         let space = self.space(id)?;
         let lowest = LOWEST_ADDRESS / PAGE_BYTES as u64;
         let inside = |first: u64| {
@@ -56,7 +51,11 @@ impl<B: Block> System<B> {
         };
         match wish {
             Wish::Exactly(first) | Wish::ExactlyFree(first) if !inside(first) => {
-                Err(if first < lowest { Errno::EPERM } else { Errno::ENOMEM })
+                Err(if first < lowest {
+                    Errno::EPERM
+                } else {
+                    Errno::ENOMEM
+                })
             }
             Wish::Exactly(first) => Ok(first),
             Wish::ExactlyFree(first) if space.areas.is_free(first..first + pages) => Ok(first),
@@ -181,7 +180,12 @@ impl<B: Block> System<B> {
     }
 
     /// Moves mapped pages to another place, as many as one turn allows; returns whether all are moved.
-    pub(crate) fn move_pages(&mut self, id: SpaceId, from: Range<u64>, to: u64) -> Result<bool, Errno> {
+    pub(crate) fn move_pages(
+        &mut self,
+        id: SpaceId,
+        from: Range<u64>,
+        to: u64,
+    ) -> Result<bool, Errno> {
         for _ in 0..WORK_PAGES {
             let space = self.spaces.get_mut(id).ok_or(Errno::EFAULT)?;
             let (Some(first), Some(until)) =

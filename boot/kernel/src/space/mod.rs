@@ -25,10 +25,10 @@ use crate::system::System;
 pub(crate) use area::{Area, AreaList, Backing};
 pub(crate) use fault::Denial;
 pub(crate) use file::{FileId, ShownFile};
-pub(crate) use map::{Wish, backing};
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 use hal::page_table::{Page, PageTable, Protection};
+pub(crate) use map::{Wish, backing};
 
 /// Names an address space.
 pub(crate) type SpaceId = Id<AddressSpace>;

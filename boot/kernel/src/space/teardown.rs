@@ -10,12 +10,7 @@ use hal::page_table::Page;
 impl<B: Block> System<B> {
     /// Unmaps up to `budget` pages inside `range`, lowest first; returns how many there were. Less than `budget` means
     /// that none is left.
-    pub(super) fn unmap_pages(
-        &mut self,
-        id: SpaceId,
-        range: Range<u64>,
-        budget: usize,
-    ) -> usize {
+    pub(super) fn unmap_pages(&mut self, id: SpaceId, range: Range<u64>, budget: usize) -> usize {
         let Some(space) = self.spaces.get_mut(id) else {
             return 0;
         };

@@ -58,9 +58,15 @@ fn set_gid<B: Block>(system: &mut System<B>, call: &Call, count: usize) -> Outco
 
 /// Returns the id that the first `count` arguments agree on.
 fn new_id(call: &Call, count: usize, known: u32, is_root: bool) -> Result<u32, Errno> {
-    let mut wanted = (0..count).map(|nth| call.uint(nth)).filter(|&id| id != UNCHANGED);
+    let mut wanted = (0..count)
+        .map(|nth| call.uint(nth))
+        .filter(|&id| id != UNCHANGED);
     let Some(id) = wanted.next() else {
-        return if count == 1 { Err(Errno::EINVAL) } else { Ok(known) };
+        return if count == 1 {
+            Err(Errno::EINVAL)
+        } else {
+            Ok(known)
+        };
     };
     if wanted.any(|other| other != id) {
         // Different real, effective and saved ids are more than a process has here.

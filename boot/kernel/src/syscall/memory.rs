@@ -132,9 +132,7 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
     let file = if flags.contains(MapFlags::ANONYMOUS) {
         None
     } else {
-        offset
-            .checked_add(pages * PAGE)
-            .ok_or(Errno::EOVERFLOW)?;
+        offset.checked_add(pages * PAGE).ok_or(Errno::EOVERFLOW)?;
         let shared = kind != MapFlags::PRIVATE;
         let file = open_mapped(system, call.process, call.int(4), shared, protection)?;
         Some((file, offset / PAGE))

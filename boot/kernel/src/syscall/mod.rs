@@ -7,7 +7,14 @@
 //! [`crate::limits::WORK_BYTES`] or [`crate::limits::WORK_PAGES`] of work and then returns [`Stall::Again`] with its
 //! progress, so that a huge call never delays the bridge.
 
+mod clock;
 mod identity;
+mod machine;
+mod memory;
+mod process;
+mod signal;
+
+pub(crate) use machine::RELEASE;
 
 use crate::errno::Errno;
 use crate::process::ProcessId;
@@ -109,5 +116,72 @@ macro_rules! calls {
 
 // Numbers: Linux arch/x86/entry/syscalls/syscall_64.tbl.
 calls! {
+    9 mmap => memory::mmap;
+    10 mprotect => memory::mprotect;
+    11 munmap => memory::munmap;
+    12 brk => memory::brk;
+    13 rt_sigaction => signal::rt_sigaction;
+    14 rt_sigprocmask => signal::rt_sigprocmask;
+    15 rt_sigreturn => signal::rt_sigreturn;
+    24 sched_yield => process::sched_yield;
+    25 mremap => memory::mremap;
+    26 msync => memory::msync;
+    28 madvise => memory::madvise;
+    34 pause => signal::pause;
+    35 nanosleep => clock::nanosleep;
+    37 alarm => clock::alarm;
+    38 setitimer => clock::setitimer;
     39 getpid => identity::getpid;
+    60 exit => process::exit;
+    62 kill => signal::kill;
+    63 uname => machine::uname;
+    96 gettimeofday => clock::gettimeofday;
+    97 getrlimit => machine::getrlimit;
+    98 getrusage => machine::getrusage;
+    99 sysinfo => machine::sysinfo;
+    100 times => machine::times;
+    102 getuid => identity::getuid;
+    104 getgid => identity::getgid;
+    105 setuid => identity::setuid;
+    106 setgid => identity::setgid;
+    107 geteuid => identity::getuid;
+    108 getegid => identity::getgid;
+    109 setpgid => identity::setpgid;
+    110 getppid => identity::getppid;
+    111 getpgrp => identity::getpgrp;
+    112 setsid => identity::setsid;
+    113 setreuid => identity::setreuid;
+    114 setregid => identity::setregid;
+    115 getgroups => identity::getgroups;
+    116 setgroups => identity::setgroups;
+    117 setresuid => identity::setresuid;
+    118 getresuid => identity::getresuid;
+    119 setresgid => identity::setresgid;
+    120 getresgid => identity::getresgid;
+    121 getpgid => identity::getpgid;
+    124 getsid => identity::getsid;
+    127 rt_sigpending => signal::rt_sigpending;
+    130 rt_sigsuspend => signal::rt_sigsuspend;
+    131 sigaltstack => signal::sigaltstack;
+    140 getpriority => process::getpriority;
+    157 prctl => process::prctl;
+    158 arch_prctl => process::arch_prctl;
+    160 setrlimit => machine::setrlimit;
+    164 settimeofday => clock::refuse_setting;
+    186 gettid => identity::gettid;
+    200 tkill => signal::tkill;
+    201 time => clock::time;
+    202 futex => process::futex;
+    204 sched_getaffinity => process::sched_getaffinity;
+    218 set_tid_address => process::set_tid_address;
+    227 clock_settime => clock::refuse_setting;
+    228 clock_gettime => clock::clock_gettime;
+    229 clock_getres => clock::clock_getres;
+    230 clock_nanosleep => clock::clock_nanosleep;
+    231 exit_group => process::exit;
+    234 tgkill => signal::tgkill;
+    273 set_robust_list => process::set_robust_list;
+    302 prlimit64 => machine::prlimit64;
+    309 getcpu => process::getcpu;
+    318 getrandom => machine::getrandom;
 }

@@ -2,6 +2,7 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
+use crate::fs::Processes;
 use crate::process::ProcessId;
 use crate::signal::{Action, ActionFlags, AlternateStack, MINIMUM_STACK_BYTES, SignalSet};
 use crate::system::System;
@@ -224,7 +225,11 @@ pub(super) fn kill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
             }
         }
     }
-    if found { Ok(0) } else { Err(Errno::ESRCH.into()) }
+    if found {
+        Ok(0)
+    } else {
+        Err(Errno::ESRCH.into())
+    }
 }
 
 /// tkill(2).
