@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::fs::page_cache::{Content, Owner, PageCache};
 use crate::wait::{Stall, WakeKey, WakeQueue};
+use alloc::vec::Vec;
 use hal::block::{Block, Buffer, RequestId, SubmitError};
 use hal::clock::Instant;
 use hal::frame::FramePool;
@@ -48,30 +49,32 @@ pub(super) struct Wanted {
 /// All disks, in the order they were found.
 #[derive(Debug)]
 pub(super) struct Disks<B> {
-    table: heapless::Vec<Disk<B>, MAX_DISKS>,
+    /// On the heap, because a driver is some kilobytes; at most [`MAX_DISKS`], which the index fits.
+    table: Vec<Disk<B>>,
     serial: u32,
 }
 
 impl<B: Block> Disks<B> {
     pub(super) const fn new() -> Self {
         Self {
-            table: heapless::Vec::new(),
+            table: Vec::new(),
             serial: 0,
         }
     }
 
-    /// Takes a disk in; it comes back when the table is full.
+    /// Takes a disk in; it comes back when the table is full, or memory is short.
     pub(super) fn add(&mut self, device: B) -> Result<u8, B> {
+        if self.table.len() == MAX_DISKS || self.table.try_reserve(1).is_err() {
+            return Err(device);
+        }
         let disk = Disk {
             device,
             reads: heapless::Vec::new(),
             failed: 0,
         };
         let index = self.table.len() as u8;
-        self.table
-            .push(disk)
-            .map(|()| index)
-            .map_err(|disk| disk.device)
+        self.table.push(disk);
+        Ok(index)
     }
 
     pub(super) fn len(&self) -> usize {
