@@ -18,6 +18,11 @@
 //! dialled before the `bridge`, `stream` carries standard input and output with back-pressure on both sides.
 #![no_std]
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::result_large_err,
+    clippy::large_enum_variant,
+    reason = "an error carries the path it is about, and there is no heap to box it into; the way it takes is cold"
+)]
 
 #[cfg(test)]
 extern crate std;

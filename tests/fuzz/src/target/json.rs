@@ -122,9 +122,10 @@ fn check_like_serde(bytes: &[u8]) {
 
 fn read_like_serde(bytes: &[u8]) {
     let mut buffer = bytes.to_vec();
-    let Ok(mut cursor) = Cursor::new(&mut buffer) else {
+    if check(&buffer).is_err() {
         return;
-    };
+    }
+    let mut cursor = Cursor::new(&mut buffer);
     let mut ours = "unread";
     let is_string = cursor.string(&mut ours).is_ok();
     match serde_json::from_slice::<serde_json::Value>(bytes) {

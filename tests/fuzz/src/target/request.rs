@@ -1,6 +1,7 @@
 //! Requests: every message type over every body.
 
 use super::Target;
+use agent::json;
 use agent::message::MessageType;
 use agent::message::request::Request;
 use mote_host::ProcessConfig;
@@ -125,7 +126,8 @@ fn run(bytes: &[u8]) {
     };
     let message = TYPES[usize::from(kind) % TYPES.len()];
     let mut body = body.to_vec();
-    match Request::parse(message, &mut body) {
+    let checked = json::check(&body);
+    match Request::parse(message, &mut body, checked) {
         // Walks everything that was borrowed from the body.
         Ok(request) => assert!(!format!("{request:?}").is_empty()),
         Err(failure) => assert!(
