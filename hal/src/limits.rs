@@ -9,6 +9,54 @@ pub const PAGE_BYTES: usize = 4096;
 /// that still drain. At the limit `Vsock::connect` answers `Full` and the request that needed it is refused by name.
 pub const MAX_CONNECTIONS: usize = 256;
 
+/// Connections of purpose `Control` that always find a window: bridge, log and entropy.
+pub const VSOCK_CONTROL_CONNECTIONS: usize = 3;
+
+/// Descriptors of the receive and of the transmit queue. QEMU's virtio-pci offers 128, all known devices at least 64;
+/// a device with less is refused with the queue's number.
+pub const VSOCK_QUEUE_LENGTH: usize = 64;
+
+/// Descriptors of the event queue, which carries nothing but rare resets.
+pub const VSOCK_EVENT_QUEUE_LENGTH: usize = 4;
+
+/// Most data bytes of a packet: the largest that Linux, Firecracker and vhost-device-vsock with its defaults accept.
+pub const VSOCK_PACKET_BYTES: usize = 64 * 1024;
+
+/// Smallest receive window. Without any window some back ends cannot even report that the host has closed.
+pub const VSOCK_MIN_WINDOW_BYTES: usize = 4 * 1024;
+
+/// Largest receive window: four packets, enough to keep host and reader busy at the same time.
+pub const VSOCK_MAX_WINDOW_BYTES: usize = 256 * 1024;
+
+/// Local ports of one connection attempt that may be waiting for an answer at once.
+pub const VSOCK_MAX_DIALS: usize = 4;
+
+/// Time until an unanswered connection request is repeated on a new port, doubled each time. Some back ends never
+/// refuse (vhost-device-vsock 0.3.0), so silence must be met by trying again; a busy one needs some time to answer.
+pub const VSOCK_DIAL_MS: u64 = 500;
+
+/// Longest time between two connection requests.
+pub const VSOCK_MAX_DIAL_MS: u64 = 2000;
+
+/// Time until a kick is repeated while the device has not reacted. vhost-user back ends lose kicks while they start
+/// (rust-vmm/vhost issue 247).
+pub const VSOCK_KICK_MS: u64 = 4;
+
+/// Longest time between two repeated kicks, and between two questions for credit.
+pub const VSOCK_MAX_KICK_MS: u64 = 64;
+
+/// How long a connection whose end was announced may keep its slot without the peer's confirmation. Linux waits 8 s;
+/// every byte was forwarded by then, so nothing is lost when a silent peer is cut off earlier.
+pub const VSOCK_LINGER_MS: u64 = 1000;
+
+/// Packets that one call of `poll` takes from the device before it lets others run.
+pub const VSOCK_POLL_PACKETS: usize = 256;
+
+const _: () = assert!(
+    MAX_CONNECTIONS == 256,
+    "a connection's slot is the low byte of its local port"
+);
+
 /// Frames of one block request: 64 KiB, because QEMU's block path is bound by latency, not by size.
 pub const MAX_REQUEST_FRAMES: usize = 16;
 

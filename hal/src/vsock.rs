@@ -88,6 +88,8 @@ pub enum StreamError {
     NotConnected,
     /// The connection was reset.
     Reset,
+    /// There is nothing to read yet; `read_ready` would have said so.
+    NotReady,
 }
 
 impl core::fmt::Display for StreamError {
@@ -95,6 +97,7 @@ impl core::fmt::Display for StreamError {
         f.write_str(match self {
             Self::NotConnected => "not connected",
             Self::Reset => "connection reset",
+            Self::NotReady => "nothing to read yet",
         })
     }
 }
@@ -106,6 +109,7 @@ impl embedded_io::Error for StreamError {
         match self {
             Self::NotConnected => embedded_io::ErrorKind::NotConnected,
             Self::Reset => embedded_io::ErrorKind::ConnectionReset,
+            Self::NotReady => embedded_io::ErrorKind::Other,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`discovery`] finds them: named on the [`command_line`], on PCI, or in a microvm's slots.
 //! * [`start`] makes a [`transport`] of each, MMIO or [`pci`], and routes its [`interrupt`].
+//! * [`vsock`] implements [`crate::vsock::Vsock`] on three virtqueues.
 //! * [`init`] is the handshake every device goes through before it is used.
 //! * [`dma`] hands the memory to virtio-drivers that devices share with us.
 //! * [`block`] implements [`crate::block::Block`] on a virtqueue.
@@ -19,3 +20,4 @@ pub mod interrupt;
 pub mod pci;
 pub mod start;
 pub mod transport;
+pub mod vsock;

@@ -43,6 +43,7 @@ mod chain;
 mod device;
 mod dma;
 mod transport;
+pub mod vsock;
 
 pub use chain::Chain;
 pub use device::{Device, Setup};

@@ -1,0 +1,173 @@
+//! Dialling: accepted, refused, unanswered, answered twice.
+
+use crate::bench::{Bench, PORT, pattern};
+use fakes::virtio::vsock::{Peer, SHUT_RCV, SHUT_SEND, op};
+use hal::clock::Instant;
+use hal::limits::MAX_CONNECTIONS;
+use hal::vsock::{ConnectError, Event, Full, Purpose, StreamError, Vsock};
+
+#[test]
+fn connects_exchanges_bytes_and_closes() {
+    let mut bench = Bench::new();
+
+    let id = bench.dial(Purpose::Control);
+    let mut peer = bench.host.accept(65536);
+    bench.expect_events(&[Event::Connected(id)]);
+
+    assert_eq!(bench.write(id, b"hello"), 5);
+    let packet = bench.host.expect(op::RW);
+    assert_eq!(packet.data, b"hello");
+    peer.on_packet(&packet);
+
+    bench.host.send(&peer.data(b"world!"));
+    bench.expect_events(&[Event::Readable(id), Event::Writable(id)]);
+    assert_eq!(bench.read(id, 100), Ok(b"world!".to_vec()));
+    assert_eq!(bench.read(id, 100), Err(StreamError::NotReady));
+
+    bench.guest.close(id, Instant::NEVER);
+    let shutdown = bench.host.expect(op::SHUTDOWN);
+    assert_eq!(shutdown.flags, SHUT_RCV | SHUT_SEND);
+    assert_eq!(shutdown.fwd_cnt, 6);
+    bench.expect_events(&[Event::Closed { id, flushed: true }]);
+    bench.host.send(&peer.rst());
+    bench.expect_events(&[]);
+    bench.host.expect_silence();
+    assert!(bench.guest.stream(id).is_none());
+}
+
+#[test]
+fn tells_a_refusal_at_once() {
+    let mut bench = Bench::new();
+    let id = bench.dial(Purpose::Input);
+    let request = bench.host.expect(op::REQUEST);
+    assert_eq!(request.dst_port, PORT.0);
+    bench.host.send(&Peer::of(&request, 0).rst());
+    bench.expect_events(&[Event::Failed(id, ConnectError::Refused)]);
+    assert!(bench.guest.stream(id).is_none());
+}
+
+#[test]
+fn dials_a_silent_host_again_on_a_new_port_and_gives_up_at_the_deadline() {
+    let mut bench = Bench::new();
+    let id = bench.dial(Purpose::Control);
+    let mut ports = vec![bench.host.expect(op::REQUEST).src_port];
+    let mut given_up = Vec::new();
+    for pause in [500, 1000, 2000, 2000, 2000] {
+        bench.wait(pause - 1);
+        bench.expect_events(&[]);
+        bench.host.expect_silence();
+        bench.wait(1);
+        bench.expect_events(&[]);
+        for packet in bench.host.all() {
+            match packet.op {
+                op::REQUEST => ports.push(packet.src_port),
+                op::RST => given_up.push(packet.src_port),
+                other => panic!("operation {other}"),
+            }
+        }
+    }
+    assert_eq!(ports.len(), 6);
+    assert_eq!(given_up, ports[..2], "the oldest give way");
+    let mut distinct = ports.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 6, "every dial has its own port");
+    assert!(bench.guest.next_deadline() <= Instant::from_millis(11_000));
+
+    bench.wait(2500);
+    bench.expect_events(&[Event::Failed(id, ConnectError::TimedOut)]);
+    let resets = bench.host.all();
+    assert!(resets.iter().all(|packet| packet.op == op::RST));
+}
+
+#[test]
+fn adopts_the_first_dial_that_is_answered_and_resets_the_others() {
+    let mut bench = Bench::new();
+    let id = bench.dial(Purpose::Control);
+    let first = Peer::of(&bench.host.expect(op::REQUEST), 65536);
+    bench.wait(500);
+    bench.expect_events(&[]);
+    let mut second = Peer::of(&bench.host.expect(op::REQUEST), 65536);
+
+    bench.host.send(&second.packet(op::RESPONSE));
+    bench.expect_events(&[Event::Connected(id)]);
+    assert_eq!(bench.host.expect(op::RST).src_port, first.guest_port);
+
+    bench.host.send(&first.packet(op::RESPONSE));
+    bench.expect_events(&[]);
+    assert_eq!(bench.host.expect(op::RST).src_port, first.guest_port);
+
+    bench.host.send(&second.data(b"still here"));
+    bench.expect_events(&[Event::Readable(id)]);
+    assert_eq!(bench.read(id, 100), Ok(b"still here".to_vec()));
+}
+
+#[test]
+fn a_refused_dial_does_not_end_the_others() {
+    let mut bench = Bench::new();
+    let id = bench.dial(Purpose::Control);
+    let first = Peer::of(&bench.host.expect(op::REQUEST), 65536);
+    bench.wait(500);
+    bench.expect_events(&[]);
+    let second = Peer::of(&bench.host.expect(op::REQUEST), 65536);
+    bench.host.send(&first.rst());
+    bench.expect_events(&[]);
+    bench.host.send(&second.packet(op::RESPONSE));
+    bench.expect_events(&[Event::Connected(id)]);
+}
+
+#[test]
+fn refuses_a_connection_from_the_host() {
+    let mut bench = Bench::new();
+    let mut request = Peer::of(
+        &Peer {
+            host_port: 77,
+            guest_port: 1024,
+            buf_alloc: 1,
+            fwd_cnt: 0,
+            guest_buf_alloc: 0,
+            guest_fwd_cnt: 0,
+            tx_cnt: 0,
+        }
+        .packet(op::REQUEST),
+        1,
+    )
+    .packet(op::REQUEST);
+    request.src_port = 77;
+    request.dst_port = 1024;
+    bench.host.send(&request);
+    bench.expect_events(&[]);
+    let reset = bench.host.expect(op::RST);
+    assert_eq!((reset.src_port, reset.dst_port), (1024, 77));
+}
+
+#[test]
+fn holds_256_connections_at_once_and_refuses_the_next() {
+    let mut bench = Bench::new();
+    let mut peers = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        peers.push(bench.connection(Purpose::Output, 65536));
+    }
+    let full = bench
+        .guest
+        .connect(PORT, Purpose::Control, bench.now, Instant::NEVER);
+    assert_eq!(full, Err(Full));
+
+    let bytes = pattern(100);
+    for (id, peer) in &mut peers {
+        bench.host.send(&peer.data(&bytes));
+        bench.expect_events(&[Event::Readable(*id)]);
+        assert_eq!(bench.read(*id, 200), Ok(bytes.clone()));
+    }
+    let (id, peer) = peers.swap_remove(40);
+    bench.guest.abort(id);
+    assert_eq!(bench.host.expect(op::RST).src_port, peer.guest_port);
+    let again = bench.dial(Purpose::Output);
+    assert_eq!(again.index, id.index);
+    assert_ne!(again.generation, id.generation);
+    let request = bench.host.expect(op::REQUEST);
+    assert_ne!(
+        request.src_port, peer.guest_port,
+        "ports are not used again soon"
+    );
+}
