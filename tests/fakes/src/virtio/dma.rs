@@ -82,6 +82,9 @@ unsafe impl Hal for MockHal {
     unsafe fn dma_dealloc(address: PhysAddr, start: NonNull<u8>, pages: usize) -> i32 {
         let known = RINGS.with_borrow_mut(|rings| rings.remove(&address));
         assert_eq!(known, Some(pages * PAGE_SIZE), "DMA memory freed wrongly");
+        // A driver that is dropped frees also what its device still had; the address may come again.
+        let freed = address..address + (pages * PAGE_SIZE) as u64;
+        LENT.with_borrow_mut(|lent| lent.retain(|start, _| !freed.contains(start)));
         // SAFETY: it came from `dma_alloc` with this layout (asserted above) and the caller gives it up.
         unsafe { dealloc(start.as_ptr(), layout(pages)) };
         0
