@@ -109,9 +109,17 @@ impl<B: Block> Files<B> {
         }
         let attributes = Attributes {
             kind,
-            permissions: if kind == Kind::Symlink { 0o777 } else { permissions },
+            permissions: if kind == Kind::Symlink {
+                0o777
+            } else {
+                permissions
+            },
             uid: context.credentials.uid,
-            gid: if inherits { above.gid } else { context.credentials.gid },
+            gid: if inherits {
+                above.gid
+            } else {
+                context.credentials.gid
+            },
             size,
             links: if kind == Kind::Directory { 2 } else { 1 },
             number,
@@ -197,7 +205,8 @@ impl<B: Block> Files<B> {
             self.dentries.get_mut(later)?.earlier = earlier;
         }
         let directory = self.inode_at(parent)?;
-        if let Some(Node::Union(union)) = self.inodes.get_mut(directory).map(|inode| &mut inode.node)
+        if let Some(Node::Union(union)) =
+            self.inodes.get_mut(directory).map(|inode| &mut inode.node)
         {
             if union.entries.first == Some(id) {
                 union.entries.first = later;
@@ -210,7 +219,12 @@ impl<B: Block> Files<B> {
     }
 
     /// Notes in a directory's attributes that names in it changed.
-    fn directory_changed(&mut self, context: &Context<'_>, directory: DentryId, subdirectories: i32) {
+    fn directory_changed(
+        &mut self,
+        context: &Context<'_>,
+        directory: DentryId,
+        subdirectories: i32,
+    ) {
         let wall = context.wall;
         let Ok(id) = self.inode_at(directory) else {
             return;

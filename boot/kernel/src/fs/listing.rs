@@ -6,9 +6,11 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::Kind;
+use crate::fs::base::Origin;
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::inode::Node;
+use crate::fs::union::is_whiteout;
 use crate::limits::NAME_BYTES;
 use crate::wait::Stall;
 use hal::block::Block;
@@ -20,14 +22,15 @@ const SOURCES: u64 = 2;
 
 /// An entry of a listing.
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
-    pub(crate) name: heapless::Vec<u8, NAME_BYTES>,
+pub struct Listed {
+    /// Its name.
+    pub name: heapless::Vec<u8, NAME_BYTES>,
     /// `d_type`, 0 when unknown.
-    pub(crate) kind: u8,
+    pub kind: u8,
     /// `d_ino`.
-    pub(crate) number: u64,
+    pub number: u64,
     /// Where the listing goes on behind this entry.
-    pub(crate) next: u64,
+    pub next: u64,
 }
 
 impl<B: Block> Files<B> {
@@ -95,6 +98,11 @@ impl<B: Block> Files<B> {
         while let Some(source) = self.source(id, (part - SOURCES) as usize) {
             while let Some(found) = self.base_entry(context, source, within)? {
                 within = found.next;
+                if found.kind == Kind::Character.entry_type()
+                    && self.is_mark(context, found.origin)?
+                {
+                    continue;
+                }
                 if self.is_hidden(context, directory, (part - SOURCES) as usize, &found.name)? {
                     continue;
                 }
@@ -134,6 +142,17 @@ impl<B: Block> Files<B> {
             }
         }
         Ok(false)
+    }
+
+    /// Returns whether a source's file is a mark for a removed name.
+    fn is_mark(&mut self, context: &mut Context<'_>, origin: Origin) -> Result<bool, Stall> {
+        let base = self.base(context, origin)?;
+        let is_mark = self
+            .inodes
+            .get(base)
+            .is_some_and(|inode| is_whiteout(&inode.attributes));
+        self.release_inode(context, base);
+        Ok(is_mark)
     }
 
     /// Returns whether a directory has no entry but `.` and `..`.

@@ -53,16 +53,6 @@ impl<B: Block> Files<B> {
     ///
     /// EIO when a disk fails, EINVAL when there are disks but none that holds a file system this kernel reads.
     pub fn mount_root(&mut self, context: &mut Context<'_>) -> Result<Place, Stall> {
-        let owner = Credentials::default();
-        let mut context = Context {
-            credentials: &owner,
-            pool: context.pool,
-            accounts: context.accounts,
-            wakes: context.wakes,
-            random: context.random,
-            ..*context
-        };
-        let context = &mut context;
         let root = match self.root {
             Some(root) => root,
             None => {
@@ -72,7 +62,7 @@ impl<B: Block> Files<B> {
                 root
             }
         };
-        self.furnish(context, root)?;
+        self.furnish_as_root(context, root)?;
         self.dentries.hold(root);
         Ok(Place(root))
     }
@@ -167,19 +157,17 @@ impl<B: Block> Files<B> {
         }
         let root = self.mount_tree(context, Some(base), deeper)?;
         self.dentries.hold(root);
-        Ok(Place(root))
+        let root = Place(root);
+        if let Err(stall) = self.furnish_as_root(context, root.0) {
+            // What was read until now is in the cache: the next try comes further.
+            self.unmount_view(context, root);
+            return Err(stall);
+        }
+        Ok(root)
     }
 
-    /// Gives a view's tree what every tree has. To be tried again when it stalls.
-    ///
-    /// # Errors
-    ///
-    /// EIO, ENOMEM, ENOSPC.
-    pub fn furnish_view(
-        &mut self,
-        context: &mut Context<'_>,
-        root: PlaceRef<'_>,
-    ) -> Result<(), Stall> {
+    /// Furnishes a tree on the kernel's own behalf, whoever caused it.
+    fn furnish_as_root(&mut self, context: &mut Context<'_>, root: DentryId) -> Result<(), Stall> {
         let owner = Credentials::default();
         let mut context = Context {
             credentials: &owner,
@@ -189,7 +177,7 @@ impl<B: Block> Files<B> {
             random: context.random,
             ..*context
         };
-        self.furnish(&mut context, root.0)
+        self.furnish(&mut context, root)
     }
 
     fn furnish(&mut self, context: &mut Context<'_>, root: DentryId) -> Result<(), Stall> {
@@ -237,7 +225,12 @@ impl<B: Block> Files<B> {
     }
 
     /// Mounts `/dev` or `/proc` on a directory.
-    fn cover(&mut self, context: &mut Context<'_>, over: DentryId, sort: Sort) -> Result<(), Stall> {
+    fn cover(
+        &mut self,
+        context: &mut Context<'_>,
+        over: DentryId,
+        sort: Sort,
+    ) -> Result<(), Stall> {
         let mount = self.new_mount(sort, Some(over))?;
         let inode = if sort == Sort::Processes {
             let node = ProcNode::Root;
@@ -266,11 +259,7 @@ impl<B: Block> Files<B> {
         Ok(())
     }
 
-    fn new_mount(
-        &mut self,
-        sort: Sort,
-        over: Option<DentryId>,
-    ) -> Result<MountId, Errno> {
+    fn new_mount(&mut self, sort: Sort, over: Option<DentryId>) -> Result<MountId, Errno> {
         let mount = Mount {
             sort,
             root: None,

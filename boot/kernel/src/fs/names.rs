@@ -229,7 +229,7 @@ impl<B: Block> Files<B> {
     /// # Errors
     ///
     /// ENOTDIR, EBADF, EIO, or what to wait for.
-    pub(crate) fn next_entry(
+    pub fn next_entry(
         &mut self,
         context: &mut Context<'_>,
         id: DescriptionId,
@@ -241,7 +241,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Moves an open directory on.
-    pub(crate) fn skip_entry(&mut self, id: DescriptionId, next: u64) {
+    pub fn skip_entry(&mut self, id: DescriptionId, next: u64) {
         if let Some(file) = self.descriptions.get_mut(id) {
             file.offset = next;
         }

@@ -207,7 +207,11 @@ impl<B: Block> Files<B> {
     /// # Errors
     ///
     /// EBADF.
-    pub fn description(&self, table: TableId, fd: i32) -> Result<(DescriptionId, &Description), Errno> {
+    pub fn description(
+        &self,
+        table: TableId,
+        fd: i32,
+    ) -> Result<(DescriptionId, &Description), Errno> {
         let id = self.table(table)?.get(fd)?.description;
         let description = self.descriptions.get(id).ok_or(Errno::EBADF)?;
         Ok((id, description))

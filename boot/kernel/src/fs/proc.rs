@@ -198,8 +198,7 @@ impl Sink for SpanSink<'_> {
         self.skip -= skipped as u64;
         let bytes = &bytes[skipped..];
         let count = bytes.len().min(self.end - self.at);
-        self.pool.bytes_mut(self.frame)[self.at..self.at + count]
-            .copy_from_slice(&bytes[..count]);
+        self.pool.bytes_mut(self.frame)[self.at..self.at + count].copy_from_slice(&bytes[..count]);
         self.at += count;
     }
 }
@@ -270,7 +269,9 @@ impl<B: Block> Files<B> {
             }
             ProcNode::Process(pid) => {
                 context.processes.files(pid)?;
-                let known = PROCESS_FILES.iter().find(|file| file.0.as_bytes() == name)?;
+                let known = PROCESS_FILES
+                    .iter()
+                    .find(|file| file.0.as_bytes() == name)?;
                 Some((known.1)(pid))
             }
             ProcNode::Descriptors(pid) => {
@@ -329,11 +330,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns where a link of `/proc` leads; `None` for a link that is a path.
-    pub(super) fn jump(
-        &self,
-        context: &Context<'_>,
-        link: InodeId,
-    ) -> Result<Option<Jump>, Errno> {
+    pub(super) fn jump(&self, context: &Context<'_>, link: InodeId) -> Result<Option<Jump>, Errno> {
         let Node::Proc(node) = self.inodes.get(link).ok_or(Errno::EIO)?.node else {
             return Ok(None);
         };

@@ -206,7 +206,10 @@ impl<B: Block> Files<B> {
             Target::Pipe(pipe, PipeEnd::Read) => {
                 let mut ready = Readiness::empty();
                 ready.set(read, self.pipes.readable_bytes(pipe) > 0);
-                ready.set(Readiness::HANG_UP, self.pipes.is_broken(pipe, PipeEnd::Read));
+                ready.set(
+                    Readiness::HANG_UP,
+                    self.pipes.is_broken(pipe, PipeEnd::Read),
+                );
                 ready
             }
             Target::Pipe(pipe, PipeEnd::Write) => {

@@ -292,7 +292,10 @@ impl<B: Block> Files<B> {
         let Some(inode) = self.inodes.remove(id) else {
             return;
         };
-        let pages = inode.attributes.size.div_ceil(hal::limits::PAGE_BYTES as u64);
+        let pages = inode
+            .attributes
+            .size
+            .div_ceil(hal::limits::PAGE_BYTES as u64);
         let pages = u32::try_from(pages).unwrap_or(u32::MAX);
         let owned = self
             .pages

@@ -293,7 +293,12 @@ impl<B: Block> Files<B> {
 
     /// Returns the root of what is mounted on an entry, or the entry itself.
     pub(super) fn top_of(&self, mut entry: DentryId) -> DentryId {
-        while let Some(root) = self.dentries.get(entry).ok().and_then(|known| known.mounted) {
+        while let Some(root) = self
+            .dentries
+            .get(entry)
+            .ok()
+            .and_then(|known| known.mounted)
+        {
             entry = root;
         }
         entry

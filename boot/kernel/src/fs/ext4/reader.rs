@@ -38,7 +38,9 @@ impl<B: Block> Files<B> {
         }
         let (frame, range) =
             self.disk_bytes(context, disk, superblock::START, superblock::BYTES)?;
-        let bytes = &context.pool.bytes(self.pages.frame(frame).ok_or(Errno::EIO)?)[range];
+        let bytes = &context
+            .pool
+            .bytes(self.pages.frame(frame).ok_or(Errno::EIO)?)[range];
         let bytes = bytes.try_into().map_err(|_| Errno::EIO)?;
         match Geometry::parse(bytes, self.disks.bytes(disk)) {
             Ok(geometry) => {
@@ -211,7 +213,10 @@ impl<B: Block> Files<B> {
             let (page, range) = self.ext4_block(context, geometry, node.disk, child)?;
             let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
             let bytes = &context.pool.bytes(frame)[range];
-            if node.seed.is_some_and(|seed| !extent::is_intact(bytes, seed)) {
+            if node
+                .seed
+                .is_some_and(|seed| !extent::is_intact(bytes, seed))
+            {
                 return Err(Errno::EIO.into());
             }
             let wanted = depth.checked_sub(1).ok_or(Errno::EIO)?;
