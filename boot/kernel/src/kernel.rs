@@ -28,8 +28,8 @@ use hal::user::User;
 
 /// The tiny kernel of one machine.
 pub struct Kernel<U, B> {
-    pub(crate) user: U,
-    pub(crate) system: System<B>,
+    user: U,
+    system: System<B>,
 }
 
 /// What a kernel is made of besides the processor.
@@ -37,7 +37,7 @@ pub struct Parts<B> {
     /// All memory for programs and files.
     pub pool: FramePool,
     /// Disks, by order of discovery.
-    pub disks: Vec<B>,
+    pub disks: heapless::Vec<B, MAX_DISKS>,
     /// The root when no disk holds one.
     pub initrd: Option<&'static [u8]>,
     /// Wall time at [`Instant::ZERO`], when the platform knows it.

@@ -12,7 +12,7 @@ use std::time::Instant;
 #[derive(Parser)]
 #[command(name = "cargo xtask fuzz")]
 struct Arguments {
-    /// Inputs per target
+    /// Inputs per target, fewer of one that is heavier
     #[arg(long, default_value_t = 1_000_000)]
     iterations: u64,
     /// Where the random numbers start
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
         println!(
             "{:<12} {:>9} inputs {:>7.1} s",
             target.name,
-            plan.iterations,
+            plan.iterations / target.weight,
             started.elapsed().as_secs_f64()
         );
     }

@@ -21,7 +21,7 @@ const HANG_MS: u64 = 20_000;
 
 /// What to run.
 pub struct Plan {
-    /// Inputs per target.
+    /// Inputs per target, fewer of one that is heavier.
     pub iterations: u64,
     /// Where the random numbers start.
     pub seed: u64,
@@ -38,7 +38,7 @@ pub fn run(target: &Target, plan: &Plan) -> Result<()> {
     }
     let mut random = Random::new(plan.seed ^ hash(target.name));
     let mut corpus = examples.clone();
-    for _ in 0..plan.iterations {
+    for _ in 0..plan.iterations / target.weight {
         let source = Source {
             corpus: &corpus,
             words: target.words,
@@ -154,6 +154,7 @@ mod tests {
             about: "",
             corpus: || vec![b"good".to_vec()],
             words: &[],
+            weight: 1,
             max_bytes: 64,
             run,
         }

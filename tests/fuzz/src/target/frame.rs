@@ -17,6 +17,7 @@ pub(super) const FRAME: Target = Target {
         b"\x51\0\0\0",
         b"\xff\xff\xff\xff",
     ],
+    weight: 1,
     max_bytes: 1024,
     run,
 };

@@ -10,6 +10,7 @@ pub(super) const CHECK: Target = Target {
     about: "the JSON checker takes and refuses what serde_json takes and refuses",
     corpus: || [bodies(), shapes()].concat(),
     words: WORDS,
+    weight: 1,
     max_bytes: 4096,
     run: check_like_serde,
 };
@@ -19,6 +20,7 @@ pub(super) const STRING: Target = Target {
     about: "a JSON string becomes the same text as with serde_json",
     corpus: strings,
     words: WORDS,
+    weight: 1,
     max_bytes: 512,
     run: read_like_serde,
 };

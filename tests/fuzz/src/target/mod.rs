@@ -4,6 +4,7 @@ mod frame;
 mod json;
 mod request;
 mod start;
+mod vsock;
 
 /// One decoder, or one party of a conversation, under hostile input.
 pub struct Target {
@@ -15,6 +16,8 @@ pub struct Target {
     pub corpus: fn() -> Vec<Vec<u8>>,
     /// Words of the format.
     pub words: &'static [&'static [u8]],
+    /// One input is so much work (or leaks so much memory) as this many of a decoder's.
+    pub weight: u64,
     /// The longest input that makes sense.
     pub max_bytes: usize,
     /// Must return, whatever the bytes.
@@ -29,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     request::REQUEST,
     start::COMMAND_LINE,
     start::START_INFO,
+    vsock::VSOCK,
 ];
 
 /// The target of that name.
@@ -42,7 +46,7 @@ mod tests {
     use crate::runner::{self, Plan};
 
     /// Enough to see a target that is broken, few enough for every test run; `cargo xtask fuzz` does more.
-    const ITERATIONS: u64 = 300;
+    const ITERATIONS: u64 = 2000;
 
     #[test]
     fn every_target_returns_on_its_examples_and_on_some_mutations_of_them() {

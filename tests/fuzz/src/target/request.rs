@@ -18,6 +18,7 @@ pub(super) const REQUEST: Target = Target {
             .collect()
     },
     words: WORDS,
+    weight: 1,
     max_bytes: 8192,
     run,
 };

@@ -16,6 +16,7 @@ pub(super) const START_INFO: Target = Target {
         b"\0\x10\0\0\0\0\0\0",
         b"\xff\x0f\0\0\0\0\0\0",
     ],
+    weight: 1,
     max_bytes: 1024,
     run: read_start_info,
 };
@@ -45,6 +46,7 @@ pub(super) const COMMAND_LINE: Target = Target {
         b" ",
         b"\t",
     ],
+    weight: 1,
     max_bytes: 512,
     run: read_command_line,
 };

@@ -103,12 +103,7 @@ impl Watchdog {
     /// Waits for the watchdog after QEMU has ended. Returns QEMU's exit status, and whether it was this side that let
     /// go first.
     pub(super) fn finish(mut self) -> (Option<i32>, bool) {
-        // If the leash is gone already, then it was this side that ended the VM.
-        let by_host = self
-            .leash
-            .tell("ended")
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotConnected);
-        self.leash.release();
+        let by_host = !self.leash.release();
         let status = self.child.wait().ok();
         let killed = status.is_none_or(|status| status.signal().is_some());
         (
@@ -119,17 +114,17 @@ impl Watchdog {
 }
 
 impl Leash {
-    /// Says a word to the watchdog; `NotConnected` when this side has let go.
+    /// Has the next program started.
     pub(super) fn tell(&self, word: &str) -> io::Result<()> {
         match &mut *lock(&self.pipe) {
             Some(pipe) => pipe.write_all(format!("{word}\n").as_bytes()),
-            None => Err(io::ErrorKind::NotConnected.into()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
-    /// Lets go: everything ends.
-    pub(super) fn release(&self) {
-        lock(&self.pipe).take();
+    /// Lets go: everything ends. Returns whether it was held until now.
+    pub(super) fn release(&self) -> bool {
+        lock(&self.pipe).take().is_some()
     }
 
     pub(super) fn run_directory(&self) -> &Path {
