@@ -15,6 +15,16 @@ impl Hresult {
     pub const NOT_IMPLEMENTED: Self = Self::from_bits(0x8000_4001);
     /// `HrFail`.
     pub const FAIL: Self = Self::from_bits(0x8000_4005);
+    /// `ERROR_FILE_NOT_FOUND`: there is no such program.
+    pub const FILE_NOT_FOUND: Self = Self::from_bits(0x8007_0002);
+    /// `ERROR_PATH_NOT_FOUND`: a directory on the way to the program is none.
+    pub const PATH_NOT_FOUND: Self = Self::from_bits(0x8007_0003);
+    /// `ERROR_ACCESS_DENIED`: the program must not be executed.
+    pub const ACCESS_DENIED: Self = Self::from_bits(0x8007_0005);
+    /// `ERROR_NOT_ENOUGH_MEMORY`.
+    pub const OUT_OF_MEMORY: Self = Self::from_bits(0x8007_0008);
+    /// `ERROR_BAD_EXE_FORMAT`: the file is no program of this machine.
+    pub const BAD_PROGRAM: Self = Self::from_bits(0x8007_00c1);
     /// `HrErrInvalidArg`.
     pub const INVALID_ARGUMENT: Self = Self::from_bits(0x8007_0057);
     /// `HrErrNotFound`.
@@ -72,8 +82,34 @@ impl From<&Cause> for Hresult {
             | Cause::UtilityVm
             | Cause::NoPort(_)
             | Cause::Dial { .. }
-            | Cause::Killed
-            | Cause::Load(_) => Self::FAIL,
+            | Cause::Killed => Self::FAIL,
+            Cause::Load(error) => Self::from_errno(error.errno),
+        }
+    }
+}
+
+/// Linux error numbers of a program that cannot be loaded (`include/uapi/asm-generic/errno-base.h`).
+mod errno {
+    pub(super) const EPERM: i32 = 1;
+    pub(super) const ENOENT: i32 = 2;
+    pub(super) const ENOEXEC: i32 = 8;
+    pub(super) const ENOMEM: i32 = 12;
+    pub(super) const EACCES: i32 = 13;
+    pub(super) const ENOTDIR: i32 = 20;
+    pub(super) const EISDIR: i32 = 21;
+}
+
+impl Hresult {
+    /// Returns the code for a Linux error number. The reference guest answers `HrFail` to all of them; a host that runs
+    /// programs for a shell has to tell "not found" from "not executable" without reading a text.
+    const fn from_errno(number: i32) -> Self {
+        match number {
+            errno::ENOENT => Self::FILE_NOT_FOUND,
+            errno::ENOTDIR => Self::PATH_NOT_FOUND,
+            errno::EACCES | errno::EPERM | errno::EISDIR => Self::ACCESS_DENIED,
+            errno::ENOEXEC => Self::BAD_PROGRAM,
+            errno::ENOMEM => Self::OUT_OF_MEMORY,
+            _ => Self::FAIL,
         }
     }
 }
@@ -81,6 +117,16 @@ impl From<&Cause> for Hresult {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_is_missing_differs_from_one_that_cannot_run() {
+        assert_eq!(Hresult::from_errno(errno::ENOENT), Hresult::FILE_NOT_FOUND);
+        assert_eq!(Hresult::from_errno(errno::ENOTDIR), Hresult::PATH_NOT_FOUND);
+        assert_eq!(Hresult::from_errno(errno::EISDIR), Hresult::ACCESS_DENIED);
+        assert_eq!(Hresult::from_errno(errno::ENOEXEC), Hresult::BAD_PROGRAM);
+        assert_eq!(Hresult::from_errno(5), Hresult::FAIL);
+        assert_eq!(Hresult::FILE_NOT_FOUND.0, -2_147_024_894);
+    }
 
     #[test]
     fn codes_are_signed_on_the_wire() {

@@ -179,3 +179,10 @@ pub const MIN_DMA_BYTES: usize = 384 << 10;
 pub const MAX_DMA_BYTES: usize = 6 << 20;
 
 const _: () = assert!(MAX_DMA_BYTES <= MAX_DMA_PAGES * PAGE_BYTES);
+
+/// Firmware tables that are looked at; QEMU, Cloud Hypervisor and Firecracker have fewer than ten.
+pub const MAX_ACPI_TABLES: usize = 32;
+
+/// The longest firmware table that is believed. A DSDT of q35 has 8 KiB, a MADT of 255 processors 4 KiB; a longer table is
+/// ignored.
+pub const MAX_ACPI_TABLE_BYTES: u32 = 256 * 1024;

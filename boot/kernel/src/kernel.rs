@@ -28,8 +28,8 @@ use hal::user::User;
 
 /// The tiny kernel of one machine.
 pub struct Kernel<U, B> {
-    user: U,
-    system: System<B>,
+    pub(crate) user: U,
+    pub(crate) system: System<B>,
 }
 
 /// What a kernel is made of besides the processor.
@@ -37,7 +37,7 @@ pub struct Parts<B> {
     /// All memory for programs and files.
     pub pool: FramePool,
     /// Disks, by order of discovery.
-    pub disks: heapless::Vec<B, MAX_DISKS>,
+    pub disks: Vec<B>,
     /// The root when no disk holds one.
     pub initrd: Option<&'static [u8]>,
     /// Wall time at [`Instant::ZERO`], when the platform knows it.

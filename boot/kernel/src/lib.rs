@@ -7,6 +7,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod account;
+#[cfg(test)]
+mod bench;
 mod dump;
 pub mod errno;
 mod exit;
@@ -25,6 +27,8 @@ mod spawn;
 mod syscall;
 mod system;
 mod task;
+#[cfg(test)]
+mod tests;
 mod user_memory;
 mod view;
 pub mod wait;

@@ -93,9 +93,6 @@ pub const MAX_NAMES: usize = 32768;
 /// Inodes kept in memory, in-memory files included. Clean ones make room; otherwise ENOSPC.
 pub const MAX_INODES: usize = 65536;
 
-/// Clean names that are kept at least before the oldest go.
-pub const WARM_NAMES: usize = 1024;
-
 /// Mounted directory trees in the whole VM, containers' views included. One more is refused by name.
 pub const MAX_MOUNTS: usize = 256;
 
@@ -107,3 +104,6 @@ pub const REPORT_BYTES: usize = 64 * 1024;
 
 /// Largest file: what a page index of 32 bits reaches. Writing behind it is EFBIG.
 pub const FILE_BYTES: u64 = 1 << 44;
+
+/// Entries of the initrd. What is behind them makes the archive unusable as a root; that is logged.
+pub const MAX_INITRD_ENTRIES: usize = 16384;

@@ -1,1 +1,103 @@
-//! e2e.
+//! Does the booted image keep its promises?
+//!
+//! The tests are in `tests/vm`; this is what they share: the image, the programs, the disks, and a VM that has
+//! negotiated. Everything is built once, and every wait has a deadline, which decides nothing but that a hanging test
+//! fails.
+#![forbid(unsafe_code)]
+
+mod build;
+mod disk;
+
+pub use build::{image, mote, program};
+pub use disk::{Tree, busybox_disk, host_busybox, marker_disk};
+
+use mote_host::vm::Acceleration;
+use mote_host::{GuestConnection, Machine, Output, ProcessConfig, Timeouts, Vm, VmConfig};
+use std::time::Duration;
+
+/// Ends what hangs. A machine that is busy building needs a hundred times what an idle one does.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The machines every promise is kept on.
+pub const MACHINES: [Machine; 2] = [Machine::Microvm, Machine::Q35];
+
+/// A VM and the connection to its guest.
+#[derive(Debug)]
+pub struct Bed {
+    /// The connection; declared first, so that it ends before the VM does.
+    pub guest: GuestConnection,
+    /// The VM.
+    pub vm: Vm,
+}
+
+/// A configuration with the image, TCG and deadlines; no disk yet.
+#[must_use]
+pub fn config(machine: Machine) -> VmConfig {
+    VmConfig::new()
+        .machine(machine)
+        .acceleration(Acceleration::Tcg)
+        .kernel(image())
+        .timeouts(Timeouts {
+            call: DEADLINE,
+            abandonable_call: DEADLINE,
+            dial: DEADLINE,
+            power_off: DEADLINE,
+        })
+}
+
+impl Bed {
+    /// Launches a VM and negotiates.
+    ///
+    /// # Panics
+    ///
+    /// With what the guest and the VMM said, when that fails.
+    #[must_use]
+    #[track_caller]
+    pub fn boot(config: VmConfig) -> Self {
+        let vm = Vm::start(config).unwrap_or_else(|error| panic!("{error}"));
+        let guest = vm.connect().unwrap_or_else(|error| panic!("{error}"));
+        Self { guest, vm }
+    }
+
+    /// Boots the machine most tests use: a microvm with busybox on its disk.
+    #[must_use]
+    #[track_caller]
+    pub fn busybox() -> Self {
+        Self::boot(config(Machine::Microvm).disk(busybox_disk()))
+    }
+
+    /// Runs a process to its end.
+    ///
+    /// # Panics
+    ///
+    /// With the guest's console, when it cannot be run.
+    #[track_caller]
+    pub fn run(&self, config: &ProcessConfig, input: &[u8]) -> Output {
+        self.guest
+            .create_process(config)
+            .and_then(|process| process.output(input))
+            .unwrap_or_else(|error| panic!("{config:?}: {error}\nconsole:\n{}", self.vm.console()))
+    }
+
+    /// Runs a program with these arguments to its end.
+    ///
+    /// # Panics
+    ///
+    /// As [`Bed::run`].
+    #[track_caller]
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.run(&ProcessConfig::new(args.iter().copied()), b"")
+    }
+
+    /// Checks that the guest still does everything it should: it answers, and it runs a program.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    #[track_caller]
+    pub fn assert_alive(&self) {
+        let output = self.output(&["/bin/busybox", "echo", "alive"]);
+        assert_eq!(output.stdout, b"alive\n", "{output:?}");
+        assert_eq!(output.exit_code, 0);
+    }
+}

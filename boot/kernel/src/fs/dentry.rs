@@ -232,8 +232,14 @@ impl Dentries {
         None
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (DentryId, &Dentry)> {
-        self.table.iter()
+    /// Returns the number of slots entries stand in.
+    pub(super) const fn slots(&self) -> u32 {
+        self.table.slots() as u32
+    }
+
+    /// Returns the entry in a slot, if there is one.
+    pub(super) fn at(&mut self, slot: u32) -> Option<DentryId> {
+        self.table.at_mut(slot).map(|(id, _)| id)
     }
 }
 

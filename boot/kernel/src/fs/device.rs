@@ -60,6 +60,17 @@ impl Device {
         )
     }
 
+    /// Returns the path it usually has.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Null => "/dev/null",
+            Self::Zero => "/dev/zero",
+            Self::Full => "/dev/full",
+            Self::Random => "/dev/random",
+            Self::Urandom => "/dev/urandom",
+        }
+    }
+
     /// Reads into one page of a program.
     pub(super) fn read(self, context: &mut Context<'_>, span: Span<'_>) -> Result<usize, Stall> {
         let range = span.offset..span.offset + span.len;

@@ -6,9 +6,9 @@
 
 use crate::account::AccountId;
 use crate::fs::attributes::Attributes;
+use crate::fs::dentry::DentryId;
 use crate::fs::ext4;
 use crate::fs::mount::MountId;
-use crate::fs::pipe::PipeId;
 use crate::fs::proc::ProcNode;
 use crate::slab::Id;
 use alloc::vec::Vec;
@@ -25,10 +25,26 @@ pub struct Inode {
     pub(super) node: Node,
     /// Names, open descriptions, inodes above it, and calls under way.
     pub(super) references: u32,
-    /// First page of its list in the page cache.
-    pub(super) pages: u32,
-    /// Used since the last time room was looked for.
-    pub(super) recent: bool,
+    /// For a base, the first of the union inodes over it.
+    pub(super) over: Option<InodeId>,
+    /// The next base inode with the same hash.
+    pub(super) chain: u32,
+}
+
+/// End of a chain.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+
+impl Inode {
+    /// Makes an inode with one reference.
+    pub(super) const fn new(attributes: Attributes, node: Node) -> Self {
+        Self {
+            attributes,
+            node,
+            references: 1,
+            over: None,
+            chain: NO_SLOT,
+        }
+    }
 }
 
 /// Where an inode's content comes from.
@@ -63,8 +79,6 @@ pub(super) struct Union {
     pub(super) pinned: bool,
     /// Target of a symbolic link that was made here.
     pub(super) link: Vec<u8>,
-    /// Buffer of a named pipe while it is open.
-    pub(super) pipe: Option<PipeId>,
     /// Who pays for its pages.
     pub(super) account: AccountId,
     /// Sequence number of the directory's next written entry.
@@ -76,6 +90,6 @@ pub(super) struct Union {
 /// First and last of a directory's written entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EntryList {
-    pub(super) first: Option<crate::fs::dentry::DentryId>,
-    pub(super) last: Option<crate::fs::dentry::DentryId>,
+    pub(super) first: Option<DentryId>,
+    pub(super) last: Option<DentryId>,
 }

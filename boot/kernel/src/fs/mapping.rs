@@ -2,14 +2,21 @@
 
 use crate::errno::Errno;
 use crate::fs::Files;
+use crate::fs::attributes::{Access, Kind};
+use crate::fs::change::Make;
 use crate::fs::context::Context;
+use crate::fs::description::Target;
 use crate::fs::directory::DirectoriesId;
+use crate::fs::flags::Last;
+use crate::fs::inode::Node;
+use crate::fs::page_cache::Owner;
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::table::TableId;
 use crate::fs::walk::Start;
 use crate::wait::Stall;
 use hal::block::Block;
 use hal::frame::{Frame, FramePool};
+use hal::limits::PAGE_BYTES;
 
 impl<B: Block> Files<B> {
     /// Makes tokens of a directory state's root and working directory, for a walk to start from.
@@ -32,22 +39,62 @@ impl<B: Block> Files<B> {
     /// Those of path_resolution(7) and mkdir(2).
     pub fn make_directories(
         &mut self,
-        _context: &mut Context<'_>,
-        _start: Start<'_>,
-        _path: &[u8],
+        context: &mut Context<'_>,
+        start: Start<'_>,
+        path: &[u8],
     ) -> Result<Place, Stall> {
-        Err(Errno::ENOSYS.into())
+        for end in 1..=path.len() {
+            // The path up to each name's end.
+            let is_end = path.get(end).is_none_or(|&byte| byte == b'/');
+            if !is_end || path[end - 1] == b'/' {
+                continue;
+            }
+            let found = self.resolve(context, start, &path[..end], Last::Follow)?;
+            let made = match self.dentries.get(found.entry.0).map(|entry| entry.inode) {
+                Ok(None) => self
+                    .make(context, &found, Make::Directory, 0o755)
+                    .map(|_inode| ()),
+                Ok(Some(_)) => Ok(()),
+                Err(errno) => Err(errno),
+            };
+            self.release_resolved(context, found);
+            made?;
+        }
+        let place = self.walk(context, start, path, Last::Follow)?;
+        if self.attributes_at(place.0)?.kind != Kind::Directory {
+            self.release_place(context, place);
+            return Err(Errno::ENOTDIR.into());
+        }
+        Ok(place)
     }
 
     /// Returns a token of the frame that holds page `index` of a regular file, if it is in memory; never waits and
     /// never reads, so that a page fault can map the neighbours of its page for little.
     pub fn cached_page(
         &mut self,
-        _pool: &mut FramePool,
-        _place: PlaceRef<'_>,
-        _index: u32,
+        pool: &mut FramePool,
+        place: PlaceRef<'_>,
+        index: u32,
     ) -> Option<Frame> {
-        None
+        let id = self.inode_at(place.0).ok()?;
+        let inode = self.inodes.get(id)?;
+        if u64::from(index) * PAGE_BYTES as u64 >= inode.attributes.size {
+            return None;
+        }
+        let Node::Union(union) = &inode.node else {
+            return None;
+        };
+        let (lower, kept) = (union.lower, union.kept);
+        let own = self.pages.find(Owner::Inode(id), index);
+        let page = match (own, lower) {
+            (Some(own), _) => own,
+            (None, Some(base)) if u64::from(index) * (PAGE_BYTES as u64) < kept => {
+                self.pages.find(Owner::Inode(base), index)?
+            }
+            _ => return None,
+        };
+        let frame = self.pages.frame(page)?;
+        pool.share(frame.by_ref())
     }
 
     /// Makes a token of the place of an open regular file, for mapping it.
@@ -55,7 +102,19 @@ impl<B: Block> Files<B> {
     /// # Errors
     ///
     /// EBADF; EACCES when it was not opened for reading; ENODEV for what cannot be mapped.
-    pub fn mapped_place(&mut self, _table: TableId, _fd: i32) -> Result<Place, Errno> {
-        Err(Errno::ENODEV)
+    pub fn mapped_place(&mut self, table: TableId, fd: i32) -> Result<Place, Errno> {
+        let (id, file) = self.description(table, fd)?;
+        let Target::Inode(inode) = file.target else {
+            return Err(Errno::ENODEV);
+        };
+        if !file.flags.access().contains(Access::READ) {
+            return Err(Errno::EACCES);
+        }
+        let inode = self.inodes.get(inode).ok_or(Errno::EBADF)?;
+        let is_regular = inode.attributes.kind == Kind::Regular;
+        if !is_regular || !matches!(inode.node, Node::Union(_)) {
+            return Err(Errno::ENODEV);
+        }
+        self.place_of(id)
     }
 }

@@ -13,53 +13,86 @@
 //! lie in memory, in front of what the sources have. So a change never copies a whole file, and containers can stand on
 //! the same source without seeing each other's changes.
 
-pub mod attributes;
-pub mod context;
-pub mod dentry;
-pub mod description;
-pub mod device;
-pub mod directory;
+mod attribute_change;
+mod attributes;
+mod base;
+mod change;
+mod content;
+mod context;
+mod dentry;
+mod description;
+mod device;
+mod directory;
 mod disk;
 mod ext4;
-pub mod flags;
-pub mod inode;
+mod flags;
+mod initrd;
+mod inode;
+mod listing;
 mod mapping;
-pub mod mount;
+mod memory;
+mod mount;
+mod mounting;
+mod names;
+mod open;
 mod page_cache;
-pub mod pipe;
-pub mod place;
-pub mod proc;
+mod pipe;
+mod place;
+mod proc;
 mod sharing;
-pub mod table;
-pub mod walk;
+mod table;
+mod transfer;
+mod union;
+mod walk;
 
+pub use attribute_change::NewTime;
 pub use attributes::{Access, Attributes, Kind};
 pub use context::{Context, ProcessFiles, Processes, Random, Report, Sink, Span};
-pub use description::{Description, DescriptionId};
+pub use description::{Description, DescriptionId, Target};
+pub use device::Device;
 pub use directory::{Directories, DirectoriesId};
 pub use flags::{Last, OpenFlags};
-pub use pipe::{AgentStream, PipeId, Pipes};
+pub use listing::Listed;
+pub use mount::Sort;
+pub use pipe::{AgentStream, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
 pub use sharing::AgentPipes;
 pub use table::{Descriptor, Table, TableId};
+pub use transfer::Readiness;
 pub use walk::Start;
 
 use crate::limits::{MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
 use crate::slab::Slab;
 use crate::wait::WakeQueue;
+use alloc::vec;
+use alloc::vec::Vec;
+use base::Bases;
 use core::fmt;
-use dentry::Dentries;
+use dentry::{Dentries, DentryId};
 use disk::Disks;
+use ext4::superblock::Geometry;
 use hal::block::Block;
 use hal::clock::Instant;
 use hal::frame::FramePool;
+use hal::limits::MAX_DISKS;
+use initrd::Initrd;
 use inode::Inode;
 use mount::Mount;
 use page_cache::PageCache;
+use walk::SCRATCH_BYTES;
+
+/// Clean names are kept in proportion to memory: with its inodes a name takes about half a KiB.
+const FRAMES_PER_NAME: usize = 8;
+const MIN_WARM_NAMES: usize = 96;
+const MAX_WARM_NAMES: usize = 8192;
 
 /// All file state of the machine.
 pub struct Files<B> {
     disks: Disks<B>,
+    /// What stands on each disk, once it was looked at.
+    geometries: [Option<Geometry>; MAX_DISKS],
+    initrd: Initrd,
+    bases: Bases,
     pages: PageCache,
     inodes: Slab<Inode>,
     mounts: Slab<Mount>,
@@ -67,7 +100,12 @@ pub struct Files<B> {
     descriptions: Slab<Description>,
     tables: Slab<Table>,
     directories: Slab<Directories>,
-    initrd: &'static [u8],
+    /// Root of the machine's own tree.
+    root: Option<DentryId>,
+    /// Names beyond which clean ones make room.
+    warm_names: usize,
+    /// What is left of a path that is walked.
+    scratch: Vec<u8>,
     /// All pipes. The agent's ends are reached here directly.
     pub pipes: Pipes,
 }
@@ -78,6 +116,9 @@ impl<B: Block> Files<B> {
     pub fn new(frames: usize) -> Self {
         Self {
             disks: Disks::new(),
+            geometries: [const { None }; MAX_DISKS],
+            initrd: Initrd::new(&[]),
+            bases: Bases::new(),
             pages: PageCache::new(frames),
             inodes: Slab::new(MAX_INODES),
             mounts: Slab::new(MAX_MOUNTS),
@@ -85,7 +126,9 @@ impl<B: Block> Files<B> {
             descriptions: Slab::new(MAX_OPEN_FILES),
             tables: Slab::new(MAX_TABLES),
             directories: Slab::new(MAX_TABLES),
-            initrd: &[],
+            root: None,
+            warm_names: (frames / FRAMES_PER_NAME).clamp(MIN_WARM_NAMES, MAX_WARM_NAMES),
+            scratch: vec![0; SCRATCH_BYTES],
             pipes: Pipes::new(),
         }
     }
@@ -101,7 +144,7 @@ impl<B: Block> Files<B> {
 
     /// Sets the archive that is the root when there is no disk.
     pub fn set_initrd(&mut self, archive: &'static [u8]) {
-        self.initrd = archive;
+        self.initrd = Initrd::new(archive);
     }
 
     /// Takes what the disks have finished and wakes whoever waits for it. To be called when a disk's interrupt came,

@@ -1,6 +1,5 @@
 //! Mounted trees: each has a root and pays attention to nobody else's changes.
 
-use crate::account::AccountId;
 use crate::fs::dentry::DentryId;
 use crate::slab::Id;
 
@@ -46,6 +45,4 @@ pub struct Mount {
     pub(super) next_number: u64,
     /// `st_dev` of its files.
     pub(super) device: u64,
-    /// Who pays for its directory structure.
-    pub(super) account: AccountId,
 }

@@ -18,4 +18,4 @@ impl Place {
 
 /// A borrowed [`Place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlaceRef<'a>(pub(super) DentryId, PhantomData<&'a Place>);
+pub struct PlaceRef<'a>(pub(super) DentryId, pub(super) PhantomData<&'a Place>);

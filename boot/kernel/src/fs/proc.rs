@@ -1,12 +1,472 @@
-//! `/proc`: processes and the machine as files.
+//! `/proc`: processes and the machine as files, made up at each look.
+//!
+//! Nothing of it is kept: entries are detached from the name cache, texts are produced for each read, and the part that
+//! was asked for is copied straight to the program.
 
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::attributes::{Attributes, Kind};
+use crate::fs::context::{Context, Report, Sink, Span};
+use crate::fs::dentry::{DentryId, State};
+use crate::fs::description::{DescriptionId, Target};
+use crate::fs::inode::{Inode, InodeId, Node};
+use crate::fs::listing::Listed;
+use crate::wait::Stall;
 use agent::kernel::Pid;
+use core::fmt::Write;
+use hal::block::Block;
+use hal::frame::{FramePool, FrameRef};
+
+/// `st_dev` of `/proc`.
+pub(super) const DEVICE: u64 = 0x15;
 
 /// A file or directory of `/proc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcNode {
-    /// `/proc`.
+pub(super) enum ProcNode {
     Root,
-    /// `/proc/PID`.
+    /// `/proc/self`, a link.
+    Current,
     Process(Pid),
+    Text(Report),
+    /// `/proc/mounts` and `/proc/PID/mounts`.
+    Mounts,
+    /// `/proc/filesystems`.
+    Sorts,
+    /// A link of a process to a place.
+    Link(Pid, LinkKind),
+    /// `/proc/PID/fd`.
+    Descriptors(Pid),
+    /// `/proc/PID/fd/N`.
+    Descriptor(Pid, i32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkKind {
+    Executable,
+    Root,
+    Working,
+}
+
+/// Where a link of `/proc` leads when it is followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Jump {
+    /// To a place.
+    To(DentryId),
+    /// To something open that has no name.
+    Open(DescriptionId),
+}
+
+type Named<T> = (&'static str, T);
+
+const ROOT_FILES: [Named<ProcNode>; 10] = [
+    ("self", ProcNode::Current),
+    ("meminfo", ProcNode::Text(Report::Memory)),
+    ("cpuinfo", ProcNode::Text(Report::Processor)),
+    ("uptime", ProcNode::Text(Report::Uptime)),
+    ("version", ProcNode::Text(Report::Version)),
+    ("stat", ProcNode::Text(Report::System)),
+    ("loadavg", ProcNode::Text(Report::Load)),
+    ("mounts", ProcNode::Mounts),
+    ("filesystems", ProcNode::Sorts),
+    ("thread-self", ProcNode::Current),
+];
+
+const PROCESS_FILES: [Named<fn(Pid) -> ProcNode>; 12] = [
+    ("stat", |pid| ProcNode::Text(Report::Stat(pid))),
+    ("status", |pid| ProcNode::Text(Report::Status(pid))),
+    ("statm", |pid| ProcNode::Text(Report::Statm(pid))),
+    ("maps", |pid| ProcNode::Text(Report::Maps(pid))),
+    ("cmdline", |pid| ProcNode::Text(Report::CommandLine(pid))),
+    ("comm", |pid| ProcNode::Text(Report::Name(pid))),
+    ("environ", |pid| ProcNode::Text(Report::Environment(pid))),
+    ("mounts", |_| ProcNode::Mounts),
+    ("exe", |pid| ProcNode::Link(pid, LinkKind::Executable)),
+    ("root", |pid| ProcNode::Link(pid, LinkKind::Root)),
+    ("cwd", |pid| ProcNode::Link(pid, LinkKind::Working)),
+    ("fd", ProcNode::Descriptors),
+];
+
+impl ProcNode {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Root | Self::Process(_) | Self::Descriptors(_) => Kind::Directory,
+            Self::Current | Self::Link(..) | Self::Descriptor(..) => Kind::Symlink,
+            Self::Text(_) | Self::Mounts | Self::Sorts => Kind::Regular,
+        }
+    }
+
+    const fn pid(self) -> Option<Pid> {
+        match self {
+            Self::Process(pid)
+            | Self::Link(pid, _)
+            | Self::Descriptors(pid)
+            | Self::Descriptor(pid, _)
+            | Self::Text(
+                Report::Stat(pid)
+                | Report::Status(pid)
+                | Report::Statm(pid)
+                | Report::Maps(pid)
+                | Report::CommandLine(pid)
+                | Report::Name(pid)
+                | Report::Environment(pid),
+            ) => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// Returns a number that is unique in `/proc`: pid, then descriptor, then which file.
+    fn number(self) -> u64 {
+        let pid = u64::from(self.pid().map_or(0, |pid| pid.0));
+        let which = match self {
+            Self::Descriptor(_, fd) => 0x1_0000 + u64::from(fd as u32),
+            Self::Text(report) => 0x100 + u64::from(report.ordinal()),
+            Self::Root => 1,
+            Self::Current => 2,
+            Self::Process(_) => 3,
+            Self::Mounts => 4,
+            Self::Sorts => 5,
+            Self::Link(_, kind) => 6 + kind as u64,
+            Self::Descriptors(_) => 9,
+        };
+        pid << 32 | which
+    }
+
+    pub(super) fn attributes(self, context: &Context<'_>) -> Attributes {
+        let files = self.pid().and_then(|pid| context.processes.files(pid));
+        let (uid, gid) = files.map_or((0, 0), |files| (files.uid, files.gid));
+        let kind = self.kind();
+        let is_private = matches!(
+            self,
+            Self::Descriptors(_) | Self::Text(Report::Environment(_) | Report::Maps(_))
+        );
+        Attributes {
+            kind,
+            permissions: match (kind, is_private) {
+                (Kind::Symlink, _) => 0o777,
+                (Kind::Directory, false) => 0o555,
+                (Kind::Directory, true) => 0o500,
+                (_, false) => 0o444,
+                (_, true) => 0o400,
+            },
+            uid,
+            gid,
+            size: 0,
+            links: 1,
+            number: self.number(),
+            device: DEVICE,
+            special: 0,
+            blocks: 0,
+            accessed: context.wall,
+            modified: context.wall,
+            changed: context.wall,
+        }
+    }
+}
+
+impl Report {
+    const fn ordinal(self) -> u8 {
+        match self {
+            Self::Stat(_) => 0,
+            Self::Status(_) => 1,
+            Self::Statm(_) => 2,
+            Self::Maps(_) => 3,
+            Self::CommandLine(_) => 4,
+            Self::Name(_) => 5,
+            Self::Environment(_) => 6,
+            Self::Memory => 7,
+            Self::Processor => 8,
+            Self::Uptime => 9,
+            Self::Version => 10,
+            Self::System => 11,
+            Self::Load => 12,
+        }
+    }
+}
+
+/// Copies the part of a text that was asked for to a program's page and counts the rest.
+struct SpanSink<'a> {
+    pool: &'a mut FramePool,
+    frame: FrameRef<'a>,
+    at: usize,
+    end: usize,
+    skip: u64,
+}
+
+impl Sink for SpanSink<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let skipped = self.skip.min(bytes.len() as u64) as usize;
+        self.skip -= skipped as u64;
+        let bytes = &bytes[skipped..];
+        let count = bytes.len().min(self.end - self.at);
+        self.pool.bytes_mut(self.frame)[self.at..self.at + count].copy_from_slice(&bytes[..count]);
+        self.at += count;
+    }
+}
+
+/// Takes text into a buffer; what does not fit is counted.
+struct SliceSink<'a> {
+    into: &'a mut [u8],
+    len: usize,
+}
+
+impl Sink for SliceSink<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.into.get_mut(self.len..self.len + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.len += bytes.len();
+    }
+}
+
+impl<B: Block> Files<B> {
+    /// Returns the entry `name` of a directory of `/proc`, detached.
+    pub(super) fn proc_child(
+        &mut self,
+        context: &mut Context<'_>,
+        directory: DentryId,
+        node: ProcNode,
+        name: &[u8],
+    ) -> Result<DentryId, Stall> {
+        let mount = self.dentries.get(directory)?.mount;
+        let inode = match self.proc_find(context, node, name) {
+            Some(found) => {
+                let inode = Inode::new(found.attributes(context), Node::Proc(found));
+                Some(self.inodes.insert(inode).map_err(|_| Errno::ENOMEM)?)
+            }
+            None => None,
+        };
+        match self.enter(context, Some(directory), name, inode, mount, State::Cached) {
+            Ok(id) => {
+                self.dentries.unlink(id);
+                self.dentries.get_mut(id)?.state = State::Detached;
+                Ok(id)
+            }
+            Err(errno) => {
+                if let Some(inode) = inode {
+                    self.release_inode(context, inode);
+                }
+                Err(errno.into())
+            }
+        }
+    }
+
+    fn proc_find(&self, context: &Context<'_>, node: ProcNode, name: &[u8]) -> Option<ProcNode> {
+        let number = || {
+            let text = core::str::from_utf8(name).ok()?;
+            let is_plain = text.bytes().all(|digit| digit.is_ascii_digit())
+                && (text == "0" || !text.starts_with('0'));
+            is_plain.then(|| text.parse::<i32>().ok())?
+        };
+        match node {
+            ProcNode::Root => {
+                let known = ROOT_FILES.iter().find(|file| file.0.as_bytes() == name);
+                if let Some(&(_, node)) = known {
+                    return Some(node);
+                }
+                let pid = Pid(u32::try_from(number()?).ok()?);
+                context.processes.files(pid)?;
+                Some(ProcNode::Process(pid))
+            }
+            ProcNode::Process(pid) => {
+                context.processes.files(pid)?;
+                let known = PROCESS_FILES
+                    .iter()
+                    .find(|file| file.0.as_bytes() == name)?;
+                Some((known.1)(pid))
+            }
+            ProcNode::Descriptors(pid) => {
+                let fd = number()?;
+                let table = context.processes.files(pid)?.table?;
+                self.table(table).ok()?.get(fd).ok()?;
+                Some(ProcNode::Descriptor(pid, fd))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the entry of a directory of `/proc` at or behind `cookie`.
+    pub(super) fn proc_entry(
+        &self,
+        context: &Context<'_>,
+        node: ProcNode,
+        cookie: u64,
+    ) -> Option<Listed> {
+        let listed = |name: &[u8], node: ProcNode, next: u64| {
+            Some(Listed {
+                name: heapless::Vec::from_slice(name).ok()?,
+                kind: node.kind().entry_type(),
+                number: node.number(),
+                next,
+            })
+        };
+        let numbered = |number: u32, node: ProcNode, next: u64| {
+            let mut name = heapless::String::<10>::new();
+            write!(name, "{number}").ok()?;
+            listed(name.as_bytes(), node, next)
+        };
+        let at = usize::try_from(cookie).ok()?;
+        match node {
+            ProcNode::Root => {
+                if let Some(&(name, node)) = ROOT_FILES.get(at) {
+                    return listed(name.as_bytes(), node, cookie + 1);
+                }
+                // Behind the files: the process with the next pid.
+                let files = ROOT_FILES.len() as u64;
+                let pid = context.processes.after((cookie - files) as u32)?;
+                numbered(pid.0, ProcNode::Process(pid), files + u64::from(pid.0))
+            }
+            ProcNode::Process(pid) => {
+                let (name, node) = PROCESS_FILES.get(at)?;
+                listed(name.as_bytes(), node(pid), cookie + 1)
+            }
+            ProcNode::Descriptors(pid) => {
+                let table = context.processes.files(pid)?.table?;
+                let (fd, _) = self.table(table).ok()?.next_used(at)?;
+                let node = ProcNode::Descriptor(pid, fd as i32);
+                numbered(fd as u32, node, fd as u64 + 1)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns where a link of `/proc` leads; `None` for a link that is a path.
+    pub(super) fn jump(&self, context: &Context<'_>, link: InodeId) -> Result<Option<Jump>, Errno> {
+        let Node::Proc(node) = self.inodes.get(link).ok_or(Errno::EIO)?.node else {
+            return Ok(None);
+        };
+        let Some(pid) = node.pid() else {
+            return Ok(None);
+        };
+        let files = context.processes.files(pid).ok_or(Errno::ENOENT)?;
+        if !context.is_root() && context.credentials.uid != files.uid {
+            return Err(Errno::EACCES);
+        }
+        match node {
+            ProcNode::Link(_, kind) => {
+                let directories = || self.directories(files.directories.ok_or(Errno::ENOENT)?);
+                let place = match kind {
+                    LinkKind::Executable => files.executable.ok_or(Errno::ENOENT)?.0,
+                    LinkKind::Root => directories()?.root.0,
+                    LinkKind::Working => directories()?.working.0,
+                };
+                Ok(Some(Jump::To(place)))
+            }
+            ProcNode::Descriptor(_, fd) => {
+                let table = self.table(files.table.ok_or(Errno::ENOENT)?)?;
+                let id = table.get(fd).map_err(|_| Errno::ENOENT)?.description;
+                let description = self.descriptions.get(id).ok_or(Errno::ENOENT)?;
+                Ok(Some(match &description.place {
+                    Some(place) => Jump::To(place.0),
+                    None => Jump::Open(id),
+                }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes the text of a link of `/proc` into `out` and returns its length.
+    pub(super) fn proc_link(
+        &self,
+        context: &Context<'_>,
+        node: ProcNode,
+        out: &mut [u8],
+    ) -> Result<usize, Stall> {
+        if node == ProcNode::Current {
+            let mut sink = SliceSink { into: out, len: 0 };
+            let pid = context.processes.current().0;
+            write!(&mut sink as &mut dyn Sink, "{pid}").map_err(|_| Errno::EIO)?;
+            return Ok(sink.len);
+        }
+        let pid = node.pid().ok_or(Errno::EINVAL)?;
+        let files = context.processes.files(pid).ok_or(Errno::ENOENT)?;
+        let asker = context
+            .processes
+            .files(context.processes.current())
+            .and_then(|files| files.directories)
+            .ok_or(Errno::ENOENT)?;
+        let root = self.directories(asker)?.root.0;
+        let entry = match node {
+            ProcNode::Link(_, LinkKind::Executable) => files.executable.ok_or(Errno::ENOENT)?.0,
+            ProcNode::Link(_, kind) => {
+                let state = self.directories(files.directories.ok_or(Errno::ENOENT)?)?;
+                match kind {
+                    LinkKind::Root => state.root.0,
+                    _ => state.working.0,
+                }
+            }
+            ProcNode::Descriptor(_, fd) => {
+                let table = self.table(files.table.ok_or(Errno::ENOENT)?)?;
+                let id = table.get(fd).map_err(|_| Errno::ENOENT)?.description;
+                let description = self.descriptions.get(id).ok_or(Errno::ENOENT)?;
+                match &description.place {
+                    Some(place) => place.0,
+                    None => {
+                        let mut sink = SliceSink { into: out, len: 0 };
+                        let target = description.target;
+                        name_target(target, &mut sink).map_err(|_| Errno::EIO)?;
+                        return Ok(sink.len);
+                    }
+                }
+            }
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        Ok(self.path_between(root, entry, out)?)
+    }
+
+    pub(super) fn is_proc(&self, entry: DentryId) -> bool {
+        self.inode_at(entry)
+            .ok()
+            .and_then(|inode| self.inodes.get(inode))
+            .is_some_and(|inode| matches!(inode.node, Node::Proc(_)))
+    }
+
+    /// Reads a text of `/proc` into one page of a program.
+    pub(super) fn read_proc(
+        &self,
+        context: &mut Context<'_>,
+        node: ProcNode,
+        position: u64,
+        span: Span<'_>,
+    ) -> Result<usize, Stall> {
+        let mut sink = SpanSink {
+            pool: context.pool,
+            frame: span.frame,
+            at: span.offset,
+            end: span.offset + span.len,
+            skip: position,
+        };
+        match node {
+            ProcNode::Text(report) => context.processes.report(report, &mut sink),
+            ProcNode::Mounts => self
+                .report_mounts(&mut sink)
+                .map_err(|_| Stall::from(Errno::EIO))?,
+            ProcNode::Sorts => sink.put(b"nodev\toverlay\nnodev\ttmpfs\nnodev\tproc\n\text4\n"),
+            _ => return Err(Errno::EISDIR.into()),
+        }
+        Ok(sink.at - span.offset)
+    }
+
+    fn report_mounts(&self, out: &mut dyn Sink) -> core::fmt::Result {
+        for (_, mount) in self.mounts.iter() {
+            let name = mount.sort.name();
+            write!(out, "{name} ")?;
+            match mount.over.and_then(|over| self.dentries.get(over).ok()) {
+                Some(over) => {
+                    out.put(b"/");
+                    out.put(&over.name);
+                }
+                None => out.put(b"/"),
+            }
+            writeln!(out, " {name} rw 0 0")?;
+        }
+        Ok(())
+    }
+}
+
+fn name_target(target: Target, out: &mut dyn Sink) -> core::fmt::Result {
+    match target {
+        Target::Pipe(pipe, _) => write!(out, "pipe:[{}]", pipe.index()),
+        Target::Device(device) => write!(out, "{}", device.path()),
+        Target::Inode(_) | Target::Nothing => write!(out, "anon_inode:"),
+    }
 }

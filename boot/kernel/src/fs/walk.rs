@@ -1,14 +1,22 @@
-//! Path walking: from a path to a place, one component at a time.
+//! Path walking: from a path to a place, one component at a time, without recursion.
+//!
+//! What is left of the path stands at the end of a fixed buffer; a symbolic link's target is put in front of it.
 
 use crate::errno::Errno;
 use crate::fs::Files;
-use crate::fs::attributes::Attributes;
+use crate::fs::attributes::{Access, Kind};
 use crate::fs::context::Context;
+use crate::fs::dentry::{DentryId, State};
 use crate::fs::flags::Last;
+use crate::fs::inode::{InodeId, Node};
 use crate::fs::place::{Place, PlaceRef};
+use crate::fs::proc::Jump;
+use crate::limits::{MAX_SYMLINKS, NAME_BYTES, PATH_BYTES};
 use crate::wait::Stall;
 use hal::block::Block;
-use hal::frame::Frame;
+
+/// Bytes of the buffer for what is left of a path: a path, and a link's target in front of it.
+pub(super) const SCRATCH_BYTES: usize = 2 * PATH_BYTES;
 
 /// Where a path starts.
 #[derive(Clone, Copy, Debug)]
@@ -19,34 +27,45 @@ pub struct Start<'a> {
     pub base: PlaceRef<'a>,
 }
 
+/// The last component of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LastName {
+    /// A name that can be made or removed.
+    Name(heapless::Vec<u8, NAME_BYTES>),
+    /// `.`, or a path without components.
+    Dot,
+    /// `..`.
+    DotDot,
+    /// Reached through a link of `/proc` that names no entry.
+    Jumped,
+}
+
+/// The end of a walk.
+#[derive(Debug)]
+#[must_use = "its places have to be given back"]
+pub(super) struct Resolved {
+    /// The directory the last component was looked up in.
+    pub(super) directory: Place,
+    /// What was found there; it holds no inode when there is no such file.
+    pub(super) entry: Place,
+    pub(super) last: LastName,
+    /// The path ended with a slash: only a directory will do.
+    pub(super) is_slashed: bool,
+}
+
+/// A walk under way. `directory` and `entry` are referenced.
+struct Walk {
+    root: DentryId,
+    directory: DentryId,
+    entry: DentryId,
+    last_name: LastName,
+    /// Where in the buffer the rest of the path starts.
+    at: usize,
+    links: usize,
+    is_slashed: bool,
+}
+
 impl<B: Block> Files<B> {
-    /// Mounts the machine's root (the first disk that holds ext4, else the initrd, else memory) with `/dev`, `/proc`
-    /// and `/tmp`, and returns its root.
-    ///
-    /// # Errors
-    ///
-    /// EIO when a disk holds no file system this kernel reads.
-    pub fn mount_root(&mut self, _context: &mut Context<'_>) -> Result<Place, Stall> {
-        Err(Errno::ENOSYS.into())
-    }
-
-    /// Makes a container's tree: what `over` holds, with changes of its own.
-    ///
-    /// # Errors
-    ///
-    /// ENOTDIR, ENOMEM, ENOSPC at the limit of mounts.
-    pub fn mount_view(
-        &mut self,
-        _context: &mut Context<'_>,
-        _over: PlaceRef<'_>,
-    ) -> Result<Place, Stall> {
-        Err(Errno::ENOSYS.into())
-    }
-
-    /// Takes a container's tree away with all that was written in it. Nothing may be open in it any more; what still
-    /// is keeps its memory.
-    pub fn unmount_view(&mut self, _context: &mut Context<'_>, _root: Place) {}
-
     /// Finds the place a path leads to.
     ///
     /// # Errors
@@ -54,30 +73,281 @@ impl<B: Block> Files<B> {
     /// Those of path_resolution(7).
     pub fn walk(
         &mut self,
-        _context: &mut Context<'_>,
-        _start: Start<'_>,
-        _path: &[u8],
-        _last: Last,
+        context: &mut Context<'_>,
+        start: Start<'_>,
+        path: &[u8],
+        last: Last,
     ) -> Result<Place, Stall> {
-        Err(Errno::ENOSYS.into())
+        let found = self.resolve(context, start, path, last)?;
+        self.release_place(context, found.directory);
+        let checked = self.attributes_at(found.entry.0).and_then(|attributes| {
+            if found.is_slashed && attributes.kind != Kind::Directory {
+                return Err(Errno::ENOTDIR);
+            }
+            Ok(())
+        });
+        match checked {
+            Ok(()) => Ok(found.entry),
+            Err(errno) => {
+                self.release_place(context, found.entry);
+                Err(errno.into())
+            }
+        }
     }
 
-    /// Makes a second token of a place.
-    pub fn share_place(&mut self, place: PlaceRef<'_>) -> Place {
-        self.dentries.hold(place.0);
-        Place(place.0)
+    /// Gives both places of a finished walk back.
+    pub(super) fn release_resolved(&mut self, context: &mut Context<'_>, found: Resolved) {
+        self.release_place(context, found.directory);
+        self.release_place(context, found.entry);
     }
 
-    /// Gives a place back.
-    pub fn release_place(&mut self, _context: &mut Context<'_>, _place: Place) {}
+    /// Walks a path up to its last component and looks that up, following a link there if asked to (and if the path
+    /// ends with a slash). The entry that is found may hold no inode.
+    pub(super) fn resolve(
+        &mut self,
+        context: &mut Context<'_>,
+        start: Start<'_>,
+        path: &[u8],
+        last: Last,
+    ) -> Result<Resolved, Stall> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT.into());
+        }
+        if path.len() >= PATH_BYTES {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        let at = SCRATCH_BYTES - path.len();
+        self.scratch[at..].copy_from_slice(path);
+        let from = if path[0] == b'/' {
+            start.root.0
+        } else {
+            start.base.0
+        };
+        self.dentries.hold(from);
+        self.dentries.hold(from);
+        let mut walk = Walk {
+            root: start.root.0,
+            directory: from,
+            entry: from,
+            last_name: LastName::Dot,
+            at,
+            links: 0,
+            is_slashed: false,
+        };
+        let result = loop {
+            match self.step(context, &mut walk, last) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(stall) => break Err(stall),
+            }
+        };
+        let found = Resolved {
+            directory: Place(walk.directory),
+            entry: Place(walk.entry),
+            last: walk.last_name,
+            is_slashed: walk.is_slashed,
+        };
+        match result {
+            Ok(()) => Ok(found),
+            Err(stall) => {
+                self.release_resolved(context, found);
+                Err(stall)
+            }
+        }
+    }
 
-    /// Returns what stat(2) says of the file in a place.
-    ///
-    /// # Errors
-    ///
-    /// ENOENT when the place holds no file.
-    pub fn attributes(&self, _place: PlaceRef<'_>) -> Result<Attributes, Errno> {
-        Err(Errno::ENOSYS)
+    /// Goes one component on; false when there is none left.
+    fn step(
+        &mut self,
+        context: &mut Context<'_>,
+        walk: &mut Walk,
+        last: Last,
+    ) -> Result<bool, Stall> {
+        let slashes = count_while(&self.scratch[walk.at..], |byte| byte == b'/');
+        walk.at += slashes;
+        walk.is_slashed = slashes > 0;
+        let rest = &self.scratch[walk.at..];
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        let length = count_while(rest, |byte| byte != b'/');
+        let name: heapless::Vec<u8, NAME_BYTES> =
+            heapless::Vec::from_slice(&rest[..length]).map_err(|_| Errno::ENAMETOOLONG)?;
+        walk.at += length;
+
+        let attributes = self.attributes_at(walk.entry)?;
+        if attributes.kind != Kind::Directory {
+            return Err(Errno::ENOTDIR.into());
+        }
+        attributes.permit(context.credentials, Access::EXECUTE)?;
+        match &name[..] {
+            b"." => {
+                let here = walk.entry;
+                self.dentries.hold(here);
+                self.move_to(context, walk, here, LastName::Dot);
+            }
+            b".." => {
+                let above = self.above(walk.root, walk.entry)?;
+                self.dentries.hold(above);
+                self.move_to(context, walk, above, LastName::DotDot);
+            }
+            _ => {
+                let child = self.child(context, walk.entry, &name)?;
+                let child = self.top_of(child);
+                self.dentries.hold(child);
+                if let Err(stall) = self.enter_child(context, walk, child, last, name) {
+                    self.let_go(context, child);
+                    return Err(stall);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes `child`, which is referenced, the present entry, or goes where it points. On an error the reference is
+    /// still the caller's.
+    fn enter_child(
+        &mut self,
+        context: &mut Context<'_>,
+        walk: &mut Walk,
+        child: DentryId,
+        last: Last,
+        name: heapless::Vec<u8, NAME_BYTES>,
+    ) -> Result<(), Stall> {
+        let is_last = walk.at == SCRATCH_BYTES;
+        let inode = self.dentries.get(child)?.inode;
+        let link = inode.filter(|&inode| {
+            self.inodes
+                .get(inode)
+                .is_some_and(|inode| inode.attributes.kind == Kind::Symlink)
+        });
+        let Some(link) = link.filter(|_| !is_last || last == Last::Follow) else {
+            let directory = core::mem::replace(&mut walk.directory, walk.entry);
+            walk.entry = child;
+            walk.last_name = LastName::Name(name);
+            self.let_go(context, directory);
+            return Ok(());
+        };
+        walk.links += 1;
+        if walk.links > MAX_SYMLINKS {
+            return Err(Errno::ELOOP.into());
+        }
+        match self.jump(context, link)? {
+            Some(Jump::To(target)) => {
+                self.dentries.hold(target);
+                self.move_to(context, walk, target, LastName::Jumped);
+                self.let_go(context, child);
+                return Ok(());
+            }
+            Some(Jump::Open(_)) => {
+                self.move_to(context, walk, child, LastName::Jumped);
+                return Ok(());
+            }
+            None => {}
+        }
+        let start = self.put_link_before(context, link, walk.at)?;
+        walk.at = start;
+        if self.scratch[start] == b'/' {
+            let root = walk.root;
+            self.dentries.hold(root);
+            self.move_to(context, walk, root, LastName::Dot);
+        }
+        self.let_go(context, child);
+        Ok(())
+    }
+
+    /// Makes `entry`, whose reference is taken, the present one and its own directory.
+    fn move_to(
+        &mut self,
+        context: &mut Context<'_>,
+        walk: &mut Walk,
+        entry: DentryId,
+        last_name: LastName,
+    ) {
+        self.dentries.hold(entry);
+        let directory = core::mem::replace(&mut walk.directory, entry);
+        let before = core::mem::replace(&mut walk.entry, entry);
+        walk.last_name = last_name;
+        self.let_go(context, directory);
+        self.let_go(context, before);
+    }
+
+    /// Returns the directory above an entry, out of mounted trees but not out of `root`.
+    fn above(&self, root: DentryId, mut entry: DentryId) -> Result<DentryId, Errno> {
+        loop {
+            if entry == root {
+                return Ok(entry);
+            }
+            let known = self.dentries.get(entry)?;
+            if let Some(parent) = known.parent {
+                return Ok(parent);
+            }
+            // The root of a mounted tree: go on from what it covers. Mounts are made on what existed before them, so
+            // this ends.
+            match self.mounts.get(known.mount).and_then(|mount| mount.over) {
+                Some(over) => entry = over,
+                None => return Ok(entry),
+            }
+        }
+    }
+
+    /// Returns the root of what is mounted on an entry, or the entry itself.
+    pub(super) fn top_of(&self, mut entry: DentryId) -> DentryId {
+        while let Some(root) = self
+            .dentries
+            .get(entry)
+            .ok()
+            .and_then(|known| known.mounted)
+        {
+            entry = root;
+        }
+        entry
+    }
+
+    /// Puts a link's target before byte `at` of the buffer and returns where it starts.
+    fn put_link_before(
+        &mut self,
+        context: &mut Context<'_>,
+        link: InodeId,
+        at: usize,
+    ) -> Result<usize, Stall> {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let result = self.read_link(context, link, &mut scratch[..at]);
+        if let Ok(length) = result {
+            scratch.copy_within(..length, at - length);
+        }
+        self.scratch = scratch;
+        match result? {
+            0 => Err(Errno::ENOENT.into()),
+            length => Ok(at - length),
+        }
+    }
+
+    /// Writes a symbolic link's target into `out` and returns its length.
+    pub(super) fn read_link(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        out: &mut [u8],
+    ) -> Result<usize, Stall> {
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        if inode.attributes.kind != Kind::Symlink {
+            return Err(Errno::EINVAL.into());
+        }
+        match &inode.node {
+            Node::Union(union) => match union.lower {
+                Some(base) => self.base_link(context, base, out),
+                None => {
+                    let target = &union.link;
+                    out.get_mut(..target.len())
+                        .ok_or(Errno::ENAMETOOLONG)?
+                        .copy_from_slice(target);
+                    Ok(target.len())
+                }
+            },
+            Node::Proc(node) => self.proc_link(context, *node, out),
+            _ => self.base_link(context, id, out),
+        }
     }
 
     /// Writes the path that leads from `root` to a place into `out` and returns its length.
@@ -87,25 +357,48 @@ impl<B: Block> Files<B> {
     /// ERANGE when `out` is too short, ENOENT when the place was removed.
     pub fn path_of(
         &self,
-        _root: PlaceRef<'_>,
-        _place: PlaceRef<'_>,
-        _out: &mut [u8],
+        root: PlaceRef<'_>,
+        place: PlaceRef<'_>,
+        out: &mut [u8],
     ) -> Result<usize, Errno> {
-        Err(Errno::ENOSYS)
+        self.path_between(root.0, place.0, out)
     }
 
-    /// Returns a token of the frame that holds page `index` of a regular file, for mapping it. Bytes behind the file's
-    /// end are zero. The frame must not be written to: it may be the file's only copy.
-    ///
-    /// # Errors
-    ///
-    /// EACCES unless regular, ENXIO for a page wholly behind the end, EIO, ENOMEM.
-    pub fn page(
-        &mut self,
-        _context: &mut Context<'_>,
-        _place: PlaceRef<'_>,
-        _index: u32,
-    ) -> Result<Frame, Stall> {
-        Err(Errno::ENOSYS.into())
+    pub(super) fn path_between(
+        &self,
+        root: DentryId,
+        mut entry: DentryId,
+        out: &mut [u8],
+    ) -> Result<usize, Errno> {
+        let mut at = out.len();
+        while entry != root {
+            let known = self.dentries.get(entry)?;
+            let Some(parent) = known.parent else {
+                match self.mounts.get(known.mount).and_then(|mount| mount.over) {
+                    Some(over) => entry = over,
+                    None => break,
+                }
+                continue;
+            };
+            if known.state == State::Detached && !self.is_proc(entry) {
+                return Err(Errno::ENOENT);
+            }
+            let start = at.checked_sub(known.name.len() + 1).ok_or(Errno::ERANGE)?;
+            out[start] = b'/';
+            out[start + 1..at].copy_from_slice(&known.name);
+            at = start;
+            entry = parent;
+        }
+        if at == out.len() {
+            at = at.checked_sub(1).ok_or(Errno::ERANGE)?;
+            out[at] = b'/';
+        }
+        let length = out.len() - at;
+        out.copy_within(at.., 0);
+        Ok(length)
     }
+}
+
+fn count_while(bytes: &[u8], is_counted: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().take_while(|&&byte| is_counted(byte)).count()
 }

@@ -11,7 +11,7 @@ pub(crate) mod fake;
 pub mod scan;
 
 use super::registers::{MapRegisters, Registers};
-use x86_64::instructions::port::Port;
+use crate::x86::port::Port;
 
 /// Ports of configuration mechanism 1 (PCI Local Bus 3.0, 3.2.2.3.2).
 const CONFIG_ADDRESS: u16 = 0xcf8;
@@ -96,26 +96,23 @@ impl Ports {
             | u32::from(function.device & 0x1f) << 11
             | u32::from(function.function & 7) << 8
             | u32::from(offset & 0xfc);
-        let mut port = Port::<u32>::new(CONFIG_ADDRESS);
         // SAFETY: this port only selects a register, and nothing where there is no host bridge.
-        unsafe { port.write(address) };
+        unsafe { Port::new(CONFIG_ADDRESS) }.write_u32(address);
     }
 }
 
 impl ConfigurationSpace for Ports {
     fn read(&mut self, function: Function, offset: u8) -> u32 {
         Self::select(function, offset);
-        let mut port = Port::<u32>::new(CONFIG_DATA);
         // SAFETY: reading a configuration register changes no memory.
-        unsafe { port.read() }
+        unsafe { Port::new(CONFIG_DATA) }.read_u32()
     }
 
     fn write(&mut self, function: Function, offset: u8, value: u32) {
         Self::select(function, offset);
-        let mut port = Port::<u32>::new(CONFIG_DATA);
         // SAFETY: callers write base addresses they chose outside RAM and command bits of functions they drive; the
         // function reaches memory only as the driver tells it to later.
-        unsafe { port.write(value) };
+        unsafe { Port::new(CONFIG_DATA) }.write_u32(value);
     }
 }
 

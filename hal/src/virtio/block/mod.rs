@@ -133,9 +133,9 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
         self.identity == Identity::Settled
     }
 
-    /// Acknowledges the device's interrupt. To be called when an interrupt came and before the `poll` that follows, so
-    /// that an edge-triggered line can rise again.
-    pub fn acknowledge(&mut self) {
+    /// Acknowledges the device's interrupt, so that an edge-triggered line can rise again. `poll` does so by itself after
+    /// it took something from the ring.
+    fn acknowledge(&mut self) {
         self.transport.ack_interrupt();
     }
 
@@ -298,6 +298,8 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             self.shut_off(ReadError::Broken, "device fell out of operation");
             return;
         }
+        // Should a line be stuck high because of a change of configuration, this lets it rise again.
+        self.acknowledge();
         self.notify();
         self.renotify_gap = (self.renotify_gap * 2).min(MAX_RENOTIFY);
         self.renotify_at = now + self.renotify_gap;

@@ -103,7 +103,12 @@ impl Watchdog {
     /// Waits for the watchdog after QEMU has ended. Returns QEMU's exit status, and whether it was this side that let
     /// go first.
     pub(super) fn finish(mut self) -> (Option<i32>, bool) {
-        let by_host = !self.leash.release();
+        // If the leash is gone already, then it was this side that ended the VM.
+        let by_host = self
+            .leash
+            .tell("ended")
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotConnected);
+        self.leash.release();
         let status = self.child.wait().ok();
         let killed = status.is_none_or(|status| status.signal().is_some());
         (
@@ -114,17 +119,17 @@ impl Watchdog {
 }
 
 impl Leash {
-    /// Has the next program started.
+    /// Says a word to the watchdog; `NotConnected` when this side has let go.
     pub(super) fn tell(&self, word: &str) -> io::Result<()> {
         match &mut *lock(&self.pipe) {
             Some(pipe) => pipe.write_all(format!("{word}\n").as_bytes()),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// Lets go: everything ends. Returns whether it was held until now.
-    pub(super) fn release(&self) -> bool {
-        lock(&self.pipe).take().is_some()
+    /// Lets go: everything ends.
+    pub(super) fn release(&self) {
+        lock(&self.pipe).take();
     }
 
     pub(super) fn run_directory(&self) -> &Path {

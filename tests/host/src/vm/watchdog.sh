@@ -3,7 +3,8 @@
 #   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON TX_BUFFER_BYTES QEMU ARGUMENT...
 #
 # Standard input is the leash: the first line says that the run directory is there and starts the daemon, the second one
-# starts QEMU, the end of it (the other side closed it, or was killed) ends everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
+# starts QEMU, "ended" says that the console has ended, the end of it (the other side closed it, or was killed) ends
+# everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
 # passed to anyone else. The exit status is QEMU's.
 
 run=$1 daemon=$2 buffer=$3
@@ -14,7 +15,17 @@ vsock= vmm=
 is_ours() {
     [ -n "$1" ] && read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
     set -- ${stat##*) }
+    state=$1
     [ "$2" = "$$" ]
+}
+
+# QEMU closes its console a moment before it ends with an exit status of its own: not for long, but let it.
+settle() {
+    left=200
+    while [ "$left" -gt 0 ] && is_ours "$vmm" && [ "$state" != Z ]; do
+        sleep 0.01
+        left=$((left - 1))
+    done
 }
 
 finish() {
@@ -51,5 +62,7 @@ vmm=$!
 
 # QEMU alone holds the console now, so that its end is QEMU's end.
 exec >/dev/null
-while read -r line; do :; done
+while read -r word; do
+    [ "$word" = ended ] && settle && break
+done
 finish

@@ -8,6 +8,7 @@ pub(super) mod checksum;
 pub(super) mod directory;
 pub(super) mod extent;
 pub(super) mod inode;
+mod reader;
 pub(super) mod superblock;
 
 pub(super) use inode::Node;

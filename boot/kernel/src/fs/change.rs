@@ -1,0 +1,524 @@
+//! Changes of names: made, removed, linked, renamed. Everything lands in memory.
+
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::attributes::{Access, Attributes, Kind};
+use crate::fs::context::Context;
+use crate::fs::dentry::{Dentry, DentryId, State};
+use crate::fs::inode::{Inode, InodeId, Node, Union};
+use crate::fs::mount::Sort;
+use crate::fs::place::PlaceRef;
+use crate::fs::walk::{LastName, Resolved};
+use crate::limits::PATH_BYTES;
+use crate::wait::Stall;
+use alloc::vec::Vec;
+use hal::block::Block;
+
+/// The sticky bit: in such a directory only owners remove names.
+const STICKY: u16 = 0o1000;
+
+/// The set-group-id bit: in such a directory new files get its group.
+const SET_GROUP: u16 = 0o2000;
+
+/// Most names of one file (as on ext4).
+const MAX_LINKS: u32 = 65000;
+
+/// What to make.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Make<'a> {
+    /// An empty regular file.
+    Regular,
+    /// An empty directory.
+    Directory,
+    /// A symbolic link to this.
+    Symlink(&'a [u8]),
+    /// A fifo, socket or device with this number.
+    Special(Kind, u64),
+}
+
+impl<B: Block> Files<B> {
+    /// Checks that names in a directory may be changed by the asker.
+    fn permit_change(&self, context: &Context<'_>, directory: DentryId) -> Result<(), Errno> {
+        let entry = self.dentries.get(directory)?;
+        let mount = self.mounts.get(entry.mount).ok_or(Errno::ENOENT)?;
+        if mount.sort == Sort::Processes {
+            return Err(Errno::EPERM);
+        }
+        if entry.state == State::Detached {
+            return Err(Errno::ENOENT);
+        }
+        let attributes = self.attributes_at(directory)?;
+        attributes.permit(context.credentials, Access::WRITE | Access::EXECUTE)
+    }
+
+    /// Makes a file where a walk found none.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST when there is one, EACCES, ENOENT, ENOSPC, ENOMEM, EPERM on `/proc`.
+    pub(super) fn make(
+        &mut self,
+        context: &mut Context<'_>,
+        found: &Resolved,
+        make: Make<'_>,
+        permissions: u16,
+    ) -> Result<InodeId, Errno> {
+        let LastName::Name(_) = &found.last else {
+            return Err(Errno::EEXIST);
+        };
+        let directory = found.directory.0;
+        if self.dentries.get(found.entry.0)?.inode.is_some() {
+            return Err(Errno::EEXIST);
+        }
+        if found.is_slashed && !matches!(make, Make::Directory) {
+            return Err(Errno::ENOENT);
+        }
+        self.permit_change(context, directory)?;
+        let id = self.new_inode(context, directory, make, permissions)?;
+        if let Err(errno) = self.write_entry(found.entry.0, Some(id)) {
+            self.release_inode(context, id);
+            return Err(errno);
+        }
+        self.directory_changed(context, directory, matches!(make, Make::Directory) as i32);
+        Ok(id)
+    }
+
+    fn new_inode(
+        &mut self,
+        context: &mut Context<'_>,
+        directory: DentryId,
+        make: Make<'_>,
+        permissions: u16,
+    ) -> Result<InodeId, Errno> {
+        let above = self.attributes_at(directory)?;
+        let mount = self.dentries.get(directory)?.mount;
+        let tree = self.mounts.get_mut(mount).ok_or(Errno::ENOENT)?;
+        let number = tree.next_number;
+        tree.next_number += 1;
+        let device = tree.device;
+        let (kind, size, special) = match make {
+            Make::Regular => (Kind::Regular, 0, 0),
+            Make::Directory => (Kind::Directory, 4096, 0),
+            Make::Symlink(target) => (Kind::Symlink, target.len() as u64, 0),
+            Make::Special(kind, special) => (kind, 0, special),
+        };
+        let inherits = above.permissions & SET_GROUP != 0;
+        let mut permissions = permissions & 0o7777;
+        if inherits && kind == Kind::Directory {
+            permissions |= SET_GROUP;
+        }
+        let attributes = Attributes {
+            kind,
+            permissions: if kind == Kind::Symlink {
+                0o777
+            } else {
+                permissions
+            },
+            uid: context.credentials.uid,
+            gid: if inherits {
+                above.gid
+            } else {
+                context.credentials.gid
+            },
+            size,
+            links: if kind == Kind::Directory { 2 } else { 1 },
+            number,
+            device,
+            special,
+            blocks: 0,
+            accessed: context.wall,
+            modified: context.wall,
+            changed: context.wall,
+        };
+        let mut union = Union::new(mount, context.account);
+        union.changed = true;
+        if let Make::Symlink(target) = make {
+            if target.is_empty() {
+                return Err(Errno::ENOENT);
+            }
+            if target.len() >= PATH_BYTES {
+                return Err(Errno::ENAMETOOLONG);
+            }
+            let mut copy = Vec::new();
+            copy.try_reserve_exact(target.len())
+                .map_err(|_| Errno::ENOMEM)?;
+            copy.extend_from_slice(target);
+            union.link = copy;
+        }
+        self.inodes
+            .insert(Inode::new(attributes, Node::Union(union)))
+            .map_err(|_| Errno::ENOSPC)
+    }
+
+    /// Makes an entry the truth: it holds `inode` (whose reference is taken) or says that there is none.
+    fn write_entry(&mut self, id: DentryId, inode: Option<InodeId>) -> Result<(), Errno> {
+        self.dentries.get_mut(id)?.inode = inode;
+        self.pin_entry(id)
+    }
+
+    /// Makes an entry that may only have been cached the truth, and lists it in its directory.
+    pub(super) fn pin_entry(&mut self, id: DentryId) -> Result<(), Errno> {
+        let entry = self.dentries.get(id)?;
+        let Some(parent) = entry.parent else {
+            return Ok(());
+        };
+        if entry.state != State::Cached {
+            return Ok(());
+        }
+        let directory = self.inode_at(parent)?;
+        let Some(Node::Union(union)) = self.inodes.get_mut(directory).map(|inode| &mut inode.node)
+        else {
+            return Err(Errno::EPERM);
+        };
+        let order = union.next_entry;
+        union.next_entry += 1;
+        let before = union.entries.last.replace(id);
+        if before.is_none() {
+            union.entries.first = Some(id);
+        }
+        if let Some(before) = before {
+            self.dentries.get_mut(before)?.later = Some(id);
+        }
+        let entry = self.dentries.get_mut(id)?;
+        entry.state = State::Written;
+        entry.order = order;
+        entry.earlier = before;
+        entry.later = None;
+        Ok(())
+    }
+
+    /// Takes a written entry out of its directory's list. It is cached then.
+    fn unpin_entry(&mut self, id: DentryId) -> Result<(), Errno> {
+        let entry = self.dentries.get_mut(id)?;
+        if entry.state != State::Written {
+            return Ok(());
+        }
+        entry.state = State::Cached;
+        let (earlier, later) = (entry.earlier.take(), entry.later.take());
+        let Some(parent) = entry.parent else {
+            return Ok(());
+        };
+        if let Some(earlier) = earlier {
+            self.dentries.get_mut(earlier)?.later = later;
+        }
+        if let Some(later) = later {
+            self.dentries.get_mut(later)?.earlier = earlier;
+        }
+        let directory = self.inode_at(parent)?;
+        if let Some(Node::Union(union)) =
+            self.inodes.get_mut(directory).map(|inode| &mut inode.node)
+        {
+            if union.entries.first == Some(id) {
+                union.entries.first = later;
+            }
+            if union.entries.last == Some(id) {
+                union.entries.last = earlier;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in a directory's attributes that names in it changed.
+    fn directory_changed(
+        &mut self,
+        context: &Context<'_>,
+        directory: DentryId,
+        subdirectories: i32,
+    ) {
+        let wall = context.wall;
+        let Ok(id) = self.inode_at(directory) else {
+            return;
+        };
+        if let Some(inode) = self.inodes.get_mut(id) {
+            inode.attributes.links = inode.attributes.links.saturating_add_signed(subdirectories);
+            inode.attributes.modified = wall;
+            inode.attributes.changed = wall;
+        }
+    }
+
+    /// Returns a file's inode for a change: it is remembered from now on, whatever its source says.
+    ///
+    /// # Errors
+    ///
+    /// EROFS for files that cannot be changed.
+    pub(super) fn own(&mut self, place: PlaceRef<'_>) -> Result<&mut Inode, Errno> {
+        let id = self.inode_at(place.0)?;
+        self.pin_entry(place.0)?;
+        let inode = self.inodes.get_mut(id).ok_or(Errno::EIO)?;
+        let attributes = inode.attributes;
+        let Node::Union(union) = &mut inode.node else {
+            return Err(Errno::EROFS);
+        };
+        union.changed = true;
+        // A source's file with several names: the change must outlive this name, for the others.
+        if union.lower.is_some()
+            && attributes.kind != Kind::Directory
+            && attributes.links > 1
+            && !union.pinned
+        {
+            union.pinned = true;
+            inode.references += 1;
+        }
+        Ok(inode)
+    }
+
+    /// Checks that a name may be removed or replaced.
+    fn permit_removal(&self, context: &Context<'_>, found: &Resolved) -> Result<Attributes, Errno> {
+        let attributes = self.attributes_at(found.entry.0)?;
+        self.permit_change(context, found.directory.0)?;
+        let above = self.attributes_at(found.directory.0)?;
+        let who = context.credentials;
+        if above.permissions & STICKY != 0
+            && who.uid != 0
+            && who.uid != attributes.uid
+            && who.uid != above.uid
+        {
+            return Err(Errno::EPERM);
+        }
+        let entry = self.dentries.get(found.entry.0)?;
+        if entry.parent.is_none() || entry.mounted.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        Ok(attributes)
+    }
+
+    /// Removes a name: unlink(2), or rmdir(2) for a directory.
+    pub(super) fn remove(
+        &mut self,
+        context: &mut Context<'_>,
+        found: &Resolved,
+        wanted: Kind,
+    ) -> Result<(), Stall> {
+        let is_rmdir = wanted == Kind::Directory;
+        match (&found.last, is_rmdir) {
+            (LastName::Name(_), _) => {}
+            (LastName::Dot, true) if found.directory == found.entry => {
+                return Err(Errno::EINVAL.into());
+            }
+            (LastName::DotDot, true) => return Err(Errno::ENOTEMPTY.into()),
+            (_, true) => return Err(Errno::EBUSY.into()),
+            (_, false) => return Err(Errno::EISDIR.into()),
+        }
+        let attributes = self.permit_removal(context, found)?;
+        match (attributes.kind == Kind::Directory, is_rmdir) {
+            (true, false) => return Err(Errno::EISDIR.into()),
+            (false, true) => return Err(Errno::ENOTDIR.into()),
+            (false, false) if found.is_slashed => return Err(Errno::ENOTDIR.into()),
+            _ => {}
+        }
+        if is_rmdir && !self.is_empty(context, found.entry.0)? {
+            return Err(Errno::ENOTEMPTY.into());
+        }
+        self.take_name(context, found.entry.0)?;
+        self.directory_changed(context, found.directory.0, -i32::from(is_rmdir));
+        Ok(())
+    }
+
+    /// Takes the name of a file away. Whoever has it open keeps it; a mark stays where a source has the name.
+    fn take_name(&mut self, context: &mut Context<'_>, id: DentryId) -> Result<(), Errno> {
+        let entry = self.dentries.get(id)?;
+        let inode = entry.inode.ok_or(Errno::ENOENT)?;
+        self.leave_mark(context, id)?;
+        self.unpin_entry(id)?;
+        self.dentries.unlink(id);
+        self.dentries.get_mut(id)?.state = State::Detached;
+        let wall = context.wall;
+        let known = self.inodes.get_mut(inode).ok_or(Errno::EIO)?;
+        known.attributes.changed = wall;
+        known.attributes.links = if known.attributes.kind == Kind::Directory {
+            0
+        } else {
+            known.attributes.links.saturating_sub(1)
+        };
+        let is_last = known.attributes.links == 0;
+        if let Node::Union(union) = &mut known.node
+            && is_last
+            && core::mem::take(&mut union.pinned)
+        {
+            self.release_inode(context, inode);
+        }
+        self.clear_marks(context, id);
+        Ok(())
+    }
+
+    /// Puts a mark in place of a name that a source has, beside the entry that is about to go.
+    fn leave_mark(&mut self, context: &mut Context<'_>, id: DentryId) -> Result<(), Errno> {
+        let entry = self.dentries.get(id)?;
+        if !entry.shadows {
+            return Ok(());
+        }
+        let mut mark = Dentry::new(entry.parent, &entry.name, None, entry.mount, State::Cached)?;
+        mark.shadows = true;
+        let mark = self.dentries.insert(mark)?;
+        if let Err(errno) = self.pin_entry(mark) {
+            self.drop_entry(context, mark);
+            return Err(errno);
+        }
+        Ok(())
+    }
+
+    /// Forgets the marks and cached names in a directory that was removed (it is empty, so there is nothing else).
+    fn clear_marks(&mut self, context: &mut Context<'_>, directory: DentryId) {
+        let Ok(inode) = self.inode_at(directory) else {
+            return;
+        };
+        loop {
+            let Some(Node::Union(union)) = self.inodes.get(inode).map(|inode| &inode.node) else {
+                return;
+            };
+            let Some(first) = union.entries.first else {
+                return;
+            };
+            if self.unpin_entry(first).is_err() {
+                return;
+            }
+            let is_used = self
+                .dentries
+                .get(first)
+                .is_ok_and(|entry| entry.references > 0);
+            if !is_used {
+                self.drop_entry(context, first);
+            }
+        }
+    }
+
+    /// Gives a file another name.
+    pub(super) fn link(
+        &mut self,
+        context: &mut Context<'_>,
+        from: PlaceRef<'_>,
+        found: &Resolved,
+    ) -> Result<(), Errno> {
+        let attributes = self.attributes(from)?;
+        if attributes.kind == Kind::Directory {
+            return Err(Errno::EPERM);
+        }
+        let LastName::Name(_) = &found.last else {
+            return Err(Errno::EEXIST);
+        };
+        if self.dentries.get(found.entry.0)?.inode.is_some() {
+            return Err(Errno::EEXIST);
+        }
+        if found.is_slashed {
+            return Err(Errno::ENOENT);
+        }
+        if self.dentries.get(from.0)?.mount != self.dentries.get(found.directory.0)?.mount {
+            return Err(Errno::EXDEV);
+        }
+        self.permit_change(context, found.directory.0)?;
+        if attributes.links >= MAX_LINKS {
+            return Err(Errno::EMLINK);
+        }
+        if attributes.links == 0 {
+            return Err(Errno::ENOENT);
+        }
+        let wall = context.wall;
+        let inode = self.own(from)?;
+        inode.attributes.links += 1;
+        inode.attributes.changed = wall;
+        inode.references += 1;
+        let id = self.inode_at(from.0)?;
+        if let Err(errno) = self.write_entry(found.entry.0, Some(id)) {
+            self.release_inode(context, id);
+            return Err(errno);
+        }
+        self.directory_changed(context, found.directory.0, 0);
+        Ok(())
+    }
+
+    /// Moves a file to another name, over what may stand there.
+    pub(super) fn rename(
+        &mut self,
+        context: &mut Context<'_>,
+        from: &Resolved,
+        to: &Resolved,
+        may_replace: bool,
+    ) -> Result<(), Stall> {
+        let (LastName::Name(_), LastName::Name(name)) = (&from.last, &to.last) else {
+            return Err(Errno::EBUSY.into());
+        };
+        let moved = self.permit_removal(context, from)?;
+        let (source, target) = (from.entry.0, to.entry.0);
+        if self.dentries.get(source)?.mount != self.dentries.get(to.directory.0)?.mount {
+            return Err(Errno::EXDEV.into());
+        }
+        self.permit_change(context, to.directory.0)?;
+        let is_directory = moved.kind == Kind::Directory;
+        if !is_directory && (from.is_slashed || to.is_slashed) {
+            return Err(Errno::ENOTDIR.into());
+        }
+        if is_directory && self.is_below(to.directory.0, source) {
+            return Err(Errno::EINVAL.into());
+        }
+        let replaced = self.dentries.get(target)?.inode;
+        if let Some(replaced) = replaced {
+            if !may_replace {
+                return Err(Errno::EEXIST.into());
+            }
+            if Some(replaced) == self.dentries.get(source)?.inode {
+                // Two names of one file: nothing happens (rename(2)).
+                return Ok(());
+            }
+            let kind = self.permit_removal(context, to)?.kind;
+            match (is_directory, kind == Kind::Directory) {
+                (true, false) => return Err(Errno::ENOTDIR.into()),
+                (false, true) => return Err(Errno::EISDIR.into()),
+                (true, true) if self.is_below(from.directory.0, target) => {
+                    return Err(Errno::ENOTEMPTY.into());
+                }
+                (true, true) if !self.is_empty(context, target)? => {
+                    return Err(Errno::ENOTEMPTY.into());
+                }
+                _ => {}
+            }
+        }
+        // From here on only memory can run out, and that is found out before anything changes.
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(name.len())
+            .map_err(|_| Errno::ENOMEM)?;
+        copy.extend_from_slice(name);
+        self.leave_mark(context, source)?;
+        let shadows = self.dentries.get(target)?.shadows;
+        if replaced.is_some() {
+            self.dentries.get_mut(target)?.shadows = false;
+            self.take_name(context, target)?;
+        } else {
+            // A negative entry or a mark: the moved entry takes its place.
+            self.unpin_entry(target)?;
+            self.dentries.unlink(target);
+            self.dentries.get_mut(target)?.state = State::Detached;
+        }
+        self.unpin_entry(source)?;
+        self.dentries.unlink(source);
+        let entry = self.dentries.get_mut(source)?;
+        entry.name = copy.into_boxed_slice();
+        entry.shadows = shadows;
+        let parent = entry.parent.replace(to.directory.0);
+        self.dentries.hold(to.directory.0);
+        self.dentries.link(source);
+        self.pin_entry(source)?;
+        if let Some(parent) = parent {
+            self.let_go(context, parent);
+        }
+        let wall = context.wall;
+        self.own(from.entry.by_ref())?.attributes.changed = wall;
+        let step = i32::from(is_directory);
+        self.directory_changed(context, from.directory.0, -step);
+        let replaced_directory = i32::from(is_directory && replaced.is_some());
+        self.directory_changed(context, to.directory.0, step - replaced_directory);
+        Ok(())
+    }
+
+    /// Returns whether `entry` is `directory` or lies below it.
+    fn is_below(&self, mut entry: DentryId, directory: DentryId) -> bool {
+        loop {
+            if entry == directory {
+                return true;
+            }
+            match self.dentries.get(entry).ok().and_then(|known| known.parent) {
+                Some(parent) => entry = parent,
+                None => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! Reading an ext4 disk through the page cache: superblock, inodes, names, data. Each function is tried again from its
+//! start when it stalled; what it read until then is in the cache.
+
+use super::directory::{is_intact, next_entry};
+use super::extent::{self, MAX_DEPTH, Step};
+use super::inode::Node;
+use super::superblock::{self, Geometry};
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::attributes::{Attributes, Kind};
+use crate::fs::base::{Found, Origin};
+use crate::fs::context::Context;
+use crate::fs::disk::Wanted;
+use crate::fs::inode::{InodeId, Node as InodeNode};
+use crate::fs::page_cache::{Content, Owner, PageId};
+use crate::limits::READ_AHEAD_PAGES;
+use crate::wait::{Stall, WakeKey};
+use core::ops::Range;
+use hal::block::Block;
+use hal::frame::Frame;
+use hal::limits::PAGE_BYTES;
+
+const PAGE: u64 = PAGE_BYTES as u64;
+
+impl<B: Block> Files<B> {
+    /// Reads a disk's superblock and remembers its geometry.
+    ///
+    /// # Errors
+    ///
+    /// EIO when the disk fails, EINVAL when it holds nothing this reader reads; the reason is logged.
+    pub(in crate::fs) fn ext4_mount(
+        &mut self,
+        context: &mut Context<'_>,
+        disk: u8,
+    ) -> Result<(), Stall> {
+        if self.geometry(disk).is_ok() {
+            return Ok(());
+        }
+        let (frame, range) =
+            self.disk_bytes(context, disk, superblock::START, superblock::BYTES)?;
+        let bytes = &context
+            .pool
+            .bytes(self.pages.frame(frame).ok_or(Errno::EIO)?)[range];
+        let bytes = bytes.try_into().map_err(|_| Errno::EIO)?;
+        match Geometry::parse(bytes, self.disks.bytes(disk)) {
+            Ok(geometry) => {
+                self.geometries[usize::from(disk)] = Some(geometry);
+                Ok(())
+            }
+            Err(refused) => {
+                log::warn!("disk={disk} not mounted: {refused}");
+                Err(Errno::EINVAL.into())
+            }
+        }
+    }
+
+    fn geometry(&self, disk: u8) -> Result<&Geometry, Errno> {
+        self.geometries
+            .get(usize::from(disk))
+            .and_then(Option::as_ref)
+            .ok_or(Errno::EIO)
+    }
+
+    /// Brings bytes of a disk in that lie within one page; returns the page and where in it.
+    fn disk_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+        disk: u8,
+        start: u64,
+        len: usize,
+    ) -> Result<(PageId, Range<usize>), Stall> {
+        let offset = (start % PAGE) as usize;
+        if offset + len > PAGE_BYTES || start.saturating_add(len as u64) > self.disks.bytes(disk) {
+            return Err(Errno::EIO.into());
+        }
+        let index = u32::try_from(start / PAGE).map_err(|_| Errno::EIO)?;
+        let owner = Owner::Disk(disk);
+        let wanted = match self.cached(owner, index, disk)? {
+            Cached::Page(page) => return Ok((page, offset..offset + len)),
+            Cached::Missing => READ_AHEAD_PAGES,
+            Cached::Suspect => 1,
+        };
+        let pages = (self.disks.bytes(disk).div_ceil(PAGE) - u64::from(index)).min(wanted as u64);
+        let count = self.uncached(owner, index, pages as usize);
+        self.start_read(
+            context,
+            Wanted {
+                disk,
+                start: u64::from(index) * PAGE,
+                owner,
+                first: index,
+                count,
+                bytes: count * PAGE_BYTES,
+            },
+        )
+    }
+
+    /// Returns what the cache knows of a page: the page, or that it has to be read.
+    fn cached(&mut self, owner: Owner, index: u32, disk: u8) -> Result<Cached, Stall> {
+        let Some(page) = self.pages.find(owner, index) else {
+            return Ok(Cached::Missing);
+        };
+        match self.pages.get(page).map(|page| &page.content) {
+            Some(Content::Clean(_) | Content::Owned(_)) => Ok(Cached::Page(page)),
+            Some(Content::Reading(_)) => Err(Stall::Wait(WakeKey::Disk(disk))),
+            Some(Content::Suspect) => {
+                self.pages.remove(page);
+                Ok(Cached::Suspect)
+            }
+            Some(Content::Failed) => {
+                self.pages.remove(page);
+                Err(Errno::EIO.into())
+            }
+            None => Ok(Cached::Missing),
+        }
+    }
+
+    /// Returns how many pages from `index` on, at most `most` and at least one, the cache knows nothing of.
+    fn uncached(&mut self, owner: Owner, index: u32, most: usize) -> usize {
+        (1..most)
+            .find(|&ahead| self.pages.find(owner, index + ahead as u32).is_some())
+            .unwrap_or(most)
+            .max(1)
+    }
+
+    /// Starts a read and says what to wait for.
+    fn start_read<T>(&mut self, context: &mut Context<'_>, wanted: Wanted) -> Result<T, Stall> {
+        let count = self.room_for_reading(context.pool, wanted.count);
+        let wanted = Wanted { count, ..wanted };
+        self.disks
+            .read(context.pool, &mut self.pages, wanted, context.now)?;
+        Err(Stall::Wait(WakeKey::Disk(wanted.disk)))
+    }
+
+    /// Reads an inode.
+    pub(in crate::fs) fn ext4_inode(
+        &mut self,
+        context: &mut Context<'_>,
+        disk: u8,
+        number: u32,
+    ) -> Result<(Node, Attributes), Stall> {
+        let geometry = self.geometry(disk)?.clone();
+        let (group, start, within) = geometry.descriptor_of(number).ok_or(Errno::EIO)?;
+        let length = geometry.descriptor_bytes as usize;
+        let (page, range) = self.disk_bytes(context, disk, start, length)?;
+        let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+        let table = geometry
+            .inode_table(group, &context.pool.bytes(frame)[range])
+            .ok_or(Errno::EIO)?;
+        let start = table * u64::from(geometry.block_bytes)
+            + u64::from(within) * u64::from(geometry.inode_bytes);
+        let length = geometry.inode_bytes as usize;
+        let (page, range) = self.disk_bytes(context, disk, start, length)?;
+        let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+        let bytes = &context.pool.bytes(frame)[range];
+        Ok(Node::parse(&geometry, disk, number, bytes).ok_or(Errno::EIO)?)
+    }
+
+    /// Returns where block `block` of a file lies, and how many blocks behind it follow on.
+    fn ext4_map(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        block: u32,
+    ) -> Result<Step, Stall> {
+        let Some(InodeNode::Ext4(node)) = self.inodes.get(id).map(|inode| &inode.node) else {
+            return Err(Errno::EIO.into());
+        };
+        let (first, start, count) = node.last_run;
+        if block >= first && block - first < count {
+            let ahead = block - first;
+            return Ok(Step::Run {
+                start: start + u64::from(ahead),
+                count: count - ahead,
+            });
+        }
+        let node = node.clone();
+        let geometry = self.geometry(node.disk)?.clone();
+        let step = if node.has_extents {
+            self.ext4_map_extents(context, &geometry, &node, block)?
+        } else {
+            self.ext4_map_blocks(context, &geometry, &node, block)?
+        };
+        if let Step::Run { start, count } = step {
+            let end = start.checked_add(u64::from(count)).ok_or(Errno::EIO)?;
+            if start == 0 || end > geometry.blocks {
+                return Err(Errno::EIO.into());
+            }
+            if let Some(InodeNode::Ext4(node)) =
+                self.inodes.get_mut(id).map(|inode| &mut inode.node)
+            {
+                node.last_run = (block, start, count);
+            }
+        }
+        Ok(step)
+    }
+
+    fn ext4_map_extents(
+        &mut self,
+        context: &mut Context<'_>,
+        geometry: &Geometry,
+        node: &Node,
+        block: u32,
+    ) -> Result<Step, Stall> {
+        let mut until = u32::MAX;
+        let (mut depth, mut step) =
+            extent::search(&node.block, None, block, &mut until).ok_or(Errno::EIO)?;
+        // Each child is one level nearer to the leaves, so there are at most so many steps.
+        for _ in 0..MAX_DEPTH {
+            let Step::Child(child) = step else {
+                break;
+            };
+            let (page, range) = self.ext4_block(context, geometry, node.disk, child)?;
+            let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+            let bytes = &context.pool.bytes(frame)[range];
+            if node
+                .seed
+                .is_some_and(|seed| !extent::is_intact(bytes, seed))
+            {
+                return Err(Errno::EIO.into());
+            }
+            let wanted = depth.checked_sub(1).ok_or(Errno::EIO)?;
+            (depth, step) =
+                extent::search(bytes, Some(wanted), block, &mut until).ok_or(Errno::EIO)?;
+        }
+        match step {
+            Step::Child(_) => Err(Errno::EIO.into()),
+            found => Ok(found),
+        }
+    }
+
+    fn ext4_map_blocks(
+        &mut self,
+        context: &mut Context<'_>,
+        geometry: &Geometry,
+        node: &Node,
+        block: u32,
+    ) -> Result<Step, Stall> {
+        let path = extent::map_path(block, geometry.block_bytes).ok_or(Errno::EIO)?;
+        let pointer = |bytes: &[u8], index: usize| {
+            let field = bytes.get(index * 4..index * 4 + 4)?;
+            Some(u32::from_le_bytes(field.try_into().ok()?))
+        };
+        let mut at = pointer(&node.block, path.first).ok_or(Errno::EIO)?;
+        for &index in &path.below[..path.depth] {
+            if at == 0 {
+                break;
+            }
+            let (page, range) = self.ext4_block(context, geometry, node.disk, at.into())?;
+            let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+            let bytes = &context.pool.bytes(frame)[range];
+            at = pointer(bytes, index as usize).ok_or(Errno::EIO)?;
+        }
+        Ok(if at == 0 {
+            Step::Hole { count: 1 }
+        } else {
+            Step::Run {
+                start: at.into(),
+                count: 1,
+            }
+        })
+    }
+
+    /// Brings a block of metadata in.
+    fn ext4_block(
+        &mut self,
+        context: &mut Context<'_>,
+        geometry: &Geometry,
+        disk: u8,
+        block: u64,
+    ) -> Result<(PageId, Range<usize>), Stall> {
+        if block == 0 || block >= geometry.blocks {
+            return Err(Errno::EIO.into());
+        }
+        let bytes = u64::from(geometry.block_bytes);
+        self.disk_bytes(context, disk, block * bytes, bytes as usize)
+    }
+
+    /// Returns a page of a file's or directory's data.
+    pub(in crate::fs) fn ext4_page(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        index: u32,
+    ) -> Result<PageId, Stall> {
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        let InodeNode::Ext4(node) = &inode.node else {
+            return Err(Errno::EIO.into());
+        };
+        let (disk, size) = (node.disk, inode.attributes.size);
+        let owner = Owner::Inode(id);
+        let start = u64::from(index) * PAGE;
+        let left = size.checked_sub(start).ok_or(Errno::EIO)?;
+        let ahead = match self.cached(owner, index, disk)? {
+            Cached::Page(page) => return Ok(page),
+            Cached::Missing => READ_AHEAD_PAGES as u64,
+            Cached::Suspect => 1,
+        };
+        let block_bytes = u64::from(self.geometry(disk)?.block_bytes);
+        let first = u32::try_from(start / block_bytes).map_err(|_| Errno::EIO)?;
+        let needed = left.min(PAGE).div_ceil(block_bytes);
+        match self.ext4_map(context, id, first)? {
+            Step::Hole { count } if u64::from(count) >= needed => {
+                let frame = self.take_frame(context)?;
+                context.pool.bytes_mut(&frame).fill(0);
+                Ok(self.insert_clean(context, owner, index, frame)?)
+            }
+            Step::Run { start, count } if u64::from(count) >= needed => {
+                let bytes = (u64::from(count) * block_bytes).min(left).min(ahead * PAGE);
+                // Whole pages only, unless the file ends inside the last one.
+                let pages = if bytes == left {
+                    bytes.div_ceil(PAGE)
+                } else {
+                    (bytes / PAGE).max(1)
+                };
+                let count = self.uncached(owner, index, pages as usize);
+                self.start_read(
+                    context,
+                    Wanted {
+                        disk,
+                        start: start * block_bytes,
+                        owner,
+                        first: index,
+                        count,
+                        bytes: (left.min(count as u64 * PAGE)) as usize,
+                    },
+                )
+            }
+            _ => self.ext4_gather(context, id, index, first..first + needed as u32),
+        }
+    }
+
+    /// Puts a page together whose blocks do not lie together.
+    fn ext4_gather(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        index: u32,
+        blocks: Range<u32>,
+    ) -> Result<PageId, Stall> {
+        let frame = self.take_frame(context)?;
+        context.pool.bytes_mut(&frame).fill(0);
+        if let Err(stall) = self.ext4_gather_into(context, id, index, blocks, &frame) {
+            context.pool.release(frame);
+            return Err(stall);
+        }
+        Ok(self.insert_clean(context, Owner::Inode(id), index, frame)?)
+    }
+
+    fn ext4_gather_into(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        index: u32,
+        blocks: Range<u32>,
+        into: &Frame,
+    ) -> Result<(), Stall> {
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        let InodeNode::Ext4(node) = &inode.node else {
+            return Err(Errno::EIO.into());
+        };
+        let disk = node.disk;
+        let left = (inode.attributes.size - u64::from(index) * PAGE).min(PAGE) as usize;
+        let geometry = self.geometry(disk)?.clone();
+        let mut at = 0;
+        for block in blocks {
+            if let Step::Run { start, .. } = self.ext4_map(context, id, block)? {
+                let (page, range) = self.ext4_block(context, &geometry, disk, start)?;
+                let from = self.pages.frame(page).ok_or(Errno::EIO)?;
+                let count = range.len().min(left - at);
+                context
+                    .pool
+                    .copy(from.by_ref(), range.start, into.by_ref(), at, count);
+            }
+            at += geometry.block_bytes as usize;
+        }
+        Ok(())
+    }
+
+    /// Finds a name in a directory and returns its inode's number.
+    pub(in crate::fs) fn ext4_find(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        name: &[u8],
+    ) -> Result<Option<u32>, Stall> {
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        let InodeNode::Ext4(node) = &inode.node else {
+            return Err(Errno::EIO.into());
+        };
+        if inode.attributes.kind != Kind::Directory {
+            return Err(Errno::ENOTDIR.into());
+        }
+        // A directory may be larger than the cache: the search goes on where it stalled, not from the start.
+        let hash = name_hash(name);
+        let (searched, next) = node.search;
+        let first = if searched == hash { next } else { 0 };
+        let pages = inode.attributes.size.div_ceil(PAGE) as u32;
+        for index in first..pages {
+            let found = self.ext4_directory_page(context, id, index, |block| {
+                let mut offset = 0;
+                while let Some(entry) = next_entry(block, offset).map_err(|_| Errno::EIO)? {
+                    if entry.name == name {
+                        return Ok(Some(entry.inode));
+                    }
+                    offset = entry.next;
+                }
+                Ok(None)
+            });
+            let search = match found {
+                Err(Stall::Wait(_) | Stall::Again) => (hash, index),
+                _ => (0, 0),
+            };
+            if let Some(InodeNode::Ext4(node)) =
+                self.inodes.get_mut(id).map(|inode| &mut inode.node)
+            {
+                node.search = search;
+            }
+            if let Some((_, number)) = found? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks `look` about each block of a directory's page until it finds something; returns that and where the
+    /// block starts in the page.
+    fn ext4_directory_page<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        index: u32,
+        mut look: impl FnMut(&[u8]) -> Result<Option<T>, Errno>,
+    ) -> Result<Option<(usize, T)>, Stall> {
+        let page = self.ext4_page(context, id, index)?;
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        let InodeNode::Ext4(node) = &inode.node else {
+            return Err(Errno::EIO.into());
+        };
+        let block_bytes = self.geometry(node.disk)?.block_bytes as usize;
+        let left = inode.attributes.size - u64::from(index) * PAGE;
+        let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+        let bytes = &context.pool.bytes(frame)[..left.min(PAGE) as usize];
+        for (nth, block) in bytes.chunks_exact(block_bytes).enumerate() {
+            if node.seed.is_some_and(|seed| !is_intact(block, seed)) {
+                return Err(Errno::EIO.into());
+            }
+            if let Some(found) = look(block)? {
+                return Ok(Some((nth * block_bytes, found)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the first entry of a directory at or behind byte `cookie`.
+    pub(in crate::fs) fn ext4_entry(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+        cookie: u64,
+    ) -> Result<Option<Found>, Stall> {
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        let InodeNode::Ext4(node) = &inode.node else {
+            return Err(Errno::EIO.into());
+        };
+        let disk = node.disk;
+        let pages = inode.attributes.size.div_ceil(PAGE) as u32;
+        let first = u32::try_from(cookie / PAGE).map_err(|_| Errno::EINVAL)?;
+        for index in first..pages {
+            let start = u64::from(index) * PAGE;
+            // Where in the page to begin; entries before it were listed already.
+            let mut skip = cookie.saturating_sub(start) as usize;
+            let found = self.ext4_directory_page(context, id, index, |block| {
+                if skip >= block.len() {
+                    skip -= block.len();
+                    return Ok(None);
+                }
+                // A cookie is an entry's start, unless a program made it up: then it is searched from the front.
+                let mut offset = 0;
+                while let Some(entry) = next_entry(block, offset).map_err(|_| Errno::EIO)? {
+                    offset = entry.next;
+                    if entry.next <= skip || entry.name == b"." || entry.name == b".." {
+                        continue;
+                    }
+                    let name = heapless::Vec::from_slice(entry.name).map_err(|_| Errno::EIO)?;
+                    skip = 0;
+                    return Ok(Some((name, entry.kind, entry.inode, entry.next)));
+                }
+                skip = 0;
+                Ok(None)
+            })?;
+            if let Some((block, (name, kind, number, next))) = found {
+                return Ok(Some(Found {
+                    name,
+                    kind,
+                    origin: Origin::Ext4(disk, number),
+                    next: start + (block + next) as u64,
+                }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Returns a number that two names rarely share and that is never 0 (FNV-1a).
+fn name_hash(name: &[u8]) -> u64 {
+    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    }) | 1
+}
+
+/// What the cache knows of a page that is not being read.
+enum Cached {
+    Page(PageId),
+    Missing,
+    Suspect,
+}

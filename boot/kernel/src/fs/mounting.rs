@@ -1,0 +1,404 @@
+//! Mounting: the machine's root, containers' views, and what every tree is furnished with.
+
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::attributes::{Attributes, Kind};
+use crate::fs::base::{disk_root, initrd_root};
+use crate::fs::change::Make;
+use crate::fs::context::Context;
+use crate::fs::dentry::{DentryId, State};
+use crate::fs::device::{Device, device_number};
+use crate::fs::inode::{Inode, InodeId, Node, Union};
+use crate::fs::mount::{Mount, MountId, Sort};
+use crate::fs::place::{Place, PlaceRef};
+use crate::fs::proc::ProcNode;
+use crate::fs::walk::{LastName, Resolved};
+use crate::wait::Stall;
+use agent::kernel::Credentials;
+use alloc::vec::Vec;
+use hal::block::Block;
+
+/// Numbers of files made in memory start here, above those of any source.
+const FIRST_NUMBER: u64 = 1 << 32;
+
+/// What every tree has, made if the sources have it not.
+const FURNITURE: [(&[u8], u16, Option<Sort>); 3] = [
+    (b"dev", 0o755, Some(Sort::Devices)),
+    (b"proc", 0o555, Some(Sort::Processes)),
+    (b"tmp", 0o1777, None),
+];
+
+const DEVICES: [(&[u8], u64); 6] = [
+    (b"null", Device::Null.number()),
+    (b"zero", Device::Zero.number()),
+    (b"full", Device::Full.number()),
+    (b"random", Device::Random.number()),
+    (b"urandom", Device::Urandom.number()),
+    // 5:0, which no process has yet: opening it is ENXIO.
+    (b"tty", device_number(5, 0)),
+];
+
+const DEVICE_LINKS: [(&[u8], &[u8]); 4] = [
+    (b"fd", b"/proc/self/fd"),
+    (b"stdin", b"/proc/self/fd/0"),
+    (b"stdout", b"/proc/self/fd/1"),
+    (b"stderr", b"/proc/self/fd/2"),
+];
+
+impl<B: Block> Files<B> {
+    /// Mounts the machine's root (the first disk that holds ext4, else the initrd, else memory) with `/dev`, `/proc`
+    /// and `/tmp`, and returns its root. Later calls return the same root.
+    ///
+    /// # Errors
+    ///
+    /// EIO when a disk fails, EINVAL when there are disks but none that holds a file system this kernel reads.
+    pub fn mount_root(&mut self, context: &mut Context<'_>) -> Result<Place, Stall> {
+        let root = match self.root {
+            Some(root) => root,
+            None => {
+                let base = self.root_base(context)?;
+                let root = self.mount_tree(context, base, Vec::new())?;
+                self.root = Some(root);
+                root
+            }
+        };
+        self.furnish_as_root(context, root)?;
+        self.dentries.hold(root);
+        Ok(Place(root))
+    }
+
+    /// Returns the root directory of what the machine was given to start from, with a reference.
+    fn root_base(&mut self, context: &mut Context<'_>) -> Result<Option<InodeId>, Stall> {
+        let mut failure = None;
+        for disk in 0..self.disks.len() as u8 {
+            match self
+                .ext4_mount(context, disk)
+                .and_then(|()| self.base(context, disk_root(disk)))
+            {
+                Ok(base) if self.is_directory(base) => return Ok(Some(base)),
+                Ok(base) => {
+                    self.release_inode(context, base);
+                    failure = Some(Errno::EIO);
+                }
+                Err(Stall::Error(errno)) => failure = Some(errno),
+                Err(stall) => return Err(stall),
+            }
+        }
+        if self.initrd.is_present() {
+            self.initrd.index()?;
+            return Ok(Some(self.base(context, initrd_root())?));
+        }
+        failure.map_or(Ok(None), |errno| Err(errno.into()))
+    }
+
+    fn is_directory(&self, inode: InodeId) -> bool {
+        self.inodes
+            .get(inode)
+            .is_some_and(|inode| inode.attributes.kind == Kind::Directory)
+    }
+
+    /// Makes a tree over some bases, whose references are taken; returns its root, which the tree holds.
+    fn mount_tree(
+        &mut self,
+        context: &mut Context<'_>,
+        base: Option<InodeId>,
+        deeper: Vec<InodeId>,
+    ) -> Result<DentryId, Errno> {
+        let sort = if base.is_some() {
+            Sort::Overlay
+        } else {
+            Sort::Memory
+        };
+        let mount = match self.new_mount(sort, None) {
+            Ok(mount) => mount,
+            Err(errno) => {
+                for base in base.into_iter().chain(deeper) {
+                    self.release_inode(context, base);
+                }
+                return Err(errno);
+            }
+        };
+        let inode = match base {
+            Some(base) => self.union_root(context, mount, base, deeper),
+            None => self.memory_directory(context, mount, 0o755),
+        };
+        self.finish_mount(context, mount, inode)
+    }
+
+    /// Makes a view's tree over a directory of another tree.
+    ///
+    /// What was changed in memory below that directory is not seen: a view stands on the sources. A directory that is
+    /// in memory altogether has none; the view is then that directory itself.
+    ///
+    /// # Errors
+    ///
+    /// ENOTDIR, ENOMEM, ENOSPC at the limit of mounts.
+    pub fn mount_view(
+        &mut self,
+        context: &mut Context<'_>,
+        over: PlaceRef<'_>,
+    ) -> Result<Place, Stall> {
+        let id = self.inode_at(over.0)?;
+        if !self.is_directory(id) {
+            return Err(Errno::ENOTDIR.into());
+        }
+        let Some(base) = self.source(id, 0) else {
+            return Ok(self.share_place(over));
+        };
+        let mut deeper = Vec::new();
+        while let Some(source) = self.source(id, deeper.len() + 1) {
+            deeper.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            deeper.push(source);
+        }
+        for &source in core::iter::once(&base).chain(&deeper) {
+            if let Some(inode) = self.inodes.get_mut(source) {
+                inode.references += 1;
+            }
+        }
+        let root = self.mount_tree(context, Some(base), deeper)?;
+        self.dentries.hold(root);
+        let root = Place(root);
+        if let Err(stall) = self.furnish_as_root(context, root.0) {
+            // What was read until now is in the cache: the next try comes further.
+            self.unmount_view(context, root);
+            return Err(stall);
+        }
+        Ok(root)
+    }
+
+    /// Furnishes a tree on the kernel's own behalf, whoever caused it.
+    fn furnish_as_root(&mut self, context: &mut Context<'_>, root: DentryId) -> Result<(), Stall> {
+        let owner = Credentials::default();
+        let mut context = Context {
+            credentials: &owner,
+            pool: context.pool,
+            accounts: context.accounts,
+            wakes: context.wakes,
+            random: context.random,
+            ..*context
+        };
+        self.furnish(&mut context, root)
+    }
+
+    fn furnish(&mut self, context: &mut Context<'_>, root: DentryId) -> Result<(), Stall> {
+        for (name, permissions, sort) in FURNITURE {
+            let entry = self.child(context, root, name)?;
+            if self.dentries.get(entry)?.mounted.is_some() {
+                continue;
+            }
+            if self.dentries.get(entry)?.inode.is_none() {
+                self.make_in(context, root, entry, name, Make::Directory, permissions)?;
+            }
+            let inode = self.inode_at(entry)?;
+            if !self.is_directory(inode) {
+                log::warn!("{} is no directory; left as it is", name.escape_ascii());
+                continue;
+            }
+            if let Some(sort) = sort {
+                self.cover(context, entry, sort)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a file under an entry that was found to hold none.
+    fn make_in(
+        &mut self,
+        context: &mut Context<'_>,
+        directory: DentryId,
+        entry: DentryId,
+        name: &[u8],
+        make: Make<'_>,
+        permissions: u16,
+    ) -> Result<(), Errno> {
+        self.dentries.hold(directory);
+        self.dentries.hold(entry);
+        let found = Resolved {
+            directory: Place(directory),
+            entry: Place(entry),
+            last: LastName::Name(heapless::Vec::from_slice(name).map_err(|_| Errno::EIO)?),
+            is_slashed: false,
+        };
+        let made = self.make(context, &found, make, permissions);
+        self.release_resolved(context, found);
+        made.map(|_inode| ())
+    }
+
+    /// Mounts `/dev` or `/proc` on a directory.
+    fn cover(
+        &mut self,
+        context: &mut Context<'_>,
+        over: DentryId,
+        sort: Sort,
+    ) -> Result<(), Stall> {
+        let mount = self.new_mount(sort, Some(over))?;
+        let inode = if sort == Sort::Processes {
+            let node = ProcNode::Root;
+            let inode = Inode::new(node.attributes(context), Node::Proc(node));
+            self.inodes.insert(inode).map_err(|_| Errno::ENOMEM)
+        } else {
+            self.memory_directory(context, mount, 0o755)
+        };
+        let root = self.finish_mount(context, mount, inode)?;
+        if sort == Sort::Devices {
+            for (name, special) in DEVICES {
+                let entry = self.child(context, root, name)?;
+                let make = Make::Special(Kind::Character, special);
+                self.make_in(context, root, entry, name, make, 0o666)?;
+            }
+            for (name, target) in DEVICE_LINKS {
+                let entry = self.child(context, root, name)?;
+                self.make_in(context, root, entry, name, Make::Symlink(target), 0o777)?;
+            }
+            let entry = self.child(context, root, b"shm")?;
+            self.make_in(context, root, entry, b"shm", Make::Directory, 0o1777)?;
+        }
+        // The covered entry must stay, whatever its state.
+        self.dentries.hold(over);
+        self.dentries.get_mut(over)?.mounted = Some(root);
+        Ok(())
+    }
+
+    fn new_mount(&mut self, sort: Sort, over: Option<DentryId>) -> Result<MountId, Errno> {
+        let mount = Mount {
+            sort,
+            root: None,
+            over,
+            next_number: FIRST_NUMBER,
+            device: 0,
+        };
+        let id = self.mounts.insert(mount).map_err(|_| Errno::ENOSPC)?;
+        if let Some(mount) = self.mounts.get_mut(id) {
+            // Anonymous devices have major 0 (Linux fs/super.c `get_anon_bdev`).
+            mount.device = device_number(0, 32 + id.index());
+        }
+        Ok(id)
+    }
+
+    fn memory_directory(
+        &mut self,
+        context: &Context<'_>,
+        mount: MountId,
+        permissions: u16,
+    ) -> Result<InodeId, Errno> {
+        let attributes = Attributes {
+            kind: Kind::Directory,
+            permissions,
+            uid: 0,
+            gid: 0,
+            size: 4096,
+            links: 2,
+            number: 1,
+            device: self.mounts.get(mount).map_or(0, |mount| mount.device),
+            special: 0,
+            blocks: 0,
+            accessed: context.wall,
+            modified: context.wall,
+            changed: context.wall,
+        };
+        let union = Union::new(mount, context.account);
+        self.inodes
+            .insert(Inode::new(attributes, Node::Union(union)))
+            .map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Gives a tree its root, or takes the tree back when that could not be made.
+    fn finish_mount(
+        &mut self,
+        context: &mut Context<'_>,
+        mount: MountId,
+        inode: Result<InodeId, Errno>,
+    ) -> Result<DentryId, Errno> {
+        let entered = inode.and_then(|inode| {
+            self.enter(context, None, b"", Some(inode), mount, State::Cached)
+                .inspect_err(|_| self.release_inode(context, inode))
+        });
+        match entered {
+            Ok(root) => {
+                self.dentries.hold(root);
+                if let Some(mount) = self.mounts.get_mut(mount) {
+                    mount.root = Some(root);
+                }
+                Ok(root)
+            }
+            Err(errno) => {
+                self.mounts.remove(mount);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Takes a view's tree away with all that was written in it. What is still open in it stays until it is closed.
+    pub fn unmount_view(&mut self, context: &mut Context<'_>, root: Place) {
+        let entry = root.0;
+        self.release_place(context, root);
+        let Ok(known) = self.dentries.get(entry) else {
+            return;
+        };
+        let mount = known.mount;
+        // The machine's own tree and a view that shares a directory of it stay.
+        if known.parent.is_some() || self.root == Some(entry) {
+            return;
+        }
+        // Trees on top first: `/dev`, `/proc`.
+        loop {
+            let above = self.mounts.iter().find_map(|(id, known)| {
+                let over = known.over?;
+                (self.dentries.get(over).ok()?.mount == mount).then_some((id, over))
+            });
+            let Some((above, over)) = above else {
+                break;
+            };
+            if let Ok(entry) = self.dentries.get_mut(over) {
+                entry.mounted = None;
+            }
+            self.drop_tree(context, above);
+            self.let_go(context, over);
+        }
+        self.drop_tree(context, mount);
+    }
+
+    /// Forgets every entry of a tree; those in use are detached and go with their last user.
+    fn drop_tree(&mut self, context: &mut Context<'_>, mount: MountId) {
+        let root = self.mounts.remove(mount).and_then(|mount| mount.root);
+        if let Some(root) = root {
+            if let Ok(entry) = self.dentries.get_mut(root) {
+                entry.state = State::Detached;
+            }
+            self.let_go(context, root);
+        }
+        // Leaves first: dropping one may drop the directories above it, once they are detached.
+        for slot in 0..self.dentries.slots() {
+            let Some(id) = self.dentries.at(slot) else {
+                continue;
+            };
+            let Ok(entry) = self.dentries.get_mut(id) else {
+                continue;
+            };
+            if entry.mount != mount || entry.state == State::Detached {
+                continue;
+            }
+            entry.state = State::Detached;
+            entry.earlier = None;
+            entry.later = None;
+            let is_used = entry.references > 0;
+            self.dentries.unlink(id);
+            self.unpin_inode(context, id);
+            if !is_used {
+                self.drop_entry(context, id);
+            }
+        }
+    }
+
+    /// Gives back the reference that kept a changed file of several names.
+    fn unpin_inode(&mut self, context: &mut Context<'_>, id: DentryId) {
+        let Ok(inode) = self.inode_at(id) else {
+            return;
+        };
+        if let Some(Node::Union(union)) = self.inodes.get_mut(inode).map(|inode| &mut inode.node)
+            && core::mem::take(&mut union.pinned)
+        {
+            self.release_inode(context, inode);
+        }
+    }
+}

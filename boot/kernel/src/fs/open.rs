@@ -1,0 +1,257 @@
+//! Opening: from a path to a descriptor.
+
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::attributes::{Access, Kind};
+use crate::fs::change::Make;
+use crate::fs::context::Context;
+use crate::fs::description::{Description, DescriptionId, Target};
+use crate::fs::device::Device;
+use crate::fs::flags::{Last, OpenFlags};
+use crate::fs::pipe::PipeEnd;
+use crate::fs::proc::Jump;
+use crate::fs::table::TableId;
+use crate::fs::walk::{LastName, Resolved, Start};
+use crate::wait::Stall;
+use hal::block::Block;
+
+impl<B: Block> Files<B> {
+    /// Opens a file, making it first if the flags ask for that, and puts it at the lowest free descriptor of `table`.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2).
+    pub fn open(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        start: Start<'_>,
+        path: &[u8],
+        flags: OpenFlags,
+        permissions: u16,
+    ) -> Result<i32, Stall> {
+        // A full table must be noticed before a file is made.
+        self.table_mut(table)?.reserve(0)?;
+        let is_exclusive = flags.contains(OpenFlags::CREAT | OpenFlags::EXCL);
+        let last = if is_exclusive || flags.contains(OpenFlags::NOFOLLOW) {
+            Last::Keep
+        } else {
+            Last::Follow
+        };
+        let found = self.resolve(context, start, path, last)?;
+        let opened = self.open_resolved(context, &found, flags, permissions);
+        self.release_resolved(context, found);
+        let description = opened?;
+        let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
+        Ok(self.install(context, table, 0, description, close_on_exec)?)
+    }
+
+    fn open_resolved(
+        &mut self,
+        context: &mut Context<'_>,
+        found: &Resolved,
+        flags: OpenFlags,
+        permissions: u16,
+    ) -> Result<DescriptionId, Stall> {
+        let entry = found.entry.0;
+        let is_new = self.dentries.get(entry)?.inode.is_none();
+        if is_new {
+            if !flags.contains(OpenFlags::CREAT) {
+                return Err(Errno::ENOENT.into());
+            }
+            if found.is_slashed {
+                return Err(Errno::EISDIR.into());
+            }
+            self.make(context, found, Make::Regular, permissions)?;
+        } else if flags.contains(OpenFlags::CREAT | OpenFlags::EXCL) {
+            return Err(Errno::EEXIST.into());
+        }
+        if found.last == LastName::Jumped
+            && let Some(Jump::Open(id)) = self.jump(context, self.inode_at(entry)?)?
+        {
+            return self.reopen(context, id, flags);
+        }
+        let attributes = self.attributes_at(entry)?;
+        let is_directory = attributes.kind == Kind::Directory;
+        if !is_directory && (found.is_slashed || flags.contains(OpenFlags::DIRECTORY)) {
+            return Err(Errno::ENOTDIR.into());
+        }
+        let is_path = flags.contains(OpenFlags::PATH);
+        if attributes.kind == Kind::Symlink && !is_path {
+            return Err(Errno::ELOOP.into());
+        }
+        let mut wanted = flags.access();
+        if flags.contains(OpenFlags::TRUNC) {
+            wanted |= Access::WRITE;
+        }
+        if is_directory && (wanted.contains(Access::WRITE) || flags.contains(OpenFlags::CREAT)) {
+            return Err(Errno::EISDIR.into());
+        }
+        if !is_new && !is_path {
+            attributes.permit(context.credentials, wanted)?;
+        }
+        let inode = self.inode_at(entry)?;
+        let target = match attributes.kind {
+            _ if is_path => Target::Nothing,
+            Kind::Regular | Kind::Directory => Target::Inode(inode),
+            Kind::Character => {
+                Target::Device(Device::from_number(attributes.special).ok_or(Errno::ENXIO)?)
+            }
+            Kind::Fifo | Kind::Block | Kind::Socket | Kind::Symlink => {
+                return Err(Errno::ENXIO.into());
+            }
+        };
+        if attributes.kind == Kind::Regular && flags.contains(OpenFlags::TRUNC) && !is_new {
+            self.own(found.entry.by_ref())?;
+            self.set_length(context, inode, 0)?;
+        }
+        let place = self.share_place(found.entry.by_ref());
+        Ok(self.describe(context, target, Some(place), flags)?)
+    }
+
+    /// Opens once more what is open and has no name: a pipe through `/proc/self/fd`.
+    fn reopen(
+        &mut self,
+        context: &mut Context<'_>,
+        id: DescriptionId,
+        flags: OpenFlags,
+    ) -> Result<DescriptionId, Stall> {
+        let known = self.descriptions.get(id).ok_or(Errno::ENOENT)?;
+        let target = match known.target {
+            Target::Pipe(pipe, end) => {
+                let end = match flags.access() {
+                    Access::READ => PipeEnd::Read,
+                    Access::WRITE => PipeEnd::Write,
+                    _ => end,
+                };
+                self.pipes.open(pipe, end);
+                Target::Pipe(pipe, end)
+            }
+            Target::Device(device) => Target::Device(device),
+            Target::Inode(_) | Target::Nothing => return Err(Errno::ENXIO.into()),
+        };
+        Ok(self.describe(context, target, None, flags)?)
+    }
+
+    /// Makes a pipe and puts its ends at the two lowest free descriptors: reading end, writing end.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOMEM.
+    pub fn open_pipe(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        flags: OpenFlags,
+    ) -> Result<(i32, i32), Errno> {
+        let pipe = self.pipes.create(context.account)?;
+        let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
+        let reader = self
+            .describe(context, Target::Pipe(pipe, PipeEnd::Read), None, flags)
+            .and_then(|id| self.install(context, table, 0, id, close_on_exec));
+        let reader = match reader {
+            Ok(fd) => fd,
+            Err(errno) => {
+                self.pipes.close(context, pipe, PipeEnd::Write);
+                return Err(errno);
+            }
+        };
+        let flags = flags | OpenFlags::WRONLY;
+        let writer = self
+            .describe(context, Target::Pipe(pipe, PipeEnd::Write), None, flags)
+            .and_then(|id| self.install(context, table, 0, id, close_on_exec));
+        match writer {
+            Ok(fd) => Ok((reader, fd)),
+            Err(errno) => {
+                self.close(context, table, reader)?;
+                Err(errno)
+            }
+        }
+    }
+
+    /// Closes a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn close(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        fd: i32,
+    ) -> Result<(), Errno> {
+        let descriptor = self.table_mut(table)?.take(fd)?;
+        self.release_description(context, descriptor.description);
+        Ok(())
+    }
+
+    /// Closes every descriptor at or above `first`.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when the table is gone.
+    pub fn close_from(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        first: usize,
+    ) -> Result<(), Errno> {
+        while let Some(descriptor) = self.table_mut(table)?.take_next(first, false) {
+            self.release_description(context, descriptor.description);
+        }
+        Ok(())
+    }
+
+    /// Returns the open file a descriptor refers to.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn description(
+        &self,
+        table: TableId,
+        fd: i32,
+    ) -> Result<(DescriptionId, &Description), Errno> {
+        let id = self.table(table)?.get(fd)?.description;
+        let description = self.descriptions.get(id).ok_or(Errno::EBADF)?;
+        Ok((id, description))
+    }
+
+    /// Gives a descriptor a second number: the lowest free one from `minimum` on.
+    ///
+    /// # Errors
+    ///
+    /// EBADF, EMFILE.
+    pub fn duplicate(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        fd: i32,
+        minimum: usize,
+        close_on_exec: bool,
+    ) -> Result<i32, Errno> {
+        let (id, _) = self.description(table, fd)?;
+        self.hold_description(id);
+        self.install(context, table, minimum, id, close_on_exec)
+    }
+
+    /// Gives a descriptor exactly the number `to`, closing what that was.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn duplicate_to(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        fd: i32,
+        to: i32,
+        close_on_exec: bool,
+    ) -> Result<i32, Errno> {
+        let (id, _) = self.description(table, fd)?;
+        let index = usize::try_from(to).map_err(|_| Errno::EBADF)?;
+        self.hold_description(id);
+        self.install_at(context, table, index, id, close_on_exec)?;
+        Ok(to)
+    }
+}

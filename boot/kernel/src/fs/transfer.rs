@@ -1,0 +1,317 @@
+//! Bytes between open files and programs, one page at a time.
+
+use crate::errno::Errno;
+use crate::fs::Files;
+use crate::fs::attributes::{Access, Attributes, Kind};
+use crate::fs::context::{Context, Span};
+use crate::fs::description::{Description, DescriptionId, Target};
+use crate::fs::device::Device;
+use crate::fs::flags::OpenFlags;
+use crate::fs::inode::Node;
+use crate::fs::pipe::PipeEnd;
+use crate::limits::FILE_BYTES;
+use crate::wait::{Stall, WakeKey};
+use core::time::Duration;
+use hal::block::Block;
+
+bitflags::bitflags! {
+    /// What poll(2) says of an open file, with its numbers.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Readiness: u16 {
+        /// POLLIN: a read would not wait.
+        const READ = 0x1;
+        /// POLLOUT: a write would not wait.
+        const WRITE = 0x4;
+        /// POLLERR: the reading end of a pipe is gone.
+        const ERROR = 0x8;
+        /// POLLHUP: the writing end of a pipe is gone.
+        const HANG_UP = 0x10;
+        /// POLLNVAL: not open.
+        const INVALID = 0x20;
+        /// POLLRDNORM.
+        const READ_NORMAL = 0x40;
+        /// POLLWRNORM.
+        const WRITE_NORMAL = 0x100;
+    }
+}
+
+impl<B: Block> Files<B> {
+    fn open_file(&self, id: DescriptionId) -> Result<&Description, Errno> {
+        self.descriptions.get(id).ok_or(Errno::EBADF)
+    }
+
+    /// Reads into one page of a program, at `position` or else at the file's own offset, which moves on. Returns how
+    /// many bytes; 0 is the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of read(2) and pread(2), or what to wait for; never after some bytes were read.
+    pub fn read_span(
+        &mut self,
+        context: &mut Context<'_>,
+        id: DescriptionId,
+        position: Option<u64>,
+        span: Span<'_>,
+    ) -> Result<usize, Stall> {
+        let file = self.open_file(id)?;
+        if !file.flags.access().contains(Access::READ) || file.target == Target::Nothing {
+            return Err(Errno::EBADF.into());
+        }
+        let at = position.unwrap_or(file.offset);
+        let target = file.target;
+        let done = match target {
+            Target::Pipe(_, PipeEnd::Write) | Target::Nothing => return Err(Errno::EBADF.into()),
+            Target::Pipe(..) if position.is_some() => return Err(Errno::ESPIPE.into()),
+            Target::Pipe(pipe, PipeEnd::Read) => return self.pipes.read(context, pipe, span),
+            Target::Device(device) => return device.read(context, span),
+            Target::Inode(inode) => {
+                let known = self.inodes.get(inode).ok_or(Errno::EIO)?;
+                match (&known.node, known.attributes.kind) {
+                    (_, Kind::Directory) => return Err(Errno::EISDIR.into()),
+                    (Node::Proc(node), _) => {
+                        let node = *node;
+                        self.read_proc(context, node, at, span)?
+                    }
+                    _ => self.read_content(context, inode, at, span)?,
+                }
+            }
+        };
+        self.advance(id, position, at + done as u64);
+        Ok(done)
+    }
+
+    /// Writes from one page of a program, at `position` or else at the file's own offset, which moves on. `whole` is
+    /// how many bytes the call has left to write, this span's included. Returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2) and pwrite(2), or what to wait for; never after some bytes were written.
+    pub fn write_span(
+        &mut self,
+        context: &mut Context<'_>,
+        id: DescriptionId,
+        position: Option<u64>,
+        span: Span<'_>,
+        whole: usize,
+    ) -> Result<usize, Stall> {
+        let file = self.open_file(id)?;
+        if !file.flags.access().contains(Access::WRITE) || file.target == Target::Nothing {
+            return Err(Errno::EBADF.into());
+        }
+        let (flags, offset, target) = (file.flags, file.offset, file.target);
+        let inode = match target {
+            Target::Pipe(_, PipeEnd::Read) | Target::Nothing => return Err(Errno::EBADF.into()),
+            Target::Pipe(..) if position.is_some() => return Err(Errno::ESPIPE.into()),
+            Target::Pipe(pipe, PipeEnd::Write) => {
+                return self.pipes.write(context, pipe, span, whole);
+            }
+            Target::Device(device) => return Ok(device.write(span.len)?),
+            Target::Inode(inode) => inode,
+        };
+        let place = file.place.as_ref().ok_or(Errno::EBADF)?.0;
+        self.own_entry(place)?;
+        let size = self.inodes.get(inode).ok_or(Errno::EIO)?.attributes.size;
+        let at = if flags.contains(OpenFlags::APPEND) {
+            size
+        } else {
+            position.unwrap_or(offset)
+        };
+        let done = self.write_content(context, inode, at, span)?;
+        self.advance(id, position, at + done as u64);
+        Ok(done)
+    }
+
+    fn advance(&mut self, id: DescriptionId, position: Option<u64>, to: u64) {
+        if let (None, Some(file)) = (position, self.descriptions.get_mut(id)) {
+            file.offset = to;
+        }
+    }
+
+    /// Returns what to wait for until a call on this file has a chance, and whether it is to wait at all.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the file was opened with O_NONBLOCK and `stall` waits for its other end.
+    pub fn wait_or_again(&self, id: DescriptionId, stall: Stall) -> Stall {
+        let waits_for_peer = matches!(
+            stall,
+            Stall::Wait(WakeKey::PipeReadable(_) | WakeKey::PipeWritable(_))
+        );
+        let is_nonblocking = self
+            .descriptions
+            .get(id)
+            .is_some_and(|file| file.flags.contains(OpenFlags::NONBLOCK));
+        if waits_for_peer && is_nonblocking {
+            Errno::EAGAIN.into()
+        } else {
+            stall
+        }
+    }
+
+    /// Moves a file's offset; `whence` has lseek(2)'s numbers.
+    ///
+    /// # Errors
+    ///
+    /// ESPIPE, EINVAL, ENXIO, EBADF.
+    pub fn seek(&mut self, id: DescriptionId, offset: i64, whence: u32) -> Result<u64, Errno> {
+        const SET: u32 = 0;
+        const CURRENT: u32 = 1;
+        const END: u32 = 2;
+        const DATA: u32 = 3;
+        const HOLE: u32 = 4;
+        let file = self.open_file(id)?;
+        let inode = match file.target {
+            Target::Pipe(..) => return Err(Errno::ESPIPE),
+            Target::Device(_) => return Ok(0),
+            Target::Nothing => return Err(Errno::EBADF),
+            Target::Inode(inode) => inode,
+        };
+        let attributes = self.inodes.get(inode).ok_or(Errno::EIO)?.attributes;
+        let size = attributes.size;
+        let start = match whence {
+            SET => 0,
+            CURRENT => file.offset,
+            END => size,
+            DATA | HOLE => {
+                // Every file is one run of data with a hole behind it; that is always a truthful answer.
+                let at = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+                if at >= size {
+                    return Err(Errno::ENXIO);
+                }
+                let to = if whence == DATA { at } else { size };
+                self.advance(id, None, to);
+                return Ok(to);
+            }
+            _ => return Err(Errno::EINVAL),
+        };
+        let to = start.checked_add_signed(offset).ok_or(Errno::EINVAL)?;
+        if to > i64::MAX as u64 || (to > FILE_BYTES && attributes.kind == Kind::Regular) {
+            return Err(Errno::EINVAL);
+        }
+        self.advance(id, None, to);
+        Ok(to)
+    }
+
+    /// Returns what poll(2) says of an open file.
+    #[must_use]
+    pub fn readiness(&self, id: DescriptionId) -> Readiness {
+        let Some(file) = self.descriptions.get(id) else {
+            return Readiness::INVALID;
+        };
+        let read = Readiness::READ | Readiness::READ_NORMAL;
+        let write = Readiness::WRITE | Readiness::WRITE_NORMAL;
+        match file.target {
+            Target::Nothing => Readiness::INVALID,
+            Target::Inode(_) | Target::Device(_) => read | write,
+            Target::Pipe(pipe, PipeEnd::Read) => {
+                let mut ready = Readiness::empty();
+                ready.set(read, self.pipes.readable_bytes(pipe) > 0);
+                ready.set(
+                    Readiness::HANG_UP,
+                    self.pipes.is_broken(pipe, PipeEnd::Read),
+                );
+                ready
+            }
+            Target::Pipe(pipe, PipeEnd::Write) => {
+                let mut ready = Readiness::empty();
+                ready.set(write, self.pipes.is_writable(pipe));
+                ready.set(Readiness::ERROR, self.pipes.is_broken(pipe, PipeEnd::Write));
+                ready
+            }
+        }
+    }
+
+    /// Returns what to wait for until the answer of [`Files::readiness`] may change; `None` when it never does.
+    #[must_use]
+    pub fn readiness_key(&self, id: DescriptionId) -> Option<WakeKey> {
+        match self.descriptions.get(id)?.target {
+            Target::Pipe(pipe, PipeEnd::Read) => Some(WakeKey::PipeReadable(pipe.index())),
+            Target::Pipe(pipe, PipeEnd::Write) => Some(WakeKey::PipeWritable(pipe.index())),
+            _ => None,
+        }
+    }
+
+    /// Returns how many bytes can be read at once (ioctl FIONREAD).
+    ///
+    /// # Errors
+    ///
+    /// ENOTTY for what has no such number.
+    pub fn readable_bytes(&self, id: DescriptionId) -> Result<u64, Errno> {
+        let file = self.open_file(id)?;
+        match file.target {
+            Target::Pipe(pipe, _) => Ok(self.pipes.readable_bytes(pipe) as u64),
+            Target::Inode(inode) => {
+                let attributes = self.inodes.get(inode).ok_or(Errno::EIO)?.attributes;
+                if attributes.kind != Kind::Regular {
+                    return Err(Errno::ENOTTY);
+                }
+                Ok(attributes.size.saturating_sub(file.offset))
+            }
+            Target::Device(_) | Target::Nothing => Err(Errno::ENOTTY),
+        }
+    }
+
+    /// Returns what stat(2) says of an open file.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn attributes_of(
+        &self,
+        context: &Context<'_>,
+        id: DescriptionId,
+    ) -> Result<Attributes, Errno> {
+        let file = self.open_file(id)?;
+        if let Some(place) = &file.place {
+            return self.attributes_at(place.0);
+        }
+        let (kind, number, special) = match file.target {
+            Target::Device(device) => (Kind::Character, 0, device.number()),
+            Target::Pipe(pipe, _) => (Kind::Fifo, u64::from(pipe.index()) + 1, 0),
+            Target::Inode(inode) => {
+                return Ok(self.inodes.get(inode).ok_or(Errno::EIO)?.attributes);
+            }
+            Target::Nothing => return Err(Errno::EBADF),
+        };
+        Ok(Attributes {
+            kind,
+            permissions: if kind == Kind::Fifo { 0o600 } else { 0o666 },
+            uid: context.credentials.uid,
+            gid: context.credentials.gid,
+            size: 0,
+            links: 1,
+            number,
+            device: PIPE_DEVICE,
+            special,
+            blocks: 0,
+            accessed: Duration::ZERO,
+            modified: Duration::ZERO,
+            changed: Duration::ZERO,
+        })
+    }
+
+    /// Changes the status flags fcntl(F_SETFL) can change.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn set_flags(&mut self, id: DescriptionId, flags: OpenFlags) -> Result<(), Errno> {
+        let file = self.descriptions.get_mut(id).ok_or(Errno::EBADF)?;
+        file.flags = file.flags - OpenFlags::CHANGEABLE | flags & OpenFlags::CHANGEABLE;
+        Ok(())
+    }
+
+    /// Returns whether an open file is a device that has a random generator behind it.
+    #[must_use]
+    pub fn is_random(&self, id: DescriptionId) -> bool {
+        self.descriptions.get(id).is_some_and(|file| {
+            matches!(
+                file.target,
+                Target::Device(Device::Random | Device::Urandom)
+            )
+        })
+    }
+}
+
+/// `st_dev` of what has no name.
+const PIPE_DEVICE: u64 = 0xd;

@@ -1,0 +1,496 @@
+//! A machine with nothing but memory, an account and disks made of bytes.
+
+use agent::kernel::{Credentials, Pid};
+use hal::block::{
+    Block, Buffer, Completion, DiskInfo, ReadError, RequestId, SECTOR_BYTES, SubmitError,
+};
+use hal::clock::Instant;
+use hal::frame::{Frame, FramePool};
+use hal::limits::PAGE_BYTES;
+use kernel::account::{Account, AccountId, Accounts};
+use kernel::errno::Errno;
+use kernel::fs::{
+    Context, DescriptionId, Files, Last, OpenFlags, Place, ProcessFiles, Processes, Random, Report,
+    Sink, Span, Start, TableId,
+};
+use kernel::wait::{Stall, WakeQueue};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A disk made of bytes: every read is completed at the next poll, never before.
+pub(crate) struct Disk {
+    info: DiskInfo,
+    bytes: Vec<u8>,
+    pending: VecDeque<(RequestId, u64, Buffer)>,
+    next: u32,
+    /// Sectors from here to there give errors.
+    pub(crate) bad: Rc<Cell<(u64, u64)>>,
+    /// How many reads there were.
+    pub(crate) reads: Rc<Cell<u64>>,
+}
+
+impl Disk {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            info: DiskInfo {
+                sectors: (bytes.len() / SECTOR_BYTES) as u64,
+                read_only: true,
+                serial: heapless::String::new(),
+            },
+            bytes,
+            pending: VecDeque::new(),
+            next: 0,
+            bad: Rc::default(),
+            reads: Rc::default(),
+        }
+    }
+}
+
+impl Block for Disk {
+    fn info(&self) -> &DiskInfo {
+        &self.info
+    }
+
+    fn submit_read(
+        &mut self,
+        pool: &mut FramePool,
+        sector: u64,
+        buffer: Buffer,
+        _now: Instant,
+    ) -> Result<RequestId, (Buffer, SubmitError)> {
+        if buffer.iter().any(|frame| pool.tokens(frame.by_ref()) != 1) {
+            return Err((buffer, SubmitError::Shared));
+        }
+        let last = sector + (buffer.len() as u64 - 1) * 8;
+        if last >= self.info.sectors {
+            return Err((buffer, SubmitError::OutOfRange));
+        }
+        self.next += 1;
+        self.reads.set(self.reads.get() + 1);
+        fakes::alloc::uncounted(|| {
+            self.pending
+                .push_back((RequestId(self.next), sector, buffer));
+        });
+        Ok(RequestId(self.next))
+    }
+
+    fn poll(&mut self, pool: &mut FramePool, _now: Instant) -> Option<Completion> {
+        let (id, sector, buffer) = self.pending.pop_front()?;
+        let (first, last) = self.bad.get();
+        let end = sector + buffer.len() as u64 * 8;
+        if sector < last && end > first {
+            return Some(Completion {
+                id,
+                buffer,
+                result: Err(ReadError::Io),
+            });
+        }
+        for (nth, frame) in buffer.iter().enumerate() {
+            let start = (sector as usize * SECTOR_BYTES + nth * PAGE_BYTES).min(self.bytes.len());
+            let end = (start + PAGE_BYTES).min(self.bytes.len());
+            let into = pool.bytes_mut(frame);
+            into.fill(0);
+            into[..end - start].copy_from_slice(&self.bytes[start..end]);
+        }
+        Some(Completion {
+            id,
+            buffer,
+            result: Ok(()),
+        })
+    }
+
+    fn next_deadline(&self) -> Instant {
+        Instant::NEVER
+    }
+}
+
+/// One process with pid 7.
+pub(crate) struct OneProcess {
+    pub(crate) table: Cell<Option<TableId>>,
+    pub(crate) directories: Cell<Option<kernel::fs::DirectoriesId>>,
+}
+
+impl Processes for OneProcess {
+    fn current(&self) -> Pid {
+        Pid(7)
+    }
+
+    fn after(&self, pid: u32) -> Option<Pid> {
+        (pid < 7).then_some(Pid(7))
+    }
+
+    fn files(&self, pid: Pid) -> Option<ProcessFiles<'_>> {
+        (pid == Pid(7)).then(|| ProcessFiles {
+            table: self.table.get(),
+            directories: self.directories.get(),
+            executable: None,
+            uid: 0,
+            gid: 0,
+        })
+    }
+
+    fn report(&self, report: Report, out: &mut dyn Sink) {
+        match report {
+            Report::Version => out.put(b"Linux version 5.15\n"),
+            Report::CommandLine(_) => out.put(b"prog\0arg\0"),
+            _ => {}
+        }
+    }
+}
+
+struct Dice(u8);
+
+impl Random for Dice {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Stall> {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(13);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
+
+/// The machine.
+pub(crate) struct Bed {
+    pub(crate) pool: FramePool,
+    pub(crate) accounts: Accounts,
+    pub(crate) account: AccountId,
+    pub(crate) credentials: Credentials,
+    pub(crate) wakes: WakeQueue,
+    pub(crate) processes: OneProcess,
+    random: Dice,
+    pub(crate) files: Files<Disk>,
+    pub(crate) root: Option<Place>,
+    pub(crate) table: TableId,
+    /// Two frames that stand for a program's pages.
+    page: Option<Frame>,
+    /// How often something had to wait.
+    pub(crate) stalls: u64,
+}
+
+/// Most waits of one operation before it counts as stuck.
+const PATIENCE: u32 = 20_000;
+
+impl Bed {
+    pub(crate) fn new(frames: usize, disks: Vec<Disk>) -> Self {
+        let mut pool = fakes::memory::frame_pool(frames);
+        let mut accounts = Accounts::new(8);
+        let account = accounts.insert(Account::unlimited()).unwrap();
+        let mut files = Files::new(frames);
+        for disk in disks {
+            assert!(files.add_disk(disk).is_ok());
+        }
+        let table = files.new_table().unwrap();
+        let page = pool.take_zeroed().unwrap();
+        let processes = OneProcess {
+            table: Cell::new(Some(table)),
+            directories: Cell::new(None),
+        };
+        Self {
+            pool,
+            accounts,
+            account,
+            credentials: Credentials::default(),
+            wakes: WakeQueue::default(),
+            processes,
+            random: Dice(1),
+            files,
+            root: None,
+            table,
+            page: Some(page),
+            stalls: 0,
+        }
+    }
+
+    /// A machine whose root is mounted.
+    pub(crate) fn mounted(frames: usize, disks: Vec<Disk>) -> Self {
+        let mut bed = Self::new(frames, disks);
+        bed.mount().unwrap();
+        bed
+    }
+
+    pub(crate) fn mount(&mut self) -> Result<(), Errno> {
+        let root = self.run(|files, context| files.mount_root(context))?;
+        let (a, b) = (
+            self.files.share_place(root.by_ref()),
+            self.files.share_place(root.by_ref()),
+        );
+        let directories = self.files.new_directories(a, b).unwrap();
+        self.processes.directories.set(Some(directories));
+        self.root = Some(root);
+        Ok(())
+    }
+
+    /// Does something once.
+    pub(crate) fn once<T>(
+        &mut self,
+        act: impl FnOnce(&mut Files<Disk>, &mut Context<'_>) -> Result<T, Stall>,
+    ) -> Result<T, Stall> {
+        let mut context = Context {
+            pool: &mut self.pool,
+            accounts: &mut self.accounts,
+            account: self.account,
+            credentials: &self.credentials,
+            wakes: &mut self.wakes,
+            now: Instant::ZERO,
+            wall: Duration::from_secs(1_000_000),
+            processes: &self.processes,
+            random: &mut self.random,
+        };
+        act(&mut self.files, &mut context)
+    }
+
+    /// Does something until it is done, letting the disks work whenever it waits.
+    pub(crate) fn run<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Files<Disk>, &mut Context<'_>) -> Result<T, Stall>,
+    ) -> Result<T, Errno> {
+        for _ in 0..PATIENCE {
+            match self.once(&mut act) {
+                Ok(value) => return Ok(value),
+                Err(Stall::Error(errno)) => return Err(errno),
+                Err(Stall::Wait(_) | Stall::Again) => {
+                    self.stalls += 1;
+                    self.files
+                        .poll(&mut self.pool, &mut self.wakes, Instant::ZERO);
+                }
+            }
+        }
+        panic!("an operation never got done");
+    }
+
+    /// Does something from the root directory until it is done.
+    pub(crate) fn at<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Files<Disk>, &mut Context<'_>, Start<'_>) -> Result<T, Stall>,
+    ) -> Result<T, Errno> {
+        let root = self.files.share_place(self.root.as_ref().unwrap().by_ref());
+        let start = Start {
+            root: root.by_ref(),
+            base: root.by_ref(),
+        };
+        let result = self.run(|files, context| act(files, context, start));
+        self.release(root);
+        result
+    }
+
+    pub(crate) fn release(&mut self, place: Place) {
+        self.once(|files, context| {
+            files.release_place(context, place);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    pub(crate) fn walk(&mut self, path: &str, last: Last) -> Result<Place, Errno> {
+        self.at(|files, context, start| files.walk(context, start, path.as_bytes(), last))
+    }
+
+    pub(crate) fn stat(&mut self, path: &str) -> Result<kernel::fs::Attributes, Errno> {
+        let place = self.walk(path, Last::Keep)?;
+        let attributes = self.files.attributes(place.by_ref());
+        self.release(place);
+        attributes
+    }
+
+    pub(crate) fn open(&mut self, path: &str, flags: OpenFlags) -> Result<i32, Errno> {
+        let table = self.table;
+        self.at(|files, context, start| {
+            files.open(context, table, start, path.as_bytes(), flags, 0o644)
+        })
+    }
+
+    pub(crate) fn close(&mut self, fd: i32) {
+        let table = self.table;
+        self.run(|files, context| Ok(files.close(context, table, fd)?))
+            .unwrap();
+    }
+
+    pub(crate) fn description(&self, fd: i32) -> DescriptionId {
+        self.files.description(self.table, fd).unwrap().0
+    }
+
+    /// Reads up to a page.
+    pub(crate) fn read(
+        &mut self,
+        fd: i32,
+        position: Option<u64>,
+        len: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        let id = self.description(fd);
+        let page = self.page.take().unwrap();
+        let result = self.run(|files, context| {
+            let span = Span {
+                frame: page.by_ref(),
+                offset: PAGE_BYTES - len,
+                len,
+            };
+            files.read_span(context, id, position, span)
+        });
+        let bytes = result.map(|count| {
+            let start = PAGE_BYTES - len;
+            self.pool.bytes(&page)[start..start + count].to_vec()
+        });
+        self.page = Some(page);
+        bytes
+    }
+
+    /// Reads a page without a copy for the test.
+    pub(crate) fn count_read(&mut self, id: DescriptionId, position: u64) -> usize {
+        let page = self.page.take().unwrap();
+        let result = self.run(|files, context| {
+            let span = Span {
+                frame: page.by_ref(),
+                offset: 0,
+                len: PAGE_BYTES,
+            };
+            files.read_span(context, id, Some(position), span)
+        });
+        self.page = Some(page);
+        result.unwrap()
+    }
+
+    /// Writes up to a page.
+    pub(crate) fn write(
+        &mut self,
+        fd: i32,
+        position: Option<u64>,
+        bytes: &[u8],
+    ) -> Result<usize, Errno> {
+        let id = self.description(fd);
+        let page = self.page.take().unwrap();
+        self.pool.bytes_mut(&page)[..bytes.len()].copy_from_slice(bytes);
+        let result = self.run(|files, context| {
+            let span = Span {
+                frame: page.by_ref(),
+                offset: 0,
+                len: bytes.len(),
+            };
+            files.write_span(context, id, position, span, bytes.len())
+        });
+        self.page = Some(page);
+        result
+    }
+
+    pub(crate) fn read_all(&mut self, path: &str) -> Result<Vec<u8>, Errno> {
+        let fd = self.open(path, OpenFlags::empty())?;
+        let mut all = vec![];
+        let result = loop {
+            match self.read(fd, None, PAGE_BYTES) {
+                Ok(bytes) if bytes.is_empty() => break Ok(all),
+                Ok(bytes) => all.extend(bytes),
+                Err(errno) => break Err(errno),
+            }
+        };
+        self.close(fd);
+        result
+    }
+
+    pub(crate) fn write_all(&mut self, path: &str, bytes: &[u8]) -> Result<(), Errno> {
+        let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC;
+        let fd = self.open(path, flags)?;
+        for piece in bytes.chunks(PAGE_BYTES) {
+            let mut done = 0;
+            while done < piece.len() {
+                done += self.write(fd, None, &piece[done..])?;
+            }
+        }
+        self.close(fd);
+        Ok(())
+    }
+
+    pub(crate) fn list(&mut self, path: &str) -> Result<Vec<String>, Errno> {
+        let fd = self.open(path, OpenFlags::DIRECTORY)?;
+        let id = self.description(fd);
+        let mut names = vec![];
+        loop {
+            match self.run(|files, context| files.next_entry(context, id)) {
+                Ok(Some(listed)) => {
+                    names.push(String::from_utf8(listed.name.to_vec()).unwrap());
+                    self.files.skip_entry(id, listed.next);
+                }
+                Ok(None) => break,
+                Err(errno) => {
+                    self.close(fd);
+                    return Err(errno);
+                }
+            }
+        }
+        self.close(fd);
+        names.sort();
+        Ok(names)
+    }
+
+    pub(crate) fn make_directory(&mut self, path: &str) -> Result<(), Errno> {
+        self.at(|files, context, start| {
+            files.make_directory(context, start, path.as_bytes(), 0o755)
+        })
+    }
+
+    pub(crate) fn unlink(&mut self, path: &str) -> Result<(), Errno> {
+        self.at(|files, context, start| files.unlink(context, start, path.as_bytes()))
+    }
+
+    pub(crate) fn remove_directory(&mut self, path: &str) -> Result<(), Errno> {
+        self.at(|files, context, start| files.remove_directory(context, start, path.as_bytes()))
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        self.at(|files, context, start| {
+            files.move_name(
+                context,
+                (start, from.as_bytes()),
+                (start, to.as_bytes()),
+                true,
+            )
+        })
+    }
+
+    pub(crate) fn symlink(&mut self, path: &str, target: &str) -> Result<(), Errno> {
+        self.at(|files, context, start| {
+            files.make_symlink(context, start, path.as_bytes(), target.as_bytes())
+        })
+    }
+}
+
+/// Makes an ext4 image of a directory that `fill` filled.
+pub(crate) fn image(
+    megabytes: u32,
+    options: &[&str],
+    fill: impl FnOnce(&std::path::Path),
+) -> Vec<u8> {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let base = std::env::temp_dir().join(format!("mote-files-{}-{count}", std::process::id()));
+    let root = base.join("root");
+    std::fs::create_dir_all(&root).unwrap();
+    fill(&root);
+    let file = base.join("image");
+    let made = Command::new("mkfs.ext4")
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .args(["-q", "-F", "-d"])
+        .arg(&root)
+        .args(options)
+        .arg(&file)
+        .arg(format!("{megabytes}M"))
+        .output()
+        .expect("mkfs.ext4 (package e2fsprogs) is needed: `cargo xtask setup` installs it");
+    assert!(
+        made.status.success(),
+        "mkfs.ext4: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_dir_all(&base).unwrap();
+    bytes
+}
+
+/// Content that differs in every page.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|at| (at ^ at >> 8 ^ at >> 16).wrapping_mul(31) as u8)
+        .collect()
+}

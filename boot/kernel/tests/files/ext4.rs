@@ -1,0 +1,243 @@
+//! Files of an ext4 disk.
+
+use crate::bed::{Bed, Disk, image, pattern};
+use hal::limits::PAGE_BYTES;
+use kernel::errno::Errno;
+use kernel::fs::{Kind, OpenFlags};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+fn sample(root: &std::path::Path) {
+    fs::create_dir_all(root.join("bin/deep/er")).unwrap();
+    fs::write(root.join("hello"), "hello\n").unwrap();
+    fs::write(root.join("big"), pattern(300_001)).unwrap();
+    fs::write(root.join("bin/tool"), pattern(70_000)).unwrap();
+    fs::set_permissions(root.join("bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(root.join("hello"), fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("bin/tool", root.join("short")).unwrap();
+    symlink(format!("{}/bin/tool", "/.".repeat(60)), root.join("long")).unwrap();
+    symlink("loop", root.join("loop")).unwrap();
+    fs::hard_link(root.join("hello"), root.join("again")).unwrap();
+    fs::create_dir(root.join("many")).unwrap();
+    for number in 0..700 {
+        fs::write(
+            root.join(format!("many/file-with-a-long-name-{number:04}")),
+            "x",
+        )
+        .unwrap();
+    }
+    let sparse = fs::File::create(root.join("sparse")).unwrap();
+    sparse.set_len(5_000_000).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&sparse, b"island", 3_000_000).unwrap();
+}
+
+/// The option lists that change how things lie on the disk.
+const LAYOUTS: [&[&str]; 6] = [
+    &["-b", "1024"],
+    &["-b", "2048"],
+    &["-b", "4096"],
+    &["-b", "4096", "-O", "^metadata_csum,^64bit", "-I", "128"],
+    &["-b", "1024", "-O", "^extent,^metadata_csum,^64bit"],
+    &["-b", "4096", "-O", "^has_journal,metadata_csum_seed"],
+];
+
+#[test]
+fn every_layout_reads_the_same() {
+    for options in LAYOUTS {
+        let mut bed = Bed::mounted(2048, vec![Disk::new(image(16, options, sample))]);
+        assert_eq!(bed.read_all("/hello").unwrap(), b"hello\n", "{options:?}");
+        assert_eq!(
+            bed.read_all("/big").unwrap(),
+            pattern(300_001),
+            "{options:?}"
+        );
+        assert_eq!(
+            bed.read_all("/short").unwrap(),
+            pattern(70_000),
+            "{options:?}"
+        );
+        assert_eq!(
+            bed.read_all("/long").unwrap(),
+            pattern(70_000),
+            "{options:?}"
+        );
+        assert_eq!(bed.open("/loop", OpenFlags::empty()), Err(Errno::ELOOP));
+        let sparse = bed.read_all("/sparse").unwrap();
+        assert_eq!(sparse.len(), 5_000_000);
+        assert_eq!(&sparse[3_000_000..3_000_006], b"island");
+        assert_eq!(sparse.iter().filter(|&&byte| byte != 0).count(), 6);
+        assert_eq!(bed.list("/many").unwrap().len(), 702, "{options:?}");
+        let name = "/many/file-with-a-long-name-0567";
+        assert_eq!(bed.read_all(name).unwrap(), b"x", "{options:?}");
+        assert_eq!(bed.stat("/many/nothing"), Err(Errno::ENOENT));
+        let (hello, again) = (bed.stat("/hello").unwrap(), bed.stat("/again").unwrap());
+        assert_eq!(hello, again, "{options:?}");
+        assert_eq!((hello.links, hello.permissions, hello.size), (2, 0o600, 6));
+        assert_eq!(bed.stat("/bin").unwrap().kind, Kind::Directory);
+        assert!(bed.stalls > 20, "nothing had to wait: {}", bed.stalls);
+    }
+}
+
+#[test]
+fn four_mebibytes_are_enough_and_everything_is_given_back() {
+    let disk = Disk::new(image(16, &["-b", "4096"], sample));
+    let mut bed = Bed::mounted(300, vec![disk]);
+    for _ in 0..3 {
+        assert_eq!(bed.read_all("/big").unwrap(), pattern(300_001));
+        assert_eq!(bed.read_all("/bin/tool").unwrap(), pattern(70_000));
+        assert_eq!(bed.list("/many").unwrap().len(), 702);
+        assert_eq!(bed.read_all("/sparse").unwrap().len(), 5_000_000);
+    }
+    let free = bed.pool.available();
+    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    assert!(bed.pool.available() >= free);
+    // The page of the program itself, and nothing else.
+    assert_eq!(bed.pool.total() - bed.pool.available(), 1);
+}
+
+#[test]
+fn a_read_that_fails_costs_that_read_alone() {
+    let disk = Disk::new(image(16, &["-b", "4096"], sample));
+    let bad = disk.bad.clone();
+    let mut bed = Bed::mounted(2048, vec![disk]);
+    let fd = bed.open("/big", OpenFlags::empty()).unwrap();
+    bad.set((0, u64::MAX));
+    assert_eq!(bed.read(fd, Some(0), 100), Err(Errno::EIO));
+    assert_eq!(bed.read(fd, Some(200_000), 100), Err(Errno::EIO));
+    assert_eq!(bed.stat("/bin/tool"), Err(Errno::EIO));
+    bad.set((0, 0));
+    assert_eq!(bed.read(fd, Some(0), 100).unwrap(), pattern(100));
+    assert_eq!(bed.read_all("/big").unwrap(), pattern(300_001));
+    assert_eq!(bed.stat("/bin/tool").unwrap().size, 70_000);
+}
+
+#[test]
+fn one_bad_sector_does_not_spoil_its_neighbours() {
+    let bytes = image(16, &["-b", "4096"], sample);
+    let whole = pattern(300_001);
+    // The page of the file with this content, wherever it lies.
+    let target = &whole[20 * PAGE_BYTES..21 * PAGE_BYTES];
+    let at = bytes
+        .chunks(PAGE_BYTES)
+        .position(|page| page == target)
+        .unwrap() as u64;
+    let disk = Disk::new(bytes);
+    disk.bad.set((at * 8, at * 8 + 1));
+    let mut bed = Bed::mounted(2048, vec![disk]);
+    let fd = bed.open("/big", OpenFlags::empty()).unwrap();
+    for page in 0..74 {
+        let position = page * PAGE_BYTES;
+        let read = bed.read(fd, Some(position as u64), PAGE_BYTES);
+        if page == 20 {
+            assert_eq!(read, Err(Errno::EIO));
+        } else {
+            let end = whole.len().min(position + PAGE_BYTES);
+            assert_eq!(read.unwrap(), &whole[position..end], "page {page}");
+        }
+    }
+}
+
+#[test]
+fn a_truncated_image_is_not_mounted() {
+    let mut bytes = image(16, &["-b", "4096"], sample);
+    bytes.truncate(bytes.len() / 2);
+    let mut bed = Bed::new(2048, vec![Disk::new(bytes)]);
+    assert_eq!(bed.mount(), Err(Errno::EINVAL));
+}
+
+#[test]
+fn no_byte_of_the_superblock_can_do_harm() {
+    // Without checksums every change gets through to the fields.
+    let options = ["-b", "1024", "-O", "^metadata_csum,^64bit"];
+    let bytes = image(8, &options, |root| {
+        fs::write(root.join("file"), pattern(5000)).unwrap();
+    });
+    for at in 0..1024 {
+        for value in [0, 1, 0x7f, 0xff] {
+            let mut bytes = bytes.clone();
+            if bytes[1024 + at] == value {
+                continue;
+            }
+            bytes[1024 + at] = value;
+            let mut bed = Bed::new(256, vec![Disk::new(bytes)]);
+            if bed.mount().is_ok() {
+                let _either = bed.read_all("/file");
+                let _either = bed.list("/");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_damage_to_metadata_can_do_more_than_fail() {
+    let options = ["-b", "1024", "-O", "^metadata_csum"];
+    let bytes = image(8, &options, |root| {
+        fs::create_dir(root.join("dir")).unwrap();
+        fs::write(root.join("dir/file"), pattern(50_000)).unwrap();
+        for number in 0..100 {
+            fs::write(root.join(format!("dir/{number}")), "x").unwrap();
+        }
+    });
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize
+    };
+    // Metadata lies in the first half megabyte or so.
+    for _ in 0..400 {
+        let mut bytes = bytes.clone();
+        for _ in 0..40 {
+            let at = 2048 + next() % 600_000;
+            bytes[at] = next() as u8;
+        }
+        let mut bed = Bed::new(512, vec![Disk::new(bytes)]);
+        if bed.mount().is_ok() {
+            let _either = bed.list("/dir");
+            let _either = bed.read_all("/dir/file");
+            let _either = bed.stat("/dir/57");
+        }
+    }
+}
+
+#[test]
+fn damaged_metadata_is_noticed_by_its_checksum() {
+    let mut bytes = image(8, &["-b", "1024"], |root| {
+        fs::create_dir(root.join("dir")).unwrap();
+        fs::write(root.join("dir/a-name-to-be-found"), "content").unwrap();
+        fs::write(root.join("sound"), "sound").unwrap();
+    });
+    let name = b"a-name-to-be-found";
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    bytes[at] = b'b';
+    let mut bed = Bed::mounted(512, vec![Disk::new(bytes)]);
+    assert_eq!(bed.stat("/dir/a-name-to-be-found"), Err(Errno::EIO));
+    assert_eq!(bed.list("/dir"), Err(Errno::EIO));
+    assert_eq!(bed.read_all("/sound").unwrap(), b"sound");
+}
+
+#[test]
+fn warm_paths_ask_neither_the_disk_nor_the_heap() {
+    let disk = Disk::new(image(16, &["-b", "4096"], sample));
+    let reads = disk.reads.clone();
+    let mut bed = Bed::mounted(4096, vec![disk]);
+    let once = |bed: &mut Bed| {
+        let fd = bed
+            .open("/bin/deep/../../short", OpenFlags::empty())
+            .unwrap();
+        let id = bed.description(fd);
+        let mut position = 0;
+        while position < 70_000 {
+            let count = bed.count_read(id, position);
+            position += count as u64;
+        }
+        bed.close(fd);
+        assert_eq!(bed.stat("/bin/nothing"), Err(Errno::ENOENT));
+    };
+    once(&mut bed);
+    let before = (reads.get(), fakes::alloc::calls());
+    once(&mut bed);
+    assert_eq!((reads.get(), fakes::alloc::calls()), before);
+}

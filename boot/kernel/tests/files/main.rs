@@ -1,0 +1,7 @@
+//! Files over disks made of bytes: what programs see of ext4, of changes in memory, and of what goes wrong below.
+
+mod bed;
+mod ext4;
+
+#[global_allocator]
+static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();

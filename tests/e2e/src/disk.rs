@@ -1,0 +1,189 @@
+//! Disk images for tests.
+
+use mote_host::disk::build_ext4;
+use mote_host::initrd::find_busybox;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// What busybox and the tests expect of a root file system.
+const FOLDERS: [&str; 8] = ["bin", "dev", "etc", "proc", "root", "run", "tmp", "data"];
+
+/// Names that are links to busybox on the disk, as an installation makes them.
+const APPLETS: [&str; 22] = [
+    "sh",
+    "true",
+    "false",
+    "echo",
+    "cat",
+    "ls",
+    "stat",
+    "head",
+    "wc",
+    "sha256sum",
+    "dd",
+    "sleep",
+    "date",
+    "env",
+    "printf",
+    "pwd",
+    "uname",
+    "seq",
+    "sort",
+    "grep",
+    "sed",
+    "awk",
+];
+
+/// A directory tree in the making, and the image made from it. Both are removed with it.
+#[derive(Debug)]
+pub struct Tree {
+    directory: TempDir,
+}
+
+impl Tree {
+    /// An empty tree.
+    ///
+    /// # Panics
+    ///
+    /// When there is no room for it.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
+        let directory = TempDir::with_prefix("mote-e2e-").expect("a temporary directory");
+        fs::create_dir(directory.path().join("tree")).expect("a new directory is empty");
+        Self { directory }
+    }
+
+    /// A tree with busybox under `/bin` and some files to look at under `/data`.
+    ///
+    /// # Panics
+    ///
+    /// When the host has no static busybox.
+    #[must_use]
+    pub fn with_busybox() -> Self {
+        let tree = Self::new();
+        for folder in FOLDERS {
+            fs::create_dir(tree.path(folder)).expect("new");
+        }
+        let (busybox, _) = host_busybox();
+        tree.copy(busybox, "bin/busybox");
+        for applet in APPLETS {
+            symlink("busybox", tree.path(&format!("bin/{applet}"))).expect("new");
+        }
+        let numbers: String = (1..=5000)
+            .map(|n| format!("{} line {n}\n", n * 7919 % 5000))
+            .collect();
+        tree.file("data/numbers", numbers.as_bytes());
+        tree.file("data/empty", b"");
+        tree.file("data/binary", &pattern(3 * 1024 * 1024 + 17));
+        tree.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n");
+        tree
+    }
+
+    /// Returns where a file of the tree lies on the host.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join("tree").join(name)
+    }
+
+    /// Writes a file.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot.
+    pub fn file(&self, name: &str, content: &[u8]) {
+        fs::write(self.path(name), content).expect("written");
+    }
+
+    /// Copies a program from the host.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot.
+    pub fn copy(&self, source: &Path, name: &str) {
+        fs::copy(source, self.path(name)).expect("copied");
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).expect("owned");
+    }
+
+    /// Makes the image, in the tree's own directory.
+    ///
+    /// # Panics
+    ///
+    /// With mke2fs's words, when it cannot.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        let image = self.directory.path().join("image.ext4");
+        build_ext4(&self.path(""), &image).unwrap_or_else(|error| panic!("{error}"));
+        image
+    }
+}
+
+/// Returns the host's static busybox and its bytes.
+///
+/// # Panics
+///
+/// When there is none.
+#[must_use]
+pub fn host_busybox() -> &'static (PathBuf, Vec<u8>) {
+    static BUSYBOX: OnceLock<(PathBuf, Vec<u8>)> = OnceLock::new();
+    BUSYBOX.get_or_init(|| find_busybox().unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Returns the disk most tests boot from. It also holds every program of `tests/programs` under `/programs`.
+#[must_use]
+pub fn busybox_disk() -> &'static Path {
+    /// The tree must live as long as its image is used.
+    static DISK: OnceLock<(Tree, PathBuf)> = OnceLock::new();
+    &DISK
+        .get_or_init(|| {
+            let tree = Tree::with_busybox();
+            fs::create_dir(tree.path("programs")).expect("new");
+            for name in PROGRAMS {
+                tree.copy(&crate::program(name), &format!("programs/{name}"));
+            }
+            let image = tree.image();
+            (tree, image)
+        })
+        .1
+}
+
+/// The programs of `tests/programs` that the tests run.
+const PROGRAMS: [&str; 18] = [
+    "args",
+    "badcalls",
+    "echo",
+    "exit",
+    "fault",
+    "files",
+    "fpu",
+    "memory",
+    "nullcall",
+    "pie",
+    "reader",
+    "sleep",
+    "spin",
+    "stack",
+    "true",
+    "writer",
+    "std-hello",
+    "std-hello-pie",
+];
+
+/// Returns a disk that holds one file with its number.
+#[must_use]
+pub fn marker_disk(number: usize) -> (Tree, PathBuf) {
+    let tree = Tree::new();
+    tree.file("marker", format!("disk {number}\n").as_bytes());
+    let image = tree.image();
+    (tree, image)
+}
+
+/// Returns bytes in which a lost, doubled or exchanged block shows.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u32)
+        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! The booted image under QEMU. One target, so that the image and the disks are built once.
+
+mod applet;
+mod boot;
+mod container;
+mod disk;
+mod load;
+mod mote;
+mod program;
+mod reconnect;
+mod stream;
+mod wire;

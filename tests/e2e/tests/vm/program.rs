@@ -1,0 +1,190 @@
+//! Programs start, run, break and end as on Linux.
+
+use e2e::{Bed, MACHINES, busybox_disk, config};
+use mote_host::{Error, Hresult, ProcessConfig};
+
+#[test]
+fn exit_codes_are_passed_on() {
+    let bed = Bed::busybox();
+    for code in [0, 1, 7, 127, 255] {
+        let output = bed.output(&["/programs/exit", &code.to_string()]);
+        assert_eq!(output.exit_code, code);
+    }
+}
+
+#[test]
+fn every_program_of_the_tests_says_that_all_is_well() {
+    for machine in MACHINES {
+        let bed = Bed::boot(config(machine).disk(busybox_disk()));
+        for args in [
+            &["/programs/true"][..],
+            &["/programs/args", "one", "two words"],
+            &["/programs/badcalls"],
+            &["/programs/files"],
+            &["/programs/fpu"],
+            &["/programs/memory", "4"],
+            &["/programs/nullcall"],
+            &["/programs/pie"],
+            &["/programs/sleep", "20"],
+            &["/programs/stack", "256"],
+        ] {
+            let output = bed.output(args);
+            assert_eq!(
+                output.exit_code,
+                0,
+                "{machine:?}: {args:?}\n{}\n{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+}
+
+#[test]
+fn static_rust_programs_on_the_standard_library_run() {
+    let bed = Bed::busybox();
+    for name in ["/programs/std-hello", "/programs/std-hello-pie"] {
+        let config = ProcessConfig::new([name, "argument"]).env("NAME", "value");
+        let output = bed.run(&config, b"input\n");
+        assert_eq!(
+            output.exit_code,
+            0,
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(!output.stdout.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_fault_ends_its_process_alone_with_128_and_the_signal() {
+    let bed = Bed::busybox();
+    let list = bed.output(&["/programs/fault"]);
+    let text = String::from_utf8(list.stdout).expect("text");
+    let mut count = 0;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(code)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Ok(code) = code.parse::<u32>() else {
+            continue;
+        };
+        let output = bed.output(&["/programs/fault", name]);
+        assert_eq!(
+            output.exit_code,
+            code,
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        count += 1;
+    }
+    assert!(count >= 5, "{count} faults in:\n{text}");
+    bed.assert_alive();
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_refused_by_name() {
+    let bed = Bed::busybox();
+    for name in [
+        "/no/such/program",
+        "no-such-program",
+        "/data/numbers/below-a-file",
+    ] {
+        let error = bed
+            .guest
+            .create_process(&ProcessConfig::new([name]))
+            .expect_err("absent");
+        assert!(error.is_program_not_found(), "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    bed.assert_alive();
+}
+
+#[test]
+fn a_file_that_cannot_be_executed_is_refused_by_name() {
+    let bed = Bed::busybox();
+    for name in ["/data/numbers", "/bin"] {
+        let error = bed
+            .guest
+            .create_process(&ProcessConfig::new([name]))
+            .expect_err("no program");
+        assert!(error.is_program_not_executable(), "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    bed.assert_alive();
+}
+
+#[test]
+fn a_command_of_no_words_is_refused() {
+    let bed = Bed::busybox();
+    let error = bed
+        .guest
+        .create_process(&ProcessConfig::new::<String>([]))
+        .expect_err("no command");
+    assert!(matches!(error, Error::Guest { .. }), "{error}");
+    bed.assert_alive();
+}
+
+#[test]
+fn arguments_and_environment_arrive_as_they_were_sent() {
+    let bed = Bed::busybox();
+    let odd = "a \"b\" \\ \n\t 😀 > & </script>";
+    let output = bed.output(&["/bin/busybox", "printf", "%s", odd]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), odd);
+    let config = ProcessConfig::new(["/bin/busybox", "env"])
+        .without_env()
+        .env("ODD", odd)
+        .env("EMPTY", "");
+    let output = bed.run(&config, b"");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("EMPTY=\nODD={odd}\n")
+    );
+}
+
+#[test]
+fn a_long_argument_list_arrives_whole() {
+    let bed = Bed::busybox();
+    let mut args = vec!["/bin/busybox".to_owned(), "echo".to_owned()];
+    args.extend((0..2000).map(|number| format!("argument-{number}")));
+    let expected = args[2..].join(" ") + "\n";
+    let output = bed.run(&ProcessConfig::new(args), b"");
+    assert_eq!(output.stdout.len(), expected.len());
+    assert!(output.stdout == expected.as_bytes());
+}
+
+#[test]
+fn a_process_is_ended_by_each_signal_that_ends_processes() {
+    let bed = Bed::busybox();
+    for signal in [1, 2, 3, 9, 10, 13, 14, 15] {
+        let process = bed
+            .guest
+            .create_process(&ProcessConfig::new(["/bin/busybox", "sleep", "1000"]))
+            .expect("runs");
+        assert!(process.signal(signal).expect("delivered"));
+        process.close_stdin().expect("open");
+        let output = process.output(b"").expect("ended");
+        assert_eq!(output.exit_code, 128 + signal.cast_unsigned());
+        assert!(!process.signal(signal).expect("gone"), "signal {signal}");
+    }
+}
+
+#[test]
+fn an_unknown_signal_is_refused() {
+    let bed = Bed::busybox();
+    let process = bed
+        .guest
+        .create_process(&ProcessConfig::new(["/bin/busybox", "sleep", "1000"]))
+        .expect("runs");
+    for signal in [-1, 65, i32::MAX] {
+        let error = process.signal(signal).expect_err("no signal");
+        assert!(
+            error
+                .hresult()
+                .is_some_and(|code| code != Hresult::NOT_FOUND),
+            "{error}"
+        );
+    }
+    assert!(process.kill().expect("delivered"));
+}
