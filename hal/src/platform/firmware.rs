@@ -112,7 +112,7 @@ impl<M: MapRegisters> Firmware for FirmwareWindows<'_, M> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::acpi::fake::{FakeFirmware, table};
+    use super::super::acpi::fake::{FakeFirmware, fix_checksum, table};
     use super::*;
 
     #[test]
@@ -181,6 +181,37 @@ mod tests {
         assert_eq!(skipped.io_apics, [DEFAULT_IO_APIC]);
         let found = Description::read(&mut firmware, None, "");
         assert_eq!(found.io_apics[0].address, 0xfec1_0000);
+    }
+
+    #[test]
+    fn no_byte_of_a_table_leads_astray() {
+        let mut madt = std::vec![0; 8];
+        madt.extend([
+            0, 8, 0, 0, 1, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,
+        ]);
+        let contents = [
+            table(b"APIC", &madt),
+            table(b"MCFG", &[0xe8; 24]),
+            table(b"FACP", &[1; 232]),
+        ];
+        for which in 0..contents.len() {
+            for at in 0..contents[which].len() {
+                for value in [0, 1, 0x7f, 0x80, 0xff] {
+                    let mut firmware = FakeFirmware::new();
+                    let addresses = [0, 1, 2].map(|index: usize| {
+                        let mut content = contents[index].clone();
+                        if index == which {
+                            content[at] = value;
+                            fix_checksum(&mut content, 9);
+                        }
+                        firmware.put(content)
+                    });
+                    let root = firmware.put_root(2, &addresses);
+                    let description = Description::read(&mut firmware, Some(root), "");
+                    assert!(!description.io_apics.is_empty());
+                }
+            }
+        }
     }
 
     #[test]
