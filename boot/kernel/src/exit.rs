@@ -17,10 +17,12 @@ impl<B: Block> System<B> {
         if !process.is_live() {
             return;
         }
-        process.life = Life::Zombie(status);
         process.alarm = None;
         self.drop_tasks(id);
         self.drop_belongings(id);
+        if let Some(process) = self.table.processes.get_mut(id) {
+            process.life = Life::Zombie(status);
+        }
         self.notify(id, Notices::EXITED);
     }
 
@@ -40,7 +42,14 @@ impl<B: Block> System<B> {
         let (space, account) = (process.space, process.account);
         let (table, directories) = (process.files.take(), process.directories.take());
         let executable = process.executable.take();
+        let file = match &mut process.life {
+            Life::Loading(load) => load.file.take(),
+            _ => None,
+        };
         self.leave_space(space);
+        if let Some(file) = file {
+            self.release_file(file);
+        }
         let mut parts = self.own_file_parts();
         if let Some(table) = table {
             parts.files.release_table(&mut parts.context, table);

@@ -21,6 +21,7 @@ impl Load {
         Self {
             space,
             waits: None,
+            file: None,
             step: Step::Directory,
             strings,
         }
@@ -87,6 +88,7 @@ impl<B: Block> System<B> {
                     process.life = Life::Loading(load);
                 }
                 Ok(None) => {
+                    self.keep_executable(id, &load);
                     self.notify(id, Notices::LOADED);
                     return;
                 }
@@ -118,7 +120,13 @@ impl<B: Block> System<B> {
                     denied: false,
                 }
             }
-            Step::Search { nth, denied } => self.search_program(id, load, nth, denied)?,
+            Step::Search { nth, denied } => {
+                let next = self.search_program(id, load, nth, denied)?;
+                if let Step::Map { file, .. } = next {
+                    load.file = Some(file);
+                }
+                next
+            }
             Step::Map { file, bytes } => {
                 let image = self.map_program(load, file, bytes)?;
                 Step::Clear { file, bytes, image }
@@ -167,6 +175,20 @@ impl<B: Block> System<B> {
         Ok(())
     }
 
+    /// Remembers which file a process executes; the load is not its user any more.
+    fn keep_executable(&mut self, id: ProcessId, load: &Load) {
+        let Some(file) = load.file else {
+            return;
+        };
+        if let Some(shown) = self.shown.get(file) {
+            let place = self.files.share_place(shown.place.by_ref());
+            if let Some(process) = self.table.processes.get_mut(id) {
+                process.executable = Some(place);
+            }
+        }
+        self.release_file(file);
+    }
+
     fn fail_load(
         &mut self,
         id: ProcessId,
@@ -188,6 +210,9 @@ impl<B: Block> System<B> {
             reason,
             path: cut(path),
         };
+        if let Some(file) = load.file {
+            self.release_file(file);
+        }
         self.drop_tasks(id);
         self.drop_belongings(id);
         if let Some(process) = self.table.processes.get_mut(id) {

@@ -28,6 +28,8 @@ pub(crate) struct Load {
     pub(crate) space: SpaceId,
     /// What it waits for.
     pub(crate) waits: Option<WakeKey>,
+    /// The program file, once it is found; the load is one of its users.
+    pub(crate) file: Option<FileId>,
     step: Step,
     strings: Strings,
 }

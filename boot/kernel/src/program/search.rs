@@ -24,8 +24,8 @@ impl<B: Block> System<B> {
         denied: bool,
     ) -> Result<Step, Trouble> {
         let mut path = [0; PATH_BYTES];
-        let path = match self.candidate(load, nth, &mut path)? {
-            Some(Candidate::Path(path)) => path,
+        let (path, searches) = match self.candidate(load, nth, &mut path)? {
+            Some(Candidate::Path(path, origin)) => (path, origin == Origin::List),
             Some(Candidate::TooLong) => {
                 return Ok(Step::Search {
                     nth: nth + 1,
@@ -47,33 +47,21 @@ impl<B: Block> System<B> {
                 ));
             }
         };
-        let slash = self.has_slash(load)?;
         match self.open_program(process, path) {
             Ok((file, bytes)) => Ok(Step::Map { file, bytes }),
             // execvp(3): go on looking, but remember that one was there.
-            Err(Stall::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if !slash => {
+            Err(Stall::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if searches => {
                 Ok(Step::Search {
                     nth: nth + 1,
                     denied,
                 })
             }
-            Err(Stall::Error(Errno::EACCES)) if !slash => Ok(Step::Search {
+            Err(Stall::Error(Errno::EACCES)) if searches => Ok(Step::Search {
                 nth: nth + 1,
                 denied: true,
             }),
             Err(stall) => Err(stall.into()),
         }
-    }
-
-    fn has_slash(&mut self, load: &Load) -> Result<bool, Stall> {
-        let mut name = [0; PATH_BYTES];
-        let name = self.read_cstring(
-            load.space,
-            load.strings.arguments,
-            &mut name,
-            Errno::ENAMETOOLONG,
-        )?;
-        Ok(name.contains(&b'/'))
     }
 
     /// Writes the `nth` candidate's path; `None` behind the last.
@@ -98,7 +86,7 @@ impl<B: Block> System<B> {
                 return Ok(None);
             }
             buffer[..name.len()].copy_from_slice(name);
-            return Ok(Some(Candidate::Path(&buffer[..name.len()])));
+            return Ok(Some(Candidate::Path(&buffer[..name.len()], Origin::Name)));
         }
         let mut list = [0; PATH_BYTES];
         let list = match load.strings.path {
@@ -112,11 +100,20 @@ impl<B: Block> System<B> {
     }
 }
 
+/// Where a candidate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The program was named by a path.
+    Name,
+    /// A directory of `PATH`; there may be more.
+    List,
+}
+
 /// A path to try.
 #[derive(Debug, PartialEq, Eq)]
 enum Candidate<'b> {
     /// This one.
-    Path(&'b [u8]),
+    Path(&'b [u8], Origin),
     /// It is longer than a path may be, so nothing can stand there.
     TooLong,
 }
@@ -135,7 +132,7 @@ fn join<'b>(directory: &[u8], name: &[u8], buffer: &'b mut PathBuffer) -> Candid
     buffer[..directory.len()].copy_from_slice(directory);
     buffer[directory.len()] = b'/';
     buffer[directory.len() + 1..length].copy_from_slice(name);
-    Candidate::Path(&buffer[..length])
+    Candidate::Path(&buffer[..length], Origin::List)
 }
 
 #[cfg(test)]
@@ -147,9 +144,12 @@ mod tests {
         let mut buffer = [0; PATH_BYTES];
         assert_eq!(
             join(b"/bin", b"ls", &mut buffer),
-            Candidate::Path(b"/bin/ls")
+            Candidate::Path(b"/bin/ls", Origin::List)
         );
-        assert_eq!(join(b"", b"ls", &mut buffer), Candidate::Path(b"./ls"));
+        assert_eq!(
+            join(b"", b"ls", &mut buffer),
+            Candidate::Path(b"./ls", Origin::List)
+        );
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let fits = [b'a'; PATH_BYTES - 1 - 3];
         assert!(matches!(
             join(&fits, b"ls", &mut buffer),
-            Candidate::Path(_)
+            Candidate::Path(..)
         ));
         let long = [b'a'; PATH_BYTES - 3];
         assert_eq!(join(&long, b"ls", &mut buffer), Candidate::TooLong);
