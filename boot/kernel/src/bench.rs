@@ -55,13 +55,22 @@ pub(crate) struct Bench {
 impl Bench {
     /// Makes a machine of `frames` frames.
     pub(crate) fn new(frames: usize) -> Self {
+        Self::make(frames, None)
+    }
+
+    /// Makes a machine of `frames` frames with a root file system.
+    pub(crate) fn with_initrd(frames: usize, archive: &'static [u8]) -> Self {
+        Self::make(frames, Some(archive))
+    }
+
+    fn make(frames: usize, initrd: Option<&'static [u8]>) -> Self {
         let clock = HandClock::new();
         let kernel = Kernel::new(
             FakeUser::new(clock.clone()),
             Parts {
                 pool: fakes::memory::frame_pool(frames),
                 disks: Vec::new(),
-                initrd: None,
+                initrd,
                 epoch: clock.epoch(),
                 seed: Some([7; 32]),
             },

@@ -15,6 +15,8 @@ mod exit;
 pub mod fs;
 mod kernel;
 pub mod limits;
+#[cfg(test)]
+mod loading_tests;
 mod process;
 mod program;
 mod random;

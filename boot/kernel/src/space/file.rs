@@ -113,7 +113,6 @@ impl<B: Block> System<B> {
                 return Err(errno.into());
             }
         };
-        drop(parts);
         Ok((self.show_file(process, place)?, size))
     }
 }

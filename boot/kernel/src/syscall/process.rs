@@ -161,7 +161,7 @@ pub(super) fn futex<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const WALL: i32 = 256;
     let operation = call.int(1);
     let address = call.address(0);
-    if address.0 % 4 != 0 {
+    if !address.0.is_multiple_of(4) {
         return Err(Errno::EINVAL.into());
     }
     match operation & !(PRIVATE | WALL) {
