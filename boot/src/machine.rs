@@ -2,18 +2,23 @@
 
 use crate::options::Options;
 use crate::{entry, self_test};
-use alloc::vec::Vec;
+use crate::options::Options;
+use crate::turn::{self, MachineVsock, Turns};
+use crate::{entry, self_test};
+use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
+use agent::{Agent, Buffers, Config};
 use hal::clock::Clock;
-use hal::console::Console;
-use hal::frame::FramePool;
 use hal::limits::{
-    DMA_SHARE, HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES, MIN_DMA_BYTES, MIN_HEAP_BYTES,
+    COMMAND_LINE_BYTES, DMA_SHARE, HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES, MIN_DMA_BYTES,
+    MIN_HEAP_BYTES, PAGE_BYTES,
 };
-use hal::virtio::discovery::discover;
-use hal::virtio::dma;
-use hal::virtio::start::{MachineDisk, start_disks};
+use hal::virtio::discovery::{Discovery, Found, discover};
+use hal::virtio::start::{self, start_disks};
+use hal::virtio::vsock::Budget;
+use hal::virtio::{DeviceType, dma};
 use hal::x86::apic::LocalApic;
 use hal::x86::console::Serial;
+use hal::x86::exclusive::Exclusive;
 use hal::x86::ioapic::Interrupts;
 use hal::x86::last_words::{self, Cause};
 use hal::x86::memory::{EntryMemory, Memory};
@@ -23,22 +28,32 @@ use hal::x86::pvh::StartInfo;
 use hal::x86::tsc::Tsc;
 use hal::x86::{descriptor, layout, power};
 use hal::{heap, logger};
+use kernel::{Kernel, Parts};
 use log::LevelFilter;
 
-/// The machine, taken over.
+/// The machine, taken over: its memory, its time, its processor.
 pub(crate) struct Machine {
     options: Options,
+    command_line: heapless::String<COMMAND_LINE_BYTES>,
     serial: Serial,
+    memory: Memory,
     clock: Tsc,
+    interrupts: Interrupts,
     processor: Processor,
-    disks: Vec<MachineDisk>,
-    pool: FramePool,
-    initrd: Option<&'static [u8]>,
 }
 
 /// Where the I/O interrupt controllers of all known VMMs are, and their first global interrupt. The second one only
 /// exists on QEMU's microvm with ACPI (vmm-platforms).
 const IO_APICS: [(u64, u32); 2] = [(0xfec0_0000, 0), (0xfec1_0000, 24)];
+
+/// RAM for which one byte goes to the buffer of a request's body.
+const BODY_SHARE: u64 = 16;
+
+/// Bytes of responses on their way out.
+const OUTGOING_BYTES: usize = 2 * MAX_FRAME_BYTES;
+
+/// Large, and lives as long as the machine.
+static AGENT: Exclusive<Agent> = Exclusive::new(Agent::new());
 
 /// Ends start-up, saying why.
 macro_rules! give_up {
@@ -56,7 +71,7 @@ impl Machine {
     pub(crate) unsafe fn take_over(start: u64, start_info: u64) -> Self {
         // Say what goes wrong from here on.
         logger::open(LevelFilter::Trace);
-        let mut serial = Serial::com1();
+        let serial = Serial::com1();
         // SAFETY: once, in ring 0, interrupts are off.
         unsafe { descriptor::install() };
 
@@ -106,49 +121,117 @@ impl Machine {
         // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
         let processor = unsafe { Processor::new(clock, apic.into_timer()) };
 
-        // Devices.
-        let mut discovery = discover(&info.command_line, None, &mut Windows);
-        let disks = start_disks(&mut discovery, &mut Windows, &mut interrupts, clock.now());
-
-        // Everything that is left is for programs.
-        let initrd = memory.module();
-        let Some(pool) = memory.into_pool() else {
-            give_up!("no memory is left for programs");
-        };
-        log::info!(
-            "mote {}: {} MiB of RAM, {} frames for programs, {} MHz {}",
-            env!("CARGO_PKG_VERSION"),
-            ram >> 20,
-            pool.total(),
-            clock.hz() / 1_000_000,
-            clock.reference(),
-        );
-        drain_log(&mut serial, options.serial_level);
         Self {
             options,
+            command_line: info.command_line,
             serial,
+            memory,
             clock,
+            interrupts,
             processor,
-            disks,
-            pool,
-            initrd,
         }
     }
 
-    /// Turns the loop.
+    /// Finds the devices, shares out what memory is left, and turns the loop.
     pub(crate) fn run(mut self) -> ! {
         if self.options.self_test {
-            self_test::run(&mut self.processor, &mut self.pool, &self.clock);
+            self.run_self_test();
         }
-        for disk in &self.disks {
-            log::debug!(
-                "{:?} at {:?}",
-                hal::block::Block::info(disk),
-                self.clock.now()
-            );
+        let config = match Config::from_command_line(&self.command_line) {
+            Ok(config) => config,
+            Err(error) => give_up!("{error}"),
+        };
+        log::set_max_level(config.log_level.max(self.options.serial_level));
+
+        // Devices, as the host put them there.
+        let mut devices = discover(&self.command_line, None, &mut Windows);
+        let vsock = self.start_vsock(&mut devices);
+        let now = self.clock.now();
+        let disks = start_disks(&mut devices, &mut Windows, &mut self.interrupts, now);
+
+        // The agent's memory; everything that is left is for programs.
+        let ram = self.memory.ram_bytes();
+        let body = share(ram, BODY_SHARE, MIN_BODY_BYTES, MAX_BODY_BYTES);
+        let buffers = Buffers {
+            body: self.carve(body, "requests"),
+            outgoing: self.carve(OUTGOING_BYTES, "responses"),
+        };
+        let initrd = self.memory.module();
+        let Some(pool) = self.memory.into_pool() else {
+            give_up!("no memory is left for programs");
+        };
+        log::info!(
+            "mote {}: {} MiB of RAM, {} KiB for programs, {} disks, {} MHz {}",
+            env!("CARGO_PKG_VERSION"),
+            ram.div_ceil(1 << 20),
+            pool.total() * PAGE_BYTES / 1024,
+            disks.len(),
+            self.clock.hz() / 1_000_000,
+            self.clock.reference(),
+        );
+
+        // Programs, the agent, and the loop between them.
+        let seed = self.processor.random_seed();
+        let parts = Parts {
+            pool,
+            disks,
+            initrd,
+            epoch: self.clock.epoch(),
+            seed,
+        };
+        let turns = Turns {
+            options: self.options,
+            clock: self.clock,
+            serial: self.serial,
+            vsock,
+            kernel: Kernel::new(self.processor, parts),
+        };
+        let begun = AGENT.with(|agent| {
+            agent.begin(config, buffers, self.clock.epoch());
+            turns.run(agent)
+        });
+        unreachable!("the agent is lent once: {begun:?}")
+    }
+
+    /// Starts the device without which nobody can talk to us.
+    fn start_vsock(&mut self, devices: &mut Discovery) -> MachineVsock {
+        let is_vsock = |found: &&Found| found.device_type == DeviceType::Socket;
+        let Some(found) = devices.devices.iter().find(is_vsock).copied() else {
+            give_up!("there is no vsock device; give the VM one (virtio-vsock, any transport)");
+        };
+        let place = found.location;
+        let transport = match start::open(devices, found, &mut Windows, &mut self.interrupts) {
+            Ok((transport, _)) => transport,
+            Err(error) => give_up!("vsock at {place}: {error}"),
+        };
+        let budget = Budget::for_ram(self.memory.ram_bytes());
+        let Some(memory) = self.memory.carve(budget.bytes()) else {
+            give_up!("no room for {} bytes of vsock buffers", budget.bytes());
+        };
+        // The counter differs from one start to the next, which is all the seed is for.
+        let seed = Tsc::read() as u32;
+        let now = self.clock.now();
+        match MachineVsock::new(transport, memory.into_uninit(), &budget, seed, now) {
+            Ok(vsock) => vsock,
+            Err(error) => give_up!("vsock at {place}: {error}"),
         }
-        log::debug!("{:?}", self.initrd.map(<[u8]>::len));
-        drain_log(&mut self.serial, self.options.serial_level);
+    }
+
+    fn carve(&mut self, bytes: usize, what: &str) -> &'static mut [u8] {
+        match self.memory.carve(bytes) {
+            Some(piece) => piece.bytes,
+            None => give_up!("no room for {bytes} bytes for {what}"),
+        }
+    }
+
+    fn run_self_test(mut self) -> ! {
+        let Some(mut pool) = self.memory.into_pool() else {
+            give_up!("no memory is left for programs");
+        };
+        self_test::run(&mut self.processor, &mut pool, &self.clock);
+        while let Some(record) = logger::next() {
+            turn::print(&mut self.serial, self.options.serial_level, &record);
+        }
         power::off()
     }
 }
@@ -173,16 +256,4 @@ fn hand_over_dma(memory: &mut Memory, ram: u64) {
 /// Returns RAM / `share`, within its bounds.
 fn share(ram: u64, share: u64, min: usize, max: usize) -> usize {
     usize::try_from(ram / share).unwrap_or(max).clamp(min, max)
-}
-
-/// Takes the log to the serial port.
-fn drain_log(serial: &mut Serial, level: LevelFilter) {
-    while let Some(record) = logger::next() {
-        if record.level <= level {
-            let mut line = heapless::String::<{ hal::limits::LOG_TEXT_BYTES + 64 }>::new();
-            // The line has room for the longest text and what stands before it.
-            let _ = core::fmt::write(&mut line, format_args!("{record}\r\n"));
-            serial.write(line.as_bytes());
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod mem;
 mod options;
 mod rust;
 mod self_test;
+mod turn;
 
 use hal::heap::Heap;
 use hal::x86::tsc::Tsc;

@@ -168,15 +168,14 @@ pub const MIN_HEAP_BYTES: usize = 192 << 10;
 /// At the limit programs see `ENOMEM` and the host is refused.
 pub const MAX_HEAP_BYTES: usize = 16 << 20;
 
-/// RAM for which one byte goes to the devices: the vsock's posted receive buffers (RAM / 16, at most 2 MiB), as much
-/// again for what waits to be sent, and rings.
-pub const DMA_SHARE: u64 = 8;
+/// RAM for which one byte goes to the rings of devices. (The vsock's buffers are counted apart.)
+pub const DMA_SHARE: u64 = 32;
 
-/// The devices' share where RAM is scarce.
-pub const MIN_DMA_BYTES: usize = 384 << 10;
+/// The rings' share where RAM is scarce: a vsock device and a few disks.
+pub const MIN_DMA_BYTES: usize = 128 << 10;
 
-/// The devices' share where RAM is plenty.
-pub const MAX_DMA_BYTES: usize = 6 << 20;
+/// The rings' share where RAM is plenty: all disks that are looked for.
+pub const MAX_DMA_BYTES: usize = 2 << 20;
 
 const _: () = assert!(MAX_DMA_BYTES <= MAX_DMA_PAGES * PAGE_BYTES);
 

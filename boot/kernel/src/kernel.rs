@@ -142,6 +142,11 @@ impl<U: User, B: Block> Kernel<U, B> {
         system.next_timer.min(system.files.next_deadline())
     }
 
+    /// Lends the processor, for waiting when nothing moves.
+    pub const fn user_mut(&mut self) -> &mut U {
+        &mut self.user
+    }
+
     /// Returns how the machine is to end, once somebody asked for it.
     #[must_use]
     pub const fn power_off_requested(&self) -> Option<PowerOff> {

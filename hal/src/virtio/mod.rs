@@ -21,3 +21,5 @@ pub mod pci;
 pub mod start;
 pub mod transport;
 pub mod vsock;
+
+pub use virtio_drivers::transport::DeviceType;

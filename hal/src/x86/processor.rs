@@ -35,6 +35,9 @@ const FIXED_FLAGS: u64 = 0x202;
 /// XCR0: x87, SSE and AVX. More would not fit [`crate::user::EXTENDED_STATE_BYTES`].
 const COMPONENTS: u64 = 7;
 
+/// How often RDRAND is asked before it counts as broken (Intel SDM vol. 1, 7.3.17.1).
+const RDRAND_TRIES: u32 = 10;
+
 /// The root that CR3 holds.
 static LOADED_ROOT: AtomicU64 = AtomicU64::new(0);
 
@@ -162,6 +165,20 @@ impl Processor {
         self.features
     }
 
+    /// Returns random bytes of the processor; `None` when it has no generator, or that fails.
+    #[must_use]
+    pub fn random_seed(&self) -> Option<[u8; 32]> {
+        if !self.features.rdrand {
+            return None;
+        }
+        let mut seed = [0; 32];
+        for word in seed.chunks_exact_mut(8) {
+            let value = (0..RDRAND_TRIES).find_map(|_| rdrand())?;
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        Some(seed)
+    }
+
     /// Returns the local timer, for the idle wait.
     pub(crate) const fn timer_mut(&mut self) -> &mut Timer {
         &mut self.timer
@@ -268,6 +285,8 @@ impl User for Processor {
                 }
                 trap::DEVICE => {
                     self.timer.acknowledge();
+                    // SAFETY: only a count changes.
+                    unsafe { trap::configure(|scratch| scratch.device_count += 1) };
                     return Trap::Interrupt;
                 }
                 exception => {
@@ -338,6 +357,17 @@ pub(crate) fn leave(root: u64) {
     let kernel = KERNEL_ROOT.load(Ordering::Relaxed);
     // SAFETY: a program's table was loaded, so the kernel's was before; it maps everything the kernel uses.
     unsafe { load_root(kernel) };
+}
+
+/// Returns a random number; `None` when the processor has none at the moment. Only where the feature is there.
+fn rdrand() -> Option<u64> {
+    let value: u64;
+    let valid: u8;
+    // SAFETY: the caller has asked CPUID; only registers change.
+    unsafe {
+        asm!("rdrand {0}", "setc {1}", out(reg) value, out(reg_byte) valid, options(nomem, nostack));
+    }
+    (valid != 0).then_some(value)
 }
 
 /// Returns the address of the last page fault.

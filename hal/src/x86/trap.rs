@@ -60,7 +60,7 @@ pub(crate) struct Scratch {
     pub(crate) acknowledge: *mut u32,
     /// Timer interrupts that came in kernel mode.
     pub(crate) timer_count: u64,
-    /// Device interrupts that came in kernel mode.
+    /// Device interrupts; those that ended user mode are added by Rust.
     pub(crate) device_count: u64,
     /// Interrupts nobody asked for.
     pub(crate) stray_count: u64,
@@ -504,6 +504,12 @@ fn name(vector: u64) -> &'static str {
 extern "sysv64" fn on_kernel_fault(fault: &KernelFault) -> ! {
     let address = super::processor::fault_address();
     last_words::die(Cause::KernelFault, format_args!("{}", Dump(fault, address)))
+}
+
+/// Returns how many interrupts devices have made.
+#[must_use]
+pub fn device_interrupts() -> u64 {
+    scratch(|scratch| scratch.device_count)
 }
 
 /// Non-maskable interrupts that were reported already.

@@ -1,0 +1,94 @@
+//! The loop: the host's requests, the programs, the log, and a wait when nothing moves.
+
+use crate::options::Options;
+use agent::Agent;
+use agent::kernel::PowerOff;
+use hal::clock::Clock;
+use hal::console::Console;
+use hal::limits::LOG_TEXT_BYTES;
+use hal::logger::{self, Record};
+use hal::virtio::dma::MachineDma;
+use hal::virtio::start::MachineDisk;
+use hal::virtio::transport::MachineTransport;
+use hal::virtio::vsock::VirtioVsock;
+use hal::vsock::Vsock;
+use hal::x86::console::Serial;
+use hal::x86::idle::{Tick, Wait};
+use hal::x86::processor::Processor;
+use hal::x86::tsc::Tsc;
+use hal::x86::{power, trap};
+use kernel::Kernel;
+use log::LevelFilter;
+
+/// The vsock device of this machine.
+pub(crate) type MachineVsock = VirtioVsock<MachineDma, MachineTransport>;
+
+/// Everything that takes turns.
+pub(crate) struct Turns {
+    pub(crate) options: Options,
+    pub(crate) clock: Tsc,
+    pub(crate) serial: Serial,
+    pub(crate) vsock: MachineVsock,
+    pub(crate) kernel: Kernel<Processor, MachineDisk>,
+}
+
+impl Turns {
+    /// Turns until somebody asks for the end.
+    pub(crate) fn run(mut self, agent: &mut Agent) -> ! {
+        let mut tick = Tick::new();
+        let mut interrupts = trap::device_interrupts();
+        loop {
+            // An edge-triggered line rises again only after the device was acknowledged, and the rings are drained
+            // after that.
+            let came = trap::device_interrupts();
+            if core::mem::replace(&mut interrupts, came) != came {
+                self.vsock.acknowledge_interrupt();
+            }
+            let activity = agent.step(self.clock.now(), &mut self.vsock, &mut self.kernel);
+            let moved = self.kernel.run_slice(&self.clock) | activity.moved;
+            self.drain_log(agent);
+            if let Some(how) = self.kernel.power_off_requested() {
+                end(how);
+            }
+            let now = self.clock.now();
+            if moved {
+                tick.on_moved(now);
+                continue;
+            }
+            let deadline = activity.next_deadline.min(self.kernel.next_deadline());
+            match tick.on_quiet(now, deadline) {
+                Wait::Poll => core::hint::spin_loop(),
+                Wait::Halt(until) => self.kernel.user_mut().halt(now, until),
+            }
+        }
+    }
+
+    /// Takes the log to the serial port and to the host.
+    fn drain_log(&mut self, agent: &mut Agent) {
+        trap::report_nmis();
+        while let Some(record) = logger::next() {
+            print(&mut self.serial, self.options.serial_level, &record);
+            if agent.can_log() {
+                agent.log(record.at, &mut self.vsock, record.level, format_args!("{}", record.text));
+            }
+        }
+    }
+}
+
+fn end(how: PowerOff) -> ! {
+    match how {
+        PowerOff::Off => power::off(),
+        PowerOff::Reset => power::reset(),
+    }
+}
+
+/// Writes a record to the serial port, if it is worth it.
+pub(crate) fn print(serial: &mut Serial, level: LevelFilter, record: &Record) {
+    if record.level > level {
+        return;
+    }
+    let mut line = heapless::String::<{ LOG_TEXT_BYTES + 64 }>::new();
+    // The line has room for the longest text and what stands before it.
+    let _ = core::fmt::write(&mut line, format_args!("{record}\r\n"));
+    serial.write(line.as_bytes());
+}
