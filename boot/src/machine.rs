@@ -1,8 +1,6 @@
 //! Start-up, as a list; then the loop.
 
 use crate::options::Options;
-use crate::{entry, self_test};
-use crate::options::Options;
 use crate::turn::{self, MachineVsock, Turns};
 use crate::{entry, self_test};
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};

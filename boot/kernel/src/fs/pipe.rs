@@ -10,6 +10,7 @@ use crate::limits::{MAX_PIPES, PIPE_FRAMES};
 use crate::slab::{Id, Slab};
 use crate::wait::{Stall, WakeKey};
 use agent::kernel::{Input, Output, OutputStream, Pid};
+use alloc::collections::VecDeque;
 use hal::frame::{Frame, FramePool};
 use hal::limits::PAGE_BYTES;
 
@@ -74,7 +75,8 @@ impl Pipe {
 #[derive(Debug)]
 pub struct Pipes {
     table: Slab<Pipe>,
-    ready: heapless::Deque<PipeId, MAX_PIPES>,
+    /// Has room for every pipe of the agent's: made when the pipe is, so that telling needs no memory.
+    ready: VecDeque<PipeId>,
 }
 
 /// Which end of a pipe.
@@ -98,7 +100,7 @@ impl Pipes {
     pub const fn new() -> Self {
         Self {
             table: Slab::new(MAX_PIPES),
-            ready: heapless::Deque::new(),
+            ready: VecDeque::new(),
         }
     }
 
@@ -114,6 +116,9 @@ impl Pipes {
         pid: Pid,
         stream: AgentStream,
     ) -> Result<PipeId, Errno> {
+        self.ready
+            .try_reserve(self.table.len() + 1)
+            .map_err(|_| Errno::ENOMEM)?;
         let agent = AgentEnd {
             pid,
             stream,
@@ -200,7 +205,8 @@ impl Pipes {
         if agent.queued || !agent.hungry {
             return;
         }
-        agent.queued = self.ready.push_back(id).is_ok();
+        agent.queued = true;
+        self.ready.push_back(id);
     }
 
     /// Returns the next of the agent's ends that has something to take, has room again, or lost its other end.
