@@ -1,17 +1,18 @@
 //! Start-up, as a list; then the loop.
 
 use crate::options::Options;
-use crate::turn::{self, MachineVsock, Turns};
+use crate::turn::{self, MachineKernel, MachineVsock, Turns};
 use crate::{entry, self_test};
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
 use agent::{Agent, Buffers, Config};
+use alloc::boxed::Box;
 use hal::clock::Clock;
 use hal::limits::{
     COMMAND_LINE_BYTES, DMA_SHARE, HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES, MIN_DMA_BYTES,
     MIN_HEAP_BYTES, PAGE_BYTES,
 };
 use hal::virtio::discovery::{Discovery, Found, discover};
-use hal::virtio::start::{self, start_disks};
+use hal::virtio::start::{self, MachineDisk, start_disks};
 use hal::virtio::vsock::Budget;
 use hal::virtio::{DeviceType, dma};
 use hal::x86::apic::LocalApic;
@@ -182,7 +183,7 @@ impl Machine {
             clock: self.clock,
             serial: self.serial,
             vsock,
-            kernel: Kernel::new(self.processor, parts),
+            kernel: make_kernel(self.processor, parts),
         };
         let begun = AGENT.with(|agent| {
             agent.begin(config, buffers, self.clock.epoch());
@@ -192,7 +193,10 @@ impl Machine {
     }
 
     /// Starts the device without which nobody can talk to us.
-    fn start_vsock(&mut self, devices: &mut Discovery) -> MachineVsock {
+    ///
+    /// A function of its own, never inlined, so that what it builds on the stack is gone when the loop turns.
+    #[inline(never)]
+    fn start_vsock(&mut self, devices: &mut Discovery) -> Box<MachineVsock> {
         let is_vsock = |found: &&Found| found.device_type == DeviceType::Socket;
         let Some(found) = devices.devices.iter().find(is_vsock).copied() else {
             give_up!("there is no vsock device; give the VM one (virtio-vsock, any transport)");
@@ -210,7 +214,7 @@ impl Machine {
         let seed = Tsc::read() as u32;
         let now = self.clock.now();
         match MachineVsock::new(transport, memory.into_uninit(), &budget, seed, now) {
-            Ok(vsock) => vsock,
+            Ok(vsock) => Box::new(vsock),
             Err(error) => give_up!("vsock at {place}: {error}"),
         }
     }
@@ -232,6 +236,12 @@ impl Machine {
         }
         power::off()
     }
+}
+
+/// A function of its own, never inlined, as [`Machine::start_vsock`].
+#[inline(never)]
+fn make_kernel(processor: Processor, parts: Parts<MachineDisk>) -> Box<MachineKernel> {
+    Box::new(Kernel::new(processor, parts))
 }
 
 fn open_heap(memory: &mut Memory, ram: u64) {

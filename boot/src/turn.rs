@@ -3,6 +3,7 @@
 use crate::options::Options;
 use agent::Agent;
 use agent::kernel::PowerOff;
+use alloc::boxed::Box;
 use hal::clock::Clock;
 use hal::console::Console;
 use hal::limits::LOG_TEXT_BYTES;
@@ -23,13 +24,16 @@ use log::LevelFilter;
 /// The vsock device of this machine.
 pub(crate) type MachineVsock = VirtioVsock<MachineDma, MachineTransport>;
 
-/// Everything that takes turns.
+/// The kernel of this machine.
+pub(crate) type MachineKernel = Kernel<Processor, MachineDisk>;
+
+/// Everything that takes turns. The large ones live on the heap: the stack is for calls.
 pub(crate) struct Turns {
     pub(crate) options: Options,
     pub(crate) clock: Tsc,
     pub(crate) serial: Serial,
-    pub(crate) vsock: MachineVsock,
-    pub(crate) kernel: Kernel<Processor, MachineDisk>,
+    pub(crate) vsock: Box<MachineVsock>,
+    pub(crate) kernel: Box<MachineKernel>,
 }
 
 impl Turns {
@@ -44,7 +48,7 @@ impl Turns {
             if core::mem::replace(&mut interrupts, came) != came {
                 self.vsock.acknowledge_interrupt();
             }
-            let activity = agent.step(self.clock.now(), &mut self.vsock, &mut self.kernel);
+            let activity = agent.step(self.clock.now(), &mut *self.vsock, &mut *self.kernel);
             let moved = self.kernel.run_slice(&self.clock) | activity.moved;
             self.drain_log(agent);
             if let Some(how) = self.kernel.power_off_requested() {
@@ -69,7 +73,12 @@ impl Turns {
         while let Some(record) = logger::next() {
             print(&mut self.serial, self.options.serial_level, &record);
             if agent.can_log() {
-                agent.log(record.at, &mut self.vsock, record.level, format_args!("{}", record.text));
+                agent.log(
+                    record.at,
+                    &mut *self.vsock,
+                    record.level,
+                    format_args!("{}", record.text),
+                );
             }
         }
     }
