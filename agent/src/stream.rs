@@ -19,10 +19,10 @@ use embedded_io::{BufRead, Read, ReadReady};
 use hal::clock::Instant;
 use hal::vsock::{ConnectionId, Direction, Port, Vsock};
 
-/// Which of the three it is.
+/// Which of the three it is. From 1 on, so that "none" is all zeros and a table of them takes no room in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Stdin,
+    Stdin = 1,
     Stdout,
     Stderr,
 }
