@@ -13,21 +13,30 @@ pub use disk::{Tree, busybox_disk, host_busybox, marker_disk};
 
 use mote_host::vm::Acceleration;
 use mote_host::{GuestConnection, Machine, Output, ProcessConfig, Timeouts, Vm, VmConfig};
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Ends what hangs. A machine that is busy building needs a hundred times what an idle one does.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
+/// How long one VM may be used: several deadlines.
+const LONGEST_TEST: Duration = Duration::from_secs(300);
+
+/// How often that is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// The machines every promise is kept on.
 pub const MACHINES: [Machine; 2] = [Machine::Microvm, Machine::Q35];
 
-/// A VM and the connection to its guest.
+/// A VM and the connection to its guest. The VM is killed when a test takes too long: then every stream ends and every
+/// call fails, so that the test fails instead of hanging.
 #[derive(Debug)]
 pub struct Bed {
     /// The connection; declared first, so that it ends before the VM does.
     pub guest: GuestConnection,
     /// The VM.
-    pub vm: Vm,
+    pub vm: Arc<Vm>,
 }
 
 /// A configuration with the image, TCG and deadlines; no disk yet.
@@ -56,6 +65,26 @@ impl Bed {
     pub fn boot(config: VmConfig) -> Self {
         let vm = Vm::start(config).unwrap_or_else(|error| panic!("{error}"));
         let guest = vm.connect().unwrap_or_else(|error| panic!("{error}"));
+        Self::of(vm, guest)
+    }
+
+    /// Takes a VM and a connection to its guest.
+    #[must_use]
+    pub fn of(vm: Vm, guest: GuestConnection) -> Self {
+        let vm = Arc::new(vm);
+        let watched = Arc::downgrade(&vm);
+        // Not joined: it holds nothing, and ends with the process at the latest.
+        thread::spawn(move || {
+            let start = Instant::now();
+            while let Some(vm) = watched.upgrade() {
+                if start.elapsed() > LONGEST_TEST {
+                    vm.kill();
+                    return;
+                }
+                drop(vm);
+                thread::sleep(LOOK_AGAIN);
+            }
+        });
         Self { guest, vm }
     }
 
@@ -75,7 +104,7 @@ impl Bed {
     pub fn run(&self, config: &ProcessConfig, input: &[u8]) -> Output {
         self.guest
             .create_process(config)
-            .and_then(|process| process.output(input))
+            .and_then(|process| process.output_within(input, DEADLINE))
             .unwrap_or_else(|error| panic!("{config:?}: {error}\nconsole:\n{}", self.vm.console()))
     }
 

@@ -1,6 +1,6 @@
 //! The image as loaders see it: the one that Cloud Hypervisor and Firecracker use, and the ELF itself.
 //!
-//! Nothing is booted here. The image is the one `cargo xtask image` builds.
+//! Nothing is booted here.
 
 use elf::ElfBytes;
 use elf::abi::{ET_EXEC, PF_W, PF_X, PT_LOAD, PT_NOTE};
@@ -9,7 +9,7 @@ use elf::segment::ProgramHeader;
 use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use linux_loader::loader::{KernelLoader, KernelLoaderResult};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 /// What the smallest machine has.
@@ -21,9 +21,7 @@ const HIGH_MEMORY: GuestAddress = GuestAddress(1 << 20);
 const IMAGES: [&str; 2] = ["mote-guest", "mote-floor"];
 
 fn path(image: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../target/image")
-        .join(image)
+    e2e::image().with_file_name(image)
 }
 
 fn bytes(image: &str) -> Vec<u8> {

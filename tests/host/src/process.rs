@@ -5,7 +5,7 @@ use crate::bridge::{Patience, Reply};
 use crate::connection::GuestConnection;
 use crate::error::{Error, Result};
 use crate::message::MessageType;
-use crate::once::lock;
+use crate::once::{Once, lock};
 use crate::request::{self, StdioPorts, UTILITY_VM};
 use crate::response::{Answer, Expected};
 use crate::stdio::StdioStream;
@@ -15,6 +15,9 @@ use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
+
+/// How long the end of the output may come after the exit code, at least (hcsshim `CopyAfterExitTimeout`).
+const OUTPUT_AFTER_EXIT: Duration = Duration::from_secs(1);
 
 /// A process to run. All three streams are relayed unless switched off.
 #[derive(Clone, Debug)]
@@ -412,25 +415,52 @@ impl Process {
     ///
     /// As [`Process::wait`]; [`Error::Io`] when a stream fails.
     pub fn output(&self, input: &[u8]) -> Result<Output> {
+        self.output_within(input, Duration::MAX)
+    }
+
+    /// As [`Process::output`], for so long. The streams are closed then; the process is not signalled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when the process, or its output, has not ended by then; else as [`Process::output`].
+    pub fn output_within(&self, input: &[u8], limit: Duration) -> Result<Output> {
+        let (stdout, stderr) = (Once::new(), Once::new());
         thread::scope(|scope| {
-            let stdout = scope.spawn(|| read_all(self.stdout(), "standard output"));
-            let stderr = scope.spawn(|| read_all(self.stderr(), "standard error"));
-            if let Some(mut stdin) = self.stdin() {
-                // A process that ends early, or never reads, takes less; that is no error of this call.
-                let _ = stdin.write_all(input);
-                self.close_stdin()?;
-            }
-            let stdout = stdout
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            let stderr = stderr
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok(Output {
-                exit_code: self.wait()?,
-                stdout,
-                stderr,
-            })
+            scope.spawn(|| {
+                if let Some(mut stdin) = self.stdin() {
+                    // A process that ends early, or never reads, takes less; that is no error of this call.
+                    let _ = stdin.write_all(input);
+                    let _ = stdin.close_write();
+                }
+            });
+            scope.spawn(|| stdout.set(read_all(self.stdout(), "standard output")));
+            scope.spawn(|| stderr.set(read_all(self.stderr(), "standard error")));
+            let output = self.collect(&stdout, &stderr, limit);
+            // Whatever still blocks one of the threads ends now.
+            self.close();
+            output
+        })
+    }
+
+    fn collect(
+        &self,
+        stdout: &Once<Result<Vec<u8>>>,
+        stderr: &Once<Result<Vec<u8>>>,
+        limit: Duration,
+    ) -> Result<Output> {
+        let exit_code = self.wait_timeout(limit)?;
+        // The guest ends the output before it reports the exit; what is under way needs a moment.
+        let rest = limit.max(OUTPUT_AFTER_EXIT);
+        let ended = |stream: &Once<Result<Vec<u8>>>, operation| {
+            stream.wait_timeout(rest).unwrap_or(Err(Error::Timeout {
+                operation,
+                after: rest,
+            }))
+        };
+        Ok(Output {
+            exit_code,
+            stdout: ended(stdout, "end of standard output")?,
+            stderr: ended(stderr, "end of standard error")?,
         })
     }
 }

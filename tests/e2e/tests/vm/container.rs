@@ -38,13 +38,15 @@ fn a_container_lives_from_creation_to_deletion() {
         .create_process(&ProcessConfig::new(["/bin/busybox", "echo", "from exec"]))
         .expect("runs");
     assert_ne!(exec.pid(), init.pid());
-    let output = exec.output(b"").expect("ended");
+    let output = exec.output_within(b"", DEADLINE).expect("ended");
     assert_eq!(
         (output.exit_code, &output.stdout[..]),
         (0, &b"from exec\n"[..])
     );
 
-    let output = init.output(b"through init").expect("ended");
+    let output = init
+        .output_within(b"through init", DEADLINE)
+        .expect("ended");
     assert_eq!(
         (output.exit_code, &output.stdout[..]),
         (0, &b"through init"[..])
@@ -78,7 +80,11 @@ fn the_notification_says_how_the_container_was_ended() {
             .create_process(&ProcessConfig::init())
             .expect("runs");
         end(&container).expect("delivered");
-        assert_eq!(init.output(b"").expect("ended").exit_code, code, "{id}");
+        assert_eq!(
+            init.output_within(b"", DEADLINE).expect("ended").exit_code,
+            code,
+            "{id}"
+        );
         assert_eq!(notified(&container), exit_type, "{id}");
         bed.guest.delete_container_state(id).expect("deleted");
     }
@@ -95,7 +101,10 @@ fn a_container_ends_with_its_init_process() {
     let other = container
         .create_process(&ProcessConfig::new(["/bin/busybox", "sleep", "1000"]).without_stdio())
         .expect("runs");
-    assert_eq!(init.output(b"").expect("ended").exit_code, 0);
+    assert_eq!(
+        init.output_within(b"", DEADLINE).expect("ended").exit_code,
+        0
+    );
     assert_eq!(other.wait_timeout(DEADLINE).expect("killed with init"), 137);
     notified(&container);
     bed.guest.delete_container_state("both").expect("deleted");
@@ -116,7 +125,10 @@ fn a_created_container_has_an_init_process_that_waits() {
     let init = container
         .create_process(&ProcessConfig::init())
         .expect("runs");
-    assert_eq!(init.output(b"").expect("ended").stdout, b"at last\n");
+    assert_eq!(
+        init.output_within(b"", DEADLINE).expect("ended").stdout,
+        b"at last\n"
+    );
     notified(&container);
 }
 
@@ -181,7 +193,10 @@ fn a_second_init_is_refused_and_the_first_one_untouched() {
     assert!(error.hresult().is_some(), "{error}");
     let mut stdin = init.stdin().expect("asked for");
     stdin.write_all(b"still here").expect("taken");
-    assert_eq!(init.output(b"").expect("ended").stdout, b"still here");
+    assert_eq!(
+        init.output_within(b"", DEADLINE).expect("ended").stdout,
+        b"still here"
+    );
     notified(&container);
 }
 
@@ -211,7 +226,10 @@ fn a_container_can_be_created_again_after_its_state_was_deleted() {
         let init = container
             .create_process(&ProcessConfig::init())
             .expect("runs");
-        assert_eq!(init.output(b"").expect("ended").exit_code, 3);
+        assert_eq!(
+            init.output_within(b"", DEADLINE).expect("ended").exit_code,
+            3
+        );
         notified(&container);
         bed.guest.delete_container_state(&id).expect("deleted");
     }
@@ -234,7 +252,7 @@ fn a_container_with_a_root_of_its_own_sees_nothing_else() {
     let output = container
         .create_process(&ProcessConfig::init())
         .expect("runs")
-        .output(b"")
+        .output_within(b"", DEADLINE)
         .expect("ended");
     let names = String::from_utf8_lossy(&output.stdout);
     assert!(names.lines().any(|name| name == "inside"), "{names}");

@@ -1,6 +1,6 @@
 //! Disks that are not what they should be, and what is written over those that are.
 
-use e2e::{Bed, MACHINES, Tree, config, marker_disk};
+use e2e::{Bed, DEADLINE, MACHINES, Tree, config, marker_disk};
 use mote_host::vm::Vm;
 use mote_host::{Machine, ProcessConfig};
 use std::fs::{self, OpenOptions};
@@ -20,7 +20,7 @@ fn serves(image: &Path, what: &str) -> Bed {
     guest
         .dump_stacks()
         .unwrap_or_else(|error| panic!("{what}: {error}"));
-    Bed { guest, vm }
+    Bed::of(vm, guest)
 }
 
 /// Boots from a disk that holds no program; asking for one must be refused and nothing worse.
@@ -70,7 +70,7 @@ fn a_disk_that_was_cut_short_fails_reads_and_not_the_guest() {
         let result = bed
             .guest
             .create_process(&ProcessConfig::new(["/bin/busybox", "cat", "/data/binary"]))
-            .and_then(|process| process.output(b""));
+            .and_then(|process| process.output_within(b"", DEADLINE));
         if let Err(error) = result {
             assert!(error.hresult().is_some(), "{length} bytes: {error}");
         }
@@ -143,7 +143,7 @@ fn random_damage_is_survived() {
             let result = bed
                 .guest
                 .create_process(&ProcessConfig::new(args.iter().copied()))
-                .and_then(|process| process.output(b""));
+                .and_then(|process| process.output_within(b"", DEADLINE));
             if let Err(error) = result {
                 assert!(error.hresult().is_some(), "round {round}: {error}");
             }

@@ -39,7 +39,13 @@ fn sixty_four_processes_run_at_once() {
         pids.dedup();
         assert_eq!(pids.len(), PROCESSES, "ids are unique");
         for process in &processes {
-            assert_eq!(process.output(b"").expect("ended").exit_code, 0);
+            assert_eq!(
+                process
+                    .output_within(b"", DEADLINE)
+                    .expect("ended")
+                    .exit_code,
+                0
+            );
         }
     }
 }

@@ -43,15 +43,24 @@ impl Run {
             .spawn()
             .expect("mote starts");
         let mut stdin = child.stdin.take().expect("piped");
-        let input = input.to_vec();
-        let writer = thread::spawn(move || {
-            // A program that does not read its input is no error.
-            let _ = stdin.write_all(&input);
+        let mut stdout = child.stdout.take().expect("piped");
+        let mut stderr = child.stderr.take().expect("piped");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let status = thread::scope(|scope| {
+            scope.spawn(move || {
+                // A program that does not read its input is no error.
+                let _ = stdin.write_all(input);
+            });
+            scope.spawn(|| stdout.read_to_end(&mut out).expect("readable"));
+            scope.spawn(|| stderr.read_to_end(&mut err).expect("readable"));
+            wait(&mut child)
         });
-        let output = child.wait_with_output().expect("ended");
-        writer.join().expect("no panic");
         self.assert_nothing_left();
-        output
+        Output {
+            status,
+            stdout: out,
+            stderr: err,
+        }
     }
 
     /// Checks that no process and no file of this run is left.
@@ -273,7 +282,11 @@ fn wait(child: &mut Child) -> std::process::ExitStatus {
         if let Some(status) = child.try_wait().expect("ours") {
             return status;
         }
-        assert!(start.elapsed() < DEADLINE, "mote does not end");
+        if start.elapsed() > DEADLINE {
+            // So that who reads its output ends too.
+            child.kill().expect("ours");
+            panic!("mote does not end");
+        }
         thread::sleep(LOOK_AGAIN);
     }
 }

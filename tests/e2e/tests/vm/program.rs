@@ -1,6 +1,6 @@
 //! Programs start, run, break and end as on Linux.
 
-use e2e::{Bed, MACHINES, busybox_disk, config};
+use e2e::{Bed, DEADLINE, MACHINES, busybox_disk, config};
 use mote_host::{Error, Hresult, ProcessConfig};
 
 #[test]
@@ -164,7 +164,7 @@ fn a_process_is_ended_by_each_signal_that_ends_processes() {
             .expect("runs");
         assert!(process.signal(signal).expect("delivered"));
         process.close_stdin().expect("open");
-        let output = process.output(b"").expect("ended");
+        let output = process.output_within(b"", DEADLINE).expect("ended");
         assert_eq!(output.exit_code, 128 + signal.cast_unsigned());
         assert!(!process.signal(signal).expect("gone"), "signal {signal}");
     }

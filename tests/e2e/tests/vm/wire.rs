@@ -97,7 +97,7 @@ fn assert_serves(vm: Vm) {
     let guest = vm
         .connect()
         .unwrap_or_else(|error| panic!("{error}\n{}", vm.console()));
-    Bed { guest, vm }.assert_alive();
+    Bed::of(vm, guest).assert_alive();
 }
 
 #[test]
