@@ -95,7 +95,7 @@ fn root() -> &'static Path {
         .expect("tests/e2e lies two folders below the root")
 }
 
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => root().join(folder),
         None => root().join("target"),

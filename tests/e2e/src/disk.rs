@@ -135,19 +135,21 @@ pub fn host_busybox() -> &'static (PathBuf, Vec<u8>) {
 /// Returns the disk most tests boot from. It also holds every program of `tests/programs` under `/programs`.
 #[must_use]
 pub fn busybox_disk() -> &'static Path {
-    /// The tree must live as long as its image is used.
-    static DISK: OnceLock<(Tree, PathBuf)> = OnceLock::new();
-    &DISK
-        .get_or_init(|| {
-            let tree = Tree::with_busybox();
-            fs::create_dir(tree.path("programs")).expect("new");
-            for name in PROGRAMS {
-                tree.copy(&crate::program(name), &format!("programs/{name}"));
-            }
-            let image = tree.image();
-            (tree, image)
-        })
-        .1
+    static DISK: OnceLock<PathBuf> = OnceLock::new();
+    DISK.get_or_init(|| {
+        let tree = Tree::with_busybox();
+        fs::create_dir(tree.path("programs")).expect("new");
+        for name in PROGRAMS {
+            tree.copy(&crate::program(name), &format!("programs/{name}"));
+        }
+        // A static is never dropped, so this one image lies where builds do, and replaces that of the run before.
+        let kept = crate::build::target().join("e2e-busybox.ext4");
+        let new = kept.with_extension(std::process::id().to_string());
+        fs::copy(tree.image(), &new)
+            .and_then(|_| fs::rename(&new, &kept))
+            .expect("the target folder takes it");
+        kept
+    })
 }
 
 /// The programs of `tests/programs` that the tests run.

@@ -29,7 +29,10 @@ settle() {
 }
 
 finish() {
-    trap '' INT TERM HUP
+    # The shell says "Killed" when it has waited for a killed child. If nobody is left to read that, saying it would kill
+    # the shell itself before it has removed anything.
+    exec 2>/dev/null
+    trap '' INT TERM HUP PIPE
     for child in $vmm $vsock; do
         is_ours "$child" && kill -KILL "$child"
     done
