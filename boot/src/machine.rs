@@ -11,6 +11,9 @@ use hal::limits::{
     COMMAND_LINE_BYTES, DMA_SHARE, HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES, MIN_DMA_BYTES,
     MIN_HEAP_BYTES, PAGE_BYTES,
 };
+use hal::platform::firmware::{Description, FirmwareWindows};
+use hal::platform::power::FirmwareSwitches;
+use hal::platform::wall_clock::read_epoch;
 use hal::virtio::discovery::{Discovery, Found, discover};
 use hal::virtio::start::{self, MachineDisk, start_disks};
 use hal::virtio::vsock::Budget;
@@ -38,12 +41,10 @@ pub(crate) struct Machine {
     memory: Memory,
     clock: Tsc,
     interrupts: Interrupts,
+    /// PCI's configuration space in memory, where the firmware tells of one.
+    ecam: Option<u64>,
     processor: Processor,
 }
-
-/// Where the I/O interrupt controllers of all known VMMs are, and their first global interrupt. The second one only
-/// exists on QEMU's microvm with ACPI (vmm-platforms).
-const IO_APICS: [(u64, u32); 2] = [(0xfec0_0000, 0), (0xfec1_0000, 24)];
 
 /// RAM for which one byte goes to the buffer of a request's body.
 const BODY_SHARE: u64 = 16;
@@ -106,15 +107,23 @@ impl Machine {
             Ok(apic) => apic,
             Err(error) => give_up!("local interrupt controller: {error}"),
         };
-        let clock = match Tsc::measure(start, &apic) {
+        let mut clock = match Tsc::measure(start, &apic) {
             Ok(clock) => clock,
             Err(_) => give_up!("no clock to measure the time stamp counter with"),
         };
+        clock.set_epoch(read_epoch(&clock));
         logger::set_clock(clock);
+
+        // What the firmware says of the board.
+        let mut windows = Windows;
+        let mut tables = FirmwareWindows::new(&mut windows);
+        let board = Description::read(&mut tables, info.rsdp, &info.command_line);
         let mut interrupts = Interrupts::new(apic.id());
-        for (physical, first_gsi) in IO_APICS {
-            interrupts.add_controller(physical, first_gsi);
+        for controller in &board.io_apics {
+            interrupts.add_controller(controller.address, controller.first_gsi);
         }
+        let switches = FirmwareSwitches::new(board.ending, &mut windows);
+        power::set_platform(Box::leak(Box::new(switches)));
 
         // User mode.
         // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
@@ -127,6 +136,7 @@ impl Machine {
             memory,
             clock,
             interrupts,
+            ecam: board.ecam,
             processor,
         }
     }
@@ -143,7 +153,7 @@ impl Machine {
         log::set_max_level(config.log_level.max(self.options.serial_level));
 
         // Devices, as the host put them there.
-        let mut devices = discover(&self.command_line, None, &mut Windows);
+        let mut devices = discover(&self.command_line, self.ecam, &mut Windows);
         let vsock = self.start_vsock(&mut devices);
         let now = self.clock.now();
         let disks = start_disks(&mut devices, &mut Windows, &mut self.interrupts, now);
