@@ -41,8 +41,7 @@ pub struct Activity {
 /// The agent. It is large and lives in a static: [`Agent::new`] is constant (and all zeros, so it takes no room in the
 /// image), [`Agent::begin`] fills in what is known at run time.
 pub struct Agent {
-    config: Option<Config>,
-    epoch: Option<Duration>,
+    setup: Setup,
     dialled: bool,
     entropy: Entropy,
     log: LogStream,
@@ -51,13 +50,20 @@ pub struct Agent {
     session: Session,
 }
 
+/// What [`Agent::begin`] was told. The layout is fixed, so that "pending" is all zeros (see [`Agent`]).
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Setup {
+    Pending,
+    Known(Config, Option<Duration>),
+}
+
 impl Agent {
     /// Returns an agent that does nothing yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            config: None,
-            epoch: None,
+            setup: Setup::Pending,
             dialled: false,
             entropy: Entropy::new(),
             log: LogStream::new(),
@@ -76,8 +82,7 @@ impl Agent {
     pub fn begin(&mut self, config: Config, buffers: Buffers, epoch: Option<Duration>) {
         assert!(buffers.body.len() >= MIN_BODY_BYTES);
         assert!(buffers.outgoing.len() >= MAX_FRAME_BYTES);
-        self.config = Some(config);
-        self.epoch = epoch;
+        self.setup = Setup::Known(config, epoch);
         self.bridge.begin(buffers.body);
         self.outgoing.begin(buffers.outgoing);
     }
@@ -90,7 +95,7 @@ impl Agent {
         kernel: &mut K,
     ) -> Activity {
         let mut earliest = Earliest(Instant::NEVER);
-        let Some(config) = self.config else {
+        let Setup::Known(config, _) = self.setup else {
             return Activity {
                 moved: false,
                 next_deadline: earliest.0,
@@ -275,7 +280,11 @@ impl Agent {
         level: log::Level,
         message: fmt::Arguments<'_>,
     ) {
-        let time = self.epoch.map(|epoch| epoch + now.since(Instant::ZERO));
+        let epoch = match self.setup {
+            Setup::Known(_, epoch) => epoch,
+            Setup::Pending => None,
+        };
+        let time = epoch.map(|epoch| epoch + now.since(Instant::ZERO));
         self.log.line(level, time, message);
         self.log.write(vsock);
     }

@@ -83,7 +83,7 @@ impl Process {
     }
 
     pub(crate) const fn stream(&mut self, kind: Kind) -> &mut Stream {
-        &mut self.streams[kind as usize]
+        &mut self.streams[kind.index()]
     }
 
     /// Returns whether the host knows its pid and it has not exited.

@@ -30,6 +30,11 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Stdin, Self::Stdout, Self::Stderr];
 
+    /// Returns its place among the three: the file descriptor.
+    pub(crate) const fn index(self) -> usize {
+        self as usize - 1
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stdin => "stdin",

@@ -485,7 +485,7 @@ fn external_program(execute: Execute<'_>) -> Result<Program<'_>, Failure> {
 fn planned_streams(execute: &Execute<'_>) -> Result<[Stream; 3], Failure> {
     let mut streams = [Stream::new(Phase::Absent); 3];
     for kind in Kind::ALL {
-        let index = kind as usize;
+        let index = kind.index();
         if !execute.pipes[index] {
             continue;
         }

@@ -108,7 +108,7 @@ impl Session {
     fn stream_owner(&self, id: ConnectionId) -> Option<(Key<Process>, Kind)> {
         let (key, kind) = (*self.owners.get(usize::from(id.index))?)?;
         let process = self.processes.get(key)?;
-        (process.streams[kind as usize].connection() == Some(id)).then_some((key, kind))
+        (process.streams[kind.index()].connection() == Some(id)).then_some((key, kind))
     }
 
     fn view(&self, home: Home) -> View {
