@@ -107,3 +107,9 @@ pub const FILE_BYTES: u64 = 1 << 44;
 
 /// Entries of the initrd. What is behind them makes the archive unusable as a root; that is logged.
 pub const MAX_INITRD_ENTRIES: usize = 16384;
+
+/// Buffers of one readv(2) or writev(2) (Linux `UIO_MAXIOV`). More are EINVAL.
+pub const MAX_BUFFERS: usize = 1024;
+
+/// How often a call that waits for several files looks at them, in milliseconds.
+pub const POLL_MS: u64 = 5;

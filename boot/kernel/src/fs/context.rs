@@ -51,7 +51,8 @@ impl Context<'_> {
     }
 
     /// Returns whether the asker may pass over permissions.
-    pub(crate) const fn is_root(&self) -> bool {
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
         self.credentials.uid == 0
     }
 }

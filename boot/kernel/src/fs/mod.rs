@@ -54,7 +54,7 @@ pub use directory::{Directories, DirectoriesId};
 pub use flags::{Last, OpenFlags};
 pub use listing::Listed;
 pub use mount::Sort;
-pub use pipe::{AgentStream, PipeEnd, PipeId, Pipes};
+pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
 pub use sharing::AgentPipes;
 pub use table::{Descriptor, Table, TableId};

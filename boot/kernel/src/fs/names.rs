@@ -217,9 +217,29 @@ impl<B: Block> Files<B> {
             return Err(Errno::ENOTDIR);
         }
         self.permit(context, place, Access::EXECUTE)?;
+        self.directories(directories)?;
         let place = self.share_place(place);
         let state = self.directories_mut(directories)?;
         let before = core::mem::replace(&mut state.working, place);
+        self.release_place(context, before);
+        Ok(())
+    }
+
+    /// Makes a place the root directory (chroot(2)); whoever may do that is the caller's to check.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when the directory state is gone.
+    pub fn set_root(
+        &mut self,
+        context: &mut Context<'_>,
+        directories: DirectoriesId,
+        place: PlaceRef<'_>,
+    ) -> Result<(), Errno> {
+        self.directories(directories)?;
+        let place = self.share_place(place);
+        let state = self.directories_mut(directories)?;
+        let before = core::mem::replace(&mut state.root, place);
         self.release_place(context, before);
         Ok(())
     }

@@ -53,6 +53,15 @@ impl<B: Block> Files<B> {
         self.tables.get_mut(id).ok_or(Errno::EBADF)
     }
 
+    /// Sets or clears FD_CLOEXEC of a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn set_close_on_exec(&mut self, id: TableId, fd: i32, on: bool) -> Result<(), Errno> {
+        self.table_mut(id)?.set_close_on_exec(fd, on)
+    }
+
     /// Counts one more task that uses a table (CLONE_FILES).
     pub fn share_table(&mut self, id: TableId) {
         if let Some(table) = self.tables.get_mut(id) {

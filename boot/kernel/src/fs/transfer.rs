@@ -148,6 +148,32 @@ impl<B: Block> Files<B> {
         }
     }
 
+    /// Returns what an open file's access mode allows.
+    ///
+    /// # Errors
+    ///
+    /// EBADF.
+    pub fn description_access(&self, id: DescriptionId) -> Result<Access, Errno> {
+        let file = self.open_file(id)?;
+        match file.target {
+            Target::Nothing => Err(Errno::EBADF),
+            _ => Ok(file.flags.access()),
+        }
+    }
+
+    /// Returns the offset of a file that can be read at a position.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for pipes and the like.
+    pub fn offset_for_copy(&self, id: DescriptionId) -> Result<u64, Errno> {
+        let file = self.open_file(id)?;
+        match file.target {
+            Target::Inode(_) => Ok(file.offset),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     /// Moves a file's offset; `whence` has lseek(2)'s numbers.
     ///
     /// # Errors

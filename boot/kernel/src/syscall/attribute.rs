@@ -1,0 +1,406 @@
+//! Attributes of files: asked for, checked, changed.
+
+use super::path::{
+    AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW,
+    PathArgument, check_flags, last_of,
+};
+use super::{Call, Outcome};
+use crate::errno::Errno;
+use crate::fs::{Access, Attributes, Kind, Last, NewTime, Sort};
+use crate::limits::NAME_BYTES;
+use crate::system::System;
+use crate::user_memory::UserAddr;
+use crate::wait::Stall;
+use core::time::Duration;
+use hal::block::Block;
+use hal::limits::PAGE_BYTES;
+
+/// Bytes of `struct stat` (asm/stat.h of x86-64).
+const STAT_BYTES: usize = 144;
+
+/// Bytes of `struct statx` (linux/stat.h).
+const STATX_BYTES: usize = 256;
+
+/// Bytes of `struct statfs` (asm/statfs.h of x86-64).
+const STATFS_BYTES: usize = 120;
+
+/// Collects the fields of a structure at their offsets.
+struct Fields<const N: usize>([u8; N]);
+
+impl<const N: usize> Fields<N> {
+    fn half(&mut self, at: usize, value: u16) {
+        self.0[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn word(&mut self, at: usize, value: u32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn long(&mut self, at: usize, value: u64) {
+        self.0[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// stat(2).
+pub(super) fn stat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    stat_path(system, call, PathArgument::plain(call, 0), 1, 0)
+}
+
+/// lstat(2).
+pub(super) fn lstat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let path = PathArgument::plain(call, 0);
+    stat_path(system, call, path, 1, AT_SYMLINK_NOFOLLOW)
+}
+
+/// newfstatat(2).
+pub(super) fn newfstatat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let flags = call.uint(3);
+    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)?;
+    stat_path(system, call, PathArgument::at(call, 0), 2, flags)
+}
+
+/// fstat(2).
+pub(super) fn fstat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let attributes = of_descriptor(system, call, call.int(0))?;
+    write_stat(system, call, call.address(1), &attributes)
+}
+
+fn of_descriptor<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    fd: i32,
+) -> Result<Attributes, Errno> {
+    let table = system.table_of(call)?;
+    let parts = system.file_parts(call.process)?;
+    let (id, _) = parts.files.description(table, fd)?;
+    parts.files.attributes_of(&parts.context, id)
+}
+
+/// Returns the attributes of what a path or, with AT_EMPTY_PATH, a descriptor means: pipes too.
+fn of_path<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    path: PathArgument,
+    flags: u32,
+) -> Result<Attributes, Stall> {
+    if flags & AT_EMPTY_PATH != 0
+        && path.from != AT_FDCWD
+        && (path.address.is_null() || system.is_empty_path(call, path)?)
+    {
+        return Ok(of_descriptor(system, call, path.from)?);
+    }
+    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    system.with_place(call, path, last, flags, |files, _, place| {
+        Ok(files.attributes(place)?)
+    })
+}
+
+fn stat_path<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    path: PathArgument,
+    into: usize,
+    flags: u32,
+) -> Outcome {
+    let attributes = of_path(system, call, path, flags)?;
+    write_stat(system, call, call.address(into), &attributes)
+}
+
+fn write_stat<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    into: UserAddr,
+    attributes: &Attributes,
+) -> Outcome {
+    let mut fields = Fields([0; STAT_BYTES]);
+    fields.long(0, attributes.device);
+    fields.long(8, attributes.number);
+    fields.long(16, u64::from(attributes.links));
+    fields.word(24, u32::from(attributes.mode()));
+    fields.word(28, attributes.uid);
+    fields.word(32, attributes.gid);
+    fields.long(40, attributes.special);
+    fields.long(48, attributes.size);
+    fields.long(56, PAGE_BYTES as u64);
+    fields.long(64, attributes.blocks);
+    let times = [attributes.accessed, attributes.modified, attributes.changed];
+    for (at, time) in [72, 88, 104].into_iter().zip(times) {
+        fields.long(at, time.as_secs());
+        fields.long(at + 8, u64::from(time.subsec_nanos()));
+    }
+    system.write_user(call.space, into, &fields.0)?;
+    Ok(0)
+}
+
+/// statx(2).
+pub(super) fn statx<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// STATX_BASIC_STATS: everything stat(2) has.
+    const BASIC: u32 = 0x7ff;
+    const RESERVED: u32 = 0x8000_0000;
+    let flags = call.uint(2);
+    check_flags(
+        flags,
+        AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE,
+    )?;
+    if call.uint(3) & RESERVED != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let attributes = of_path(system, call, PathArgument::at(call, 0), flags)?;
+    let (major, minor) = (
+        |device: u64| device as u32 >> 8 & 0xfff,
+        |device: u64| device as u32 & 0xff | (device >> 12) as u32 & 0xffff_ff00,
+    );
+    let mut fields = Fields([0; STATX_BYTES]);
+    fields.word(0, BASIC);
+    fields.word(4, PAGE_BYTES as u32);
+    fields.word(16, attributes.links);
+    fields.word(20, attributes.uid);
+    fields.word(24, attributes.gid);
+    fields.half(28, attributes.mode());
+    fields.long(32, attributes.number);
+    fields.long(40, attributes.size);
+    fields.long(48, attributes.blocks);
+    let times = [attributes.accessed, attributes.changed, attributes.modified];
+    for (at, time) in [64, 96, 112].into_iter().zip(times) {
+        fields.long(at, time.as_secs());
+        fields.word(at + 8, time.subsec_nanos());
+    }
+    fields.word(128, major(attributes.special));
+    fields.word(132, minor(attributes.special));
+    fields.word(136, major(attributes.device));
+    fields.word(140, minor(attributes.device));
+    system.write_user(call.space, call.address(4), &fields.0)?;
+    Ok(0)
+}
+
+/// statfs(2).
+pub(super) fn statfs<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let path = PathArgument::plain(call, 0);
+    let sort = system.with_place(call, path, Last::Follow, 0, |files, _, place| {
+        Ok(files.sort_of(place))
+    })?;
+    write_statfs(system, call, sort)
+}
+
+/// fstatfs(2).
+pub(super) fn fstatfs<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let sort = match system.with_open_place(call, 0, |files, _, place| Ok(files.sort_of(place))) {
+        // What has no name lies in memory.
+        Err(Stall::Error(Errno::EINVAL)) => None,
+        other => other?,
+    };
+    write_statfs(system, call, sort)
+}
+
+fn write_statfs<B: Block>(system: &mut System<B>, call: &Call, sort: Option<Sort>) -> Outcome {
+    /// Magic numbers of linux/magic.h.
+    const OVERLAY: u64 = 0x794c_7630;
+    const TMPFS: u64 = 0x0102_1994;
+    const PROC: u64 = 0x9fa0;
+    let magic = match sort {
+        Some(Sort::Overlay) => OVERLAY,
+        Some(Sort::Processes) => PROC,
+        Some(Sort::Memory | Sort::Devices) | None => TMPFS,
+    };
+    let mut fields = Fields([0; STATFS_BYTES]);
+    fields.long(0, magic);
+    fields.long(8, PAGE_BYTES as u64);
+    fields.long(16, system.pool.total() as u64);
+    fields.long(24, system.pool.available() as u64);
+    fields.long(32, system.pool.available() as u64);
+    fields.long(64, NAME_BYTES as u64);
+    fields.long(72, PAGE_BYTES as u64);
+    system.write_user(call.space, call.address(1), &fields.0)?;
+    Ok(0)
+}
+
+/// access(2).
+pub(super) fn access<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    check_access(system, call, PathArgument::plain(call, 0), 1, 0)
+}
+
+/// faccessat(2): it has no flags.
+pub(super) fn faccessat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    check_access(system, call, PathArgument::at(call, 0), 2, 0)
+}
+
+/// faccessat2(2).
+pub(super) fn faccessat2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let flags = call.uint(3);
+    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EACCESS)?;
+    check_access(system, call, PathArgument::at(call, 0), 2, flags)
+}
+
+fn check_access<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    path: PathArgument,
+    mode: usize,
+    flags: u32,
+) -> Outcome {
+    let mode = u8::try_from(call.number(mode)).ok();
+    let wanted = mode.and_then(Access::from_bits).ok_or(Errno::EINVAL)?;
+    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    system.with_place(call, path, last, flags, |files, context, place| {
+        if !wanted.is_empty() {
+            files.permit(context, place, wanted)?;
+        }
+        Ok(0)
+    })
+}
+
+/// chmod(2).
+pub(super) fn chmod<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    set_mode(system, call, PathArgument::plain(call, 0), 1)
+}
+
+/// fchmodat(2).
+pub(super) fn fchmodat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    set_mode(system, call, PathArgument::at(call, 0), 2)
+}
+
+fn set_mode<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    path: PathArgument,
+    mode: usize,
+) -> Outcome {
+    let mode = call.number(mode) as u16;
+    system.with_place(call, path, Last::Follow, 0, |files, context, place| {
+        files.set_permissions(context, place, mode)?;
+        Ok(0)
+    })
+}
+
+/// fchmod(2).
+pub(super) fn fchmod<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let mode = call.number(1) as u16;
+    system.with_open_place(call, 0, |files, context, place| {
+        files.set_permissions(context, place, mode)?;
+        Ok(0)
+    })
+}
+
+/// chown(2).
+pub(super) fn chown<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    set_owner(system, call, PathArgument::plain(call, 0), 1, 0)
+}
+
+/// lchown(2).
+pub(super) fn lchown<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let path = PathArgument::plain(call, 0);
+    set_owner(system, call, path, 1, AT_SYMLINK_NOFOLLOW)
+}
+
+/// fchownat(2).
+pub(super) fn fchownat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let flags = call.uint(4);
+    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
+    set_owner(system, call, PathArgument::at(call, 0), 2, flags)
+}
+
+fn set_owner<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    path: PathArgument,
+    nth: usize,
+    flags: u32,
+) -> Outcome {
+    let (uid, gid) = (owner(call, nth), owner(call, nth + 1));
+    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    system.with_place(call, path, last, flags, |files, context, place| {
+        files.set_owner(context, place, uid, gid)?;
+        Ok(0)
+    })
+}
+
+/// fchown(2).
+pub(super) fn fchown<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let (uid, gid) = (owner(call, 1), owner(call, 2));
+    system.with_open_place(call, 0, |files, context, place| {
+        files.set_owner(context, place, uid, gid)?;
+        Ok(0)
+    })
+}
+
+/// Returns the owner in an argument; -1 means "as it is".
+fn owner(call: &Call, nth: usize) -> Option<u32> {
+    Some(call.uint(nth)).filter(|&id| id != u32::MAX)
+}
+
+/// utimensat(2).
+pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const NOW: u64 = 0x3fff_ffff;
+    const OMIT: u64 = 0x3fff_fffe;
+    let flags = call.uint(3);
+    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
+    let mut times = [NewTime::Now; 2];
+    if !call.address(2).is_null() {
+        for (nth, time) in times.iter_mut().enumerate() {
+            let at = call.address(2).offset(nth as u64 * 16)?;
+            let seconds = system.read_u64(call.space, at)?;
+            *time = match system.read_u64(call.space, at.offset(8)?)? {
+                NOW => NewTime::Now,
+                OMIT => NewTime::Keep,
+                nanos if nanos < 1_000_000_000 => {
+                    // Before 1970 is taken as 1970.
+                    let seconds = u64::try_from(seconds as i64).unwrap_or(0);
+                    NewTime::At(Duration::new(seconds, nanos as u32))
+                }
+                _ => return Err(Errno::EINVAL.into()),
+            };
+        }
+    }
+    let [accessed, modified] = times;
+    if call.address(1).is_null() {
+        // futimens(3).
+        return system.with_open_place(call, 0, |files, context, place| {
+            files.set_times(context, place, accessed, modified)?;
+            Ok(0)
+        });
+    }
+    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    let path = PathArgument::at(call, 0);
+    system.with_place(call, path, last, flags, |files, context, place| {
+        files.set_times(context, place, accessed, modified)?;
+        Ok(0)
+    })
+}
+
+/// truncate(2).
+pub(super) fn truncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
+    let path = PathArgument::plain(call, 0);
+    system.with_place(call, path, Last::Follow, 0, |files, context, place| {
+        if files.attributes(place)?.kind == Kind::Regular {
+            files.permit(context, place, Access::WRITE)?;
+        }
+        files.truncate(context, place, length)?;
+        Ok(0)
+    })
+}
+
+/// ftruncate(2).
+pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
+    let table = system.table_of(call)?;
+    let (_, file) = system.files.description(table, call.int(0))?;
+    if !file.flags.access().contains(Access::WRITE) {
+        return Err(Errno::EINVAL.into());
+    }
+    system.with_open_place(call, 0, |files, context, place| {
+        files.truncate(context, place, length)?;
+        Ok(0)
+    })
+}
+
+/// fallocate(2): memory is given when it is written to, so room cannot be kept ahead. Refused by name.
+pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    system.open_file(call, 0)?;
+    Err(Errno::EOPNOTSUPP.into())
+}
+
+/// getxattr(2) and its family: no file has extended attributes.
+pub(super) fn no_attribute<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
+    Err(Errno::EOPNOTSUPP.into())
+}

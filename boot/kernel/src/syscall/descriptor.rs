@@ -1,0 +1,273 @@
+//! Descriptors: opened, closed, copied, asked and told things.
+
+use super::path::PathArgument;
+use super::{Call, Outcome};
+use crate::errno::Errno;
+use crate::fs::{OpenFlags, PipeEnd, Target};
+use crate::system::{FileParts, System};
+use hal::block::Block;
+
+/// open(2).
+pub(super) fn open<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    open_path(
+        system,
+        call,
+        PathArgument::plain(call, 0),
+        call.number(1),
+        2,
+    )
+}
+
+/// creat(2).
+pub(super) fn creat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let flags = OpenFlags::CREAT | OpenFlags::WRONLY | OpenFlags::TRUNC;
+    let path = PathArgument::plain(call, 0);
+    open_path(system, call, path, u64::from(flags.bits()), 1)
+}
+
+/// openat(2).
+pub(super) fn openat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    open_path(system, call, PathArgument::at(call, 0), call.number(2), 3)
+}
+
+fn open_path<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    path: PathArgument,
+    flags: u64,
+    mode: usize,
+) -> Outcome {
+    let flags = OpenFlags::from_program(flags)?;
+    let table = system.table_of(call)?;
+    let permissions = call.number(mode) as u16 & 0o7777 & !system.directories_of(call)?.umask();
+    let fd = system.with_path(call, path, |files, context, start, path| {
+        files.open(context, table, start, path, flags, permissions)
+    })?;
+    Ok(fd as u64)
+}
+
+/// close(2).
+pub(super) fn close<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let table = system.table_of(call)?;
+    let mut parts = system.file_parts(call.process)?;
+    parts.files.close(&mut parts.context, table, call.int(0))?;
+    Ok(0)
+}
+
+/// close_range(2), without flags.
+pub(super) fn close_range<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    if call.number(2) != 0 || call.uint(0) > call.uint(1) {
+        return Err(Errno::EINVAL.into());
+    }
+    let table = system.table_of(call)?;
+    let FileParts {
+        files, mut context, ..
+    } = system.file_parts(call.process)?;
+    let mut next = call.uint(0) as usize;
+    while let Some((fd, _)) = files.table(table)?.next_used(next) {
+        if fd > call.uint(1) as usize {
+            break;
+        }
+        files.close(&mut context, table, fd as i32)?;
+        next = fd + 1;
+    }
+    Ok(0)
+}
+
+/// dup(2).
+pub(super) fn dup<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    duplicate(system, call, 0, false)
+}
+
+fn duplicate<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    minimum: usize,
+    close_on_exec: bool,
+) -> Outcome {
+    let table = system.table_of(call)?;
+    let FileParts {
+        files, mut context, ..
+    } = system.file_parts(call.process)?;
+    let fd = files.duplicate(&mut context, table, call.int(0), minimum, close_on_exec)?;
+    Ok(fd as u64)
+}
+
+/// dup2(2).
+pub(super) fn dup2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    if call.int(0) == call.int(1) {
+        system.open_file(call, 0)?;
+        return Ok(u64::from(call.uint(0)));
+    }
+    duplicate_to(system, call, false)
+}
+
+/// dup3(2).
+pub(super) fn dup3<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let cloexec = OpenFlags::CLOEXEC.bits();
+    if call.int(0) == call.int(1) || call.uint(2) & !cloexec != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    duplicate_to(system, call, call.uint(2) & cloexec != 0)
+}
+
+fn duplicate_to<B: Block>(system: &mut System<B>, call: &Call, close_on_exec: bool) -> Outcome {
+    let table = system.table_of(call)?;
+    let FileParts {
+        files, mut context, ..
+    } = system.file_parts(call.process)?;
+    let (from, to) = (call.int(0), call.int(1));
+    let fd = files.duplicate_to(&mut context, table, from, to, close_on_exec)?;
+    Ok(fd as u64)
+}
+
+/// pipe(2).
+pub(super) fn pipe<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    make_pipe(system, call, OpenFlags::empty())
+}
+
+/// pipe2(2).
+pub(super) fn pipe2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let flags = OpenFlags::from_bits(call.uint(1)).ok_or(Errno::EINVAL)?;
+    let known = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
+    if !known.contains(flags) {
+        return Err(Errno::EINVAL.into());
+    }
+    make_pipe(system, call, flags)
+}
+
+fn make_pipe<B: Block>(system: &mut System<B>, call: &Call, flags: OpenFlags) -> Outcome {
+    let table = system.table_of(call)?;
+    // The place for the numbers is tried first: with the pipe made there would be no way back.
+    system.write_user(call.space, call.address(0), &[0; 8])?;
+    let mut parts = system.file_parts(call.process)?;
+    let (reader, writer) = parts.files.open_pipe(&mut parts.context, table, flags)?;
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&reader.to_le_bytes());
+    bytes[4..].copy_from_slice(&writer.to_le_bytes());
+    system.write_user(call.space, call.address(0), &bytes)?;
+    Ok(0)
+}
+
+/// fcntl(2).
+pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const DUPFD: i32 = 0;
+    const GETFD: i32 = 1;
+    const SETFD: i32 = 2;
+    const GETFL: i32 = 3;
+    const SETFL: i32 = 4;
+    const GETLK: i32 = 5;
+    const SETLKW: i32 = 7;
+    const DUPFD_CLOEXEC: i32 = 1030;
+    const SETPIPE_SZ: i32 = 1031;
+    const GETPIPE_SZ: i32 = 1032;
+    const CLOSE_ON_EXEC: u64 = 1;
+    let table = system.table_of(call)?;
+    let fd = call.int(0);
+    let id = system.open_file(call, 0)?;
+    match call.int(1) {
+        command @ (DUPFD | DUPFD_CLOEXEC) => {
+            let minimum = usize::try_from(call.int(2)).map_err(|_| Errno::EINVAL)?;
+            if minimum >= system.files.table(table)?.limit() {
+                return Err(Errno::EINVAL.into());
+            }
+            duplicate(system, call, minimum, command == DUPFD_CLOEXEC)
+        }
+        GETFD => Ok(u64::from(system.files.table(table)?.get(fd)?.close_on_exec)),
+        SETFD => {
+            let on = call.number(2) & CLOSE_ON_EXEC != 0;
+            system.files.set_close_on_exec(table, fd, on)?;
+            Ok(0)
+        }
+        GETFL => {
+            let (_, file) = system.files.description(table, fd)?;
+            Ok(u64::from(file.flags.bits()))
+        }
+        SETFL => {
+            let flags = OpenFlags::from_bits_truncate(call.uint(2));
+            system.files.set_flags(id, flags)?;
+            Ok(0)
+        }
+        // Record locks: this kernel has none yet, and says so.
+        GETLK..=SETLKW => Err(Errno::ENOLCK.into()),
+        SETPIPE_SZ | GETPIPE_SZ => match system.files.description(table, fd)?.1.target {
+            // The capacity is fixed; a wish for more or less is answered with what there is.
+            Target::Pipe(..) => Ok(crate::fs::PIPE_BYTES as u64),
+            _ => Err(Errno::EBADF.into()),
+        },
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// ioctl(2): the few requests that files without a terminal know.
+pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const FIONREAD: u32 = 0x541b;
+    const FIONBIO: u32 = 0x5421;
+    const FIONCLEX: u32 = 0x5450;
+    const FIOCLEX: u32 = 0x5451;
+    let id = system.open_file(call, 0)?;
+    let table = system.table_of(call)?;
+    match call.uint(1) {
+        FIONREAD => {
+            let count = system.files.readable_bytes(id)?.min(i32::MAX as u64) as u32;
+            system.write_user(call.space, call.address(2), &count.to_le_bytes())?;
+            Ok(0)
+        }
+        FIONBIO => {
+            let on = system.read_u32(call.space, call.address(2))? != 0;
+            let mut flags = system.files.description(table, call.int(0))?.1.flags;
+            flags.set(OpenFlags::NONBLOCK, on);
+            system.files.set_flags(id, flags)?;
+            Ok(0)
+        }
+        request @ (FIONCLEX | FIOCLEX) => {
+            let on = request == FIOCLEX;
+            system.files.set_close_on_exec(table, call.int(0), on)?;
+            Ok(0)
+        }
+        _ => Err(Errno::ENOTTY.into()),
+    }
+}
+
+/// lseek(2).
+pub(super) fn lseek<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let id = system.open_file(call, 0)?;
+    Ok(system.files.seek(id, call.number(1) as i64, call.uint(2))?)
+}
+
+/// fsync(2), fdatasync(2), syncfs(2): what is written lies in memory, and is as safe there as it will be.
+pub(super) fn fsync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let table = system.table_of(call)?;
+    match system.files.description(table, call.int(0))?.1.target {
+        Target::Pipe(_, PipeEnd::Read | PipeEnd::Write) => Err(Errno::EINVAL.into()),
+        Target::Nothing => Err(Errno::EBADF.into()),
+        Target::Inode(_) | Target::Device(_) => Ok(0),
+    }
+}
+
+/// sync(2).
+pub(super) fn sync<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
+    Ok(0)
+}
+
+/// fadvise64(2), readahead(2): advice is taken note of and not needed.
+pub(super) fn advise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let table = system.table_of(call)?;
+    match system.files.description(table, call.int(0))?.1.target {
+        Target::Pipe(..) => Err(Errno::ESPIPE.into()),
+        _ => Ok(0),
+    }
+}
+
+/// flock(2): with one process for each open file there is nobody to wait for; a lock is always granted.
+pub(super) fn flock<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// LOCK_SH, LOCK_EX, LOCK_UN; LOCK_NB may be added.
+    const OPERATIONS: [i32; 3] = [1, 2, 8];
+    const NONBLOCK: i32 = 4;
+    system.open_file(call, 0)?;
+    if OPERATIONS.contains(&(call.int(1) & !NONBLOCK)) {
+        Ok(0)
+    } else {
+        Err(Errno::EINVAL.into())
+    }
+}

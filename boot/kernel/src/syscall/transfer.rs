@@ -1,0 +1,242 @@
+//! Reading and writing: plain, at a position, from and into several buffers.
+
+use super::{Call, Outcome};
+use crate::errno::Errno;
+use crate::fs::{DescriptionId, Span};
+use crate::limits::{MAX_BUFFERS, WORK_BYTES};
+use crate::signal::number;
+use crate::system::{FileParts, System};
+use crate::user_memory::{Access, UserAddr};
+use crate::wait::{Stall, WakeKey};
+use agent::kernel::Signal;
+use hal::block::Block;
+
+/// Most bytes one call moves (Linux `MAX_RW_COUNT`: INT_MAX rounded down to a page).
+pub(super) const MAX_TRANSFER: usize = 0x7fff_f000;
+
+/// Bytes of `struct iovec`.
+const BUFFER_BYTES: u64 = 16;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Read,
+    Write,
+}
+
+/// Where in a program's memory the bytes are.
+#[derive(Clone, Copy, Debug)]
+enum Memory {
+    One(UserAddr, usize),
+    /// `struct iovec`s at this address, so many.
+    Many(UserAddr, usize),
+}
+
+/// read(2).
+pub(super) fn read<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = Memory::One(call.address(1), call.size(2)?);
+    transfer(system, call, Direction::Read, memory, None)
+}
+
+/// write(2).
+pub(super) fn write<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = Memory::One(call.address(1), call.size(2)?);
+    transfer(system, call, Direction::Write, memory, None)
+}
+
+/// pread64(2).
+pub(super) fn pread64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = Memory::One(call.address(1), call.size(2)?);
+    let position = position(call, 3)?;
+    transfer(system, call, Direction::Read, memory, Some(position))
+}
+
+/// pwrite64(2).
+pub(super) fn pwrite64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = Memory::One(call.address(1), call.size(2)?);
+    let position = position(call, 3)?;
+    transfer(system, call, Direction::Write, memory, Some(position))
+}
+
+/// readv(2).
+pub(super) fn readv<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = buffers(call)?;
+    transfer(system, call, Direction::Read, memory, None)
+}
+
+/// writev(2).
+pub(super) fn writev<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = buffers(call)?;
+    transfer(system, call, Direction::Write, memory, None)
+}
+
+/// preadv(2): the position comes in two halves, the upper one empty on a 64-bit machine.
+pub(super) fn preadv<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = buffers(call)?;
+    let position = position(call, 3)?;
+    transfer(system, call, Direction::Read, memory, Some(position))
+}
+
+/// pwritev(2).
+pub(super) fn pwritev<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let memory = buffers(call)?;
+    let position = position(call, 3)?;
+    transfer(system, call, Direction::Write, memory, Some(position))
+}
+
+fn position(call: &Call, nth: usize) -> Result<u64, Errno> {
+    let position = call.number(nth);
+    if position > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(position)
+}
+
+fn buffers(call: &Call) -> Result<Memory, Errno> {
+    match usize::try_from(call.int(2)) {
+        Ok(count) if count <= MAX_BUFFERS => Ok(Memory::Many(call.address(1), count)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+impl Memory {
+    /// Returns the part of the memory that starts `done` bytes into it, as far as it lies together, and how many bytes
+    /// there are altogether.
+    fn rest<B: Block>(
+        self,
+        system: &mut System<B>,
+        call: &Call,
+        done: usize,
+    ) -> Result<(UserAddr, usize, usize), Stall> {
+        let (address, count) = match self {
+            Self::One(address, len) => {
+                let len = len.min(MAX_TRANSFER);
+                return Ok((address.offset(done as u64)?, len - done.min(len), len));
+            }
+            Self::Many(address, count) => (address, count),
+        };
+        let (mut total, mut found) = (0_usize, None);
+        for nth in 0..count as u64 {
+            let at = address.offset(nth * BUFFER_BYTES)?;
+            let base = system.read_u64(call.space, at)?;
+            let len = system.read_u64(call.space, at.offset(8)?)?;
+            if len > i64::MAX as u64 {
+                return Err(Errno::EINVAL.into());
+            }
+            let len = (len as usize).min(MAX_TRANSFER - total);
+            if found.is_none() && done < total + len {
+                let within = done - total;
+                found = Some((UserAddr(base).offset(within as u64)?, len - within));
+            }
+            total += len;
+        }
+        let (address, len) = found.unwrap_or((UserAddr::NULL, 0));
+        Ok((address, len, total))
+    }
+}
+
+/// Moves bytes until all are moved, nothing more comes, or this turn's share of work is done. `call.progress` is how
+/// many bytes earlier turns moved.
+fn transfer<B: Block>(
+    system: &mut System<B>,
+    call: &mut Call,
+    direction: Direction,
+    memory: Memory,
+    position: Option<u64>,
+) -> Outcome {
+    let id = system.open_file(call, 0)?;
+    let mut this_turn = 0;
+    loop {
+        let done = call.progress as usize;
+        let (address, len, total) = memory.rest(system, call, done)?;
+        if done > 0 && len == 0 {
+            return Ok(done as u64);
+        }
+        if this_turn >= WORK_BYTES {
+            return Err(Stall::Again);
+        }
+        let moved = move_piece(
+            system,
+            call,
+            id,
+            direction,
+            (address, len.min(WORK_BYTES - this_turn)),
+            position.map(|position| position.saturating_add(done as u64)),
+            total - done,
+        );
+        match moved {
+            Ok(0) => return Ok(done as u64),
+            Ok(count) => {
+                call.progress += count as u64;
+                this_turn += count;
+            }
+            Err(stall) => return stalled(system, call, id, direction, stall),
+        }
+    }
+}
+
+/// Decides what a call that cannot go on now does: what it has, it may keep.
+fn stalled<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    id: DescriptionId,
+    direction: Direction,
+    stall: Stall,
+) -> Outcome {
+    let done = call.progress;
+    match system.files.wait_or_again(id, stall) {
+        Stall::Error(Errno::EPIPE) if direction == Direction::Write && done == 0 => {
+            if let Some(signal) = Signal::from_number(i32::from(number::PIPE)) {
+                system.signal_task(call.task, signal);
+            }
+            Err(Errno::EPIPE.into())
+        }
+        Stall::Error(_) | Stall::Wait(WakeKey::PipeReadable(_)) if done > 0 => Ok(done),
+        other => Err(other),
+    }
+}
+
+/// Moves bytes of one page.
+fn move_piece<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    id: DescriptionId,
+    direction: Direction,
+    (address, len): (UserAddr, usize),
+    position: Option<u64>,
+    whole: usize,
+) -> Result<usize, Stall> {
+    let access = match direction {
+        Direction::Read => Access::Write,
+        Direction::Write => Access::Read,
+    };
+    let span = system.span(call.space, address, len, access)?;
+    if span.len == 0 {
+        // Nothing to move, but a descriptor that cannot do it is still refused.
+        let readiness = system.files.description_access(id)?;
+        let wanted = match direction {
+            Direction::Read => crate::fs::Access::READ,
+            Direction::Write => crate::fs::Access::WRITE,
+        };
+        return if readiness.contains(wanted) {
+            Ok(0)
+        } else {
+            Err(Errno::EBADF.into())
+        };
+    }
+    let FileParts {
+        files,
+        mut context,
+        spaces,
+        ..
+    } = system.file_parts(call.process)?;
+    let space = spaces.get(call.space).ok_or(Errno::EFAULT)?;
+    let span = Span {
+        frame: span.frame(space, context.pool)?,
+        offset: span.offset,
+        len: span.len,
+    };
+    match direction {
+        Direction::Read => files.read_span(&mut context, id, position, span),
+        Direction::Write => files.write_span(&mut context, id, position, span, whole),
+    }
+}
