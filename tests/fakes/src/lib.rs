@@ -1,6 +1,8 @@
 //! The machine without a machine.
 pub mod alloc;
 pub mod clock;
+pub mod kernel;
 pub mod memory;
 pub mod user;
 pub mod virtio;
+pub mod vsock;

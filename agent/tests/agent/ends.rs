@@ -1,0 +1,396 @@
+//! How things end: waits, notifications, deletion, the bridge.
+
+use crate::stage::*;
+use agent::kernel::{ExitStatus, OutputStream, Signal};
+use agent::limits::{MAX_WAITERS, WAIT_GRACE_MS};
+use fakes::kernel::State;
+use serde_json::json;
+
+#[test]
+fn output_then_wait_then_notification() {
+    let mut stage = Stage::negotiated();
+    let init = stage.container("x");
+    let wait = stage.send_wait("x", init, INFINITE);
+    let [stdin, stdout, stderr] = stage.streams();
+    stage
+        .kernel
+        .write(init, OutputStream::Stdout, b"last words");
+    stage.kernel.exit(init, ExitStatus::Exited(7));
+    stage.run();
+    assert_eq!(stage.vsock.host_read(stdout), b"last words");
+    stage.run();
+    assert!(stage.vsock.host_sees_end(stdout) && stage.vsock.host_sees_end(stderr));
+    assert!(!stage.vsock.is_held(stdin));
+    stage.assert_silent();
+    stage.vsock.host_close(stdout);
+    stage.run();
+    stage.assert_silent();
+    stage.vsock.host_close(stderr);
+    stage.run();
+    let answer = stage.receive().unwrap();
+    assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(7)));
+    let notice = stage.receive().unwrap();
+    assert_eq!((notice.message, notice.id), (NOTIFICATION, 0));
+    assert_eq!(
+        notice.text,
+        format!(
+            "{{\"ContainerId\":\"x\",\"ActivityId\":\"{NULL_ID}\",\"Type\":\"UnexpectedExit\",\"Operation\":\"None\",\"Result\":0}}"
+        )
+    );
+    stage.wait_ms(60_000);
+    stage.assert_silent();
+}
+
+#[test]
+fn every_wait_of_a_process_is_answered() {
+    let mut stage = Stage::negotiated();
+    let init = stage.container("x");
+    let waits: Vec<u64> = (0..3)
+        .map(|_| stage.send_wait("x", init, INFINITE))
+        .collect();
+    stage.kernel.exit(init, ExitStatus::Killed(Signal::SEGV));
+    stage.run();
+    stage.close_outputs();
+    for wait in waits {
+        let answer = stage.receive().unwrap();
+        assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(139)));
+    }
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
+}
+
+#[test]
+fn a_wait_behind_the_exit_is_answered_before_the_notification() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    stage.kernel.exit(init, ExitStatus::Exited(0));
+    stage.run();
+    stage.wait_ms(WAIT_GRACE_MS - 1);
+    stage.assert_silent();
+    assert_eq!(
+        stage.ask(WAIT, &wait_request("x", init, INFINITE)).body["ExitCode"],
+        0
+    );
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
+    let again = stage.ask(WAIT, &wait_request("x", init, 0));
+    assert_eq!(
+        again.body["ExitCode"], 0,
+        "init's code is kept until deletion"
+    );
+    stage.assert_silent();
+}
+
+#[test]
+fn a_container_nobody_waits_for_is_notified_after_its_grace() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    stage.kernel.exit(init, ExitStatus::Exited(0));
+    stage.run();
+    assert!(stage.next_deadline > stage.now);
+    stage.wait_ms(WAIT_GRACE_MS);
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
+}
+
+#[test]
+fn a_container_that_never_ran_is_notified_at_once() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    assert_eq!(stage.ask(SHUTDOWN_FORCED, &base("x")).result(), 0);
+    let notice = stage.receive().unwrap();
+    assert_eq!(notice.body["Type"], "ForcedExit");
+}
+
+#[test]
+fn the_last_term_or_kill_delivered_to_init_names_the_end() {
+    for (signals, name) in [
+        (&[][..], "UnexpectedExit"),
+        (&[1], "UnexpectedExit"),
+        (&[15], "GracefulExit"),
+        (&[15, 9], "ForcedExit"),
+        (&[9, 15, 2], "GracefulExit"),
+    ] {
+        let mut stage = Stage::negotiated();
+        stage.kernel.ignored = vec![Signal::TERM, Signal::KILL];
+        stage.create("x");
+        let init = stage.execute("x", &json!({}));
+        stage.send_wait("x", init, INFINITE);
+        for signal in signals {
+            let request =
+                json!({"ContainerId": "x", "ProcessId": init, "Options": {"Signal": signal}});
+            assert_eq!(stage.ask(SIGNAL, &request).result(), 0);
+        }
+        stage.kernel.exit(init, ExitStatus::Exited(0));
+        stage.run();
+        assert_eq!(stage.receive().unwrap().message, 0x2010_0601);
+        assert_eq!(stage.receive().unwrap().body["Type"], name, "{signals:?}");
+    }
+}
+
+#[test]
+fn shutdown_is_a_signal_and_an_exited_container_is_already_stopped() {
+    for (message, code, name) in [
+        (SHUTDOWN_GRACEFUL, 143, "GracefulExit"),
+        (SHUTDOWN_FORCED, 137, "ForcedExit"),
+    ] {
+        let mut stage = Stage::negotiated();
+        stage.create("x");
+        let init = stage.execute("x", &json!({}));
+        let wait = stage.send_wait("x", init, INFINITE);
+        assert_eq!(stage.ask(message, &base("x")).result(), 0);
+        let answer = stage.receive().unwrap();
+        assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(code)));
+        assert_eq!(stage.receive().unwrap().body["Type"], name);
+        assert_eq!(stage.ask(message, &base("x")).result(), STOPPED);
+        assert_eq!(stage.ask(message, &base("y")).result(), NO_CONTAINER);
+        let exec = execute_request("x", &json!({"OciProcess": {"args": ["a"]}}));
+        assert_eq!(stage.ask(EXECUTE, &exec).result(), STOPPED);
+    }
+}
+
+#[test]
+fn init_takes_the_rest_of_its_container_with_it() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    let exec = stage.execute("x", &json!({"OciProcess": {"args": ["sleep"]}}));
+    let outside = stage.quiet("spin");
+    stage.kernel.exit(init, ExitStatus::Exited(0));
+    stage.run();
+    assert_eq!(stage.kernel.at(exec).signals, [Signal::KILL]);
+    assert!(stage.kernel.at(outside).signals.is_empty());
+}
+
+#[test]
+fn waits_time_out_at_their_time_and_not_before() {
+    let mut stage = Stage::negotiated();
+    let pid = stage.quiet("spin");
+    let wait = stage.send_wait(NULL_ID, pid, 50);
+    assert_eq!(
+        stage.next_deadline,
+        stage.now + core::time::Duration::from_millis(50)
+    );
+    stage.wait_ms(49);
+    stage.assert_silent();
+    stage.wait_ms(1);
+    let answer = stage.receive().unwrap();
+    assert_eq!((answer.id, answer.result()), (wait, TIMEOUT));
+    let now = stage.ask(WAIT, &wait_request(NULL_ID, pid, 0));
+    assert_eq!(now.result(), TIMEOUT, "zero is a real time-out");
+    stage.kernel.exit(pid, ExitStatus::Exited(3));
+    stage.run();
+    let exit = stage.ask(WAIT, &wait_request(NULL_ID, pid, 0));
+    assert_eq!(exit.body["ExitCode"], 3, "an exit code is preferred");
+}
+
+#[test]
+fn an_infinite_wait_has_no_end() {
+    let mut stage = Stage::negotiated();
+    let pid = stage.quiet("spin");
+    stage.send_wait(NULL_ID, pid, INFINITE);
+    stage.wait_ms(u64::from(u32::MAX) * 2);
+    stage.assert_silent();
+}
+
+#[test]
+fn an_exit_code_is_learnt_once_by_a_session() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    stage.execute("x", &json!({}));
+    let exec = stage.execute("x", &json!({"OciProcess": {"args": ["a"]}}));
+    let external = stage.quiet("b");
+    for (id, pid) in [("x", exec), (NULL_ID, external)] {
+        stage.kernel.exit(pid, ExitStatus::Exited(4));
+        stage.run();
+        let wait = wait_request(id, pid, INFINITE);
+        assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 4);
+        assert_eq!(stage.ask(WAIT, &wait).result(), NOT_FOUND);
+    }
+}
+
+#[test]
+fn waits_for_nobody_are_refused() {
+    let mut stage = Stage::negotiated();
+    let init = stage.container("x");
+    for (id, pid, result) in [
+        ("x", 9, NOT_FOUND),
+        (NULL_ID, 9, NOT_FOUND),
+        (NULL_ID, init, NOT_FOUND),
+        ("y", init, NO_CONTAINER),
+    ] {
+        assert_eq!(
+            stage.ask(WAIT, &wait_request(id, pid, INFINITE)).result(),
+            result
+        );
+    }
+}
+
+#[test]
+fn waits_are_kept_up_to_their_limit_and_one_more_is_refused_by_its_name() {
+    let mut stage = Stage::negotiated();
+    let pid = stage.quiet("spin");
+    for _ in 0..MAX_WAITERS {
+        stage.send_wait(NULL_ID, pid, INFINITE);
+    }
+    stage.assert_silent();
+    let response = stage.ask(WAIT, &wait_request(NULL_ID, pid, INFINITE));
+    assert_eq!(
+        response.error(),
+        format!("limit reached: MAX_WAITERS = {MAX_WAITERS}")
+    );
+    stage.kernel.exit(pid, ExitStatus::Exited(0));
+    stage.run();
+    for _ in 0..MAX_WAITERS {
+        assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
+    }
+}
+
+#[test]
+fn a_deleted_container_is_unknown_and_its_view_is_gone() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    stage.send_wait("x", init, INFINITE);
+    stage.kernel.exit(init, ExitStatus::Exited(0));
+    stage.run();
+    stage.receive().unwrap();
+    stage.receive().unwrap();
+    assert_eq!(stage.ask(DELETE, &base("x")).result(), 0);
+    assert_eq!(stage.ask(DELETE, &base("x")).result(), NO_CONTAINER);
+    assert_eq!(
+        stage.ask(WAIT, &wait_request("x", init, 50)).result(),
+        NO_CONTAINER
+    );
+    assert!(stage.kernel.views.is_empty());
+    assert_eq!(stage.create("x").result(), 0);
+}
+
+#[test]
+fn a_created_container_can_be_deleted_and_its_init_is_taken_back() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    assert_eq!(stage.ask(DELETE, &base("x")).result(), 0);
+    assert_eq!(stage.kernel.at(101).state, State::Gone);
+    assert!(stage.kernel.views.is_empty());
+    stage.wait_ms(60_000);
+    stage.assert_silent();
+}
+
+#[test]
+fn a_running_container_is_deleted_with_an_error_killed_and_still_notified_once() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    let exec = stage.execute("x", &json!({"OciProcess": {"args": ["a"]}}));
+    let wait = stage.send_wait("x", init, INFINITE);
+    assert_eq!(stage.ask(DELETE, &base("x")).result(), INVALID_STATE);
+    assert_eq!(stage.receive().unwrap().id, wait);
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
+    stage.assert_silent();
+    assert_eq!(stage.kernel.at(exec).signals, [Signal::KILL]);
+    assert!(stage.kernel.views.is_empty());
+}
+
+#[test]
+fn processes_and_exit_codes_outlive_the_bridge() {
+    let mut stage = Stage::negotiated();
+    let init = stage.container("x");
+    let external = stage.quiet("a");
+    stage.send_wait(NULL_ID, external, INFINITE);
+    stage.hang_up();
+    stage.kernel.exit(external, ExitStatus::Exited(5));
+    stage.wait_ms(100);
+    stage.assert_silent();
+    stage.next_id = 0;
+    assert_eq!(
+        stage.ask(NEGOTIATE, &json!({"MaximumVersion": 4})).result(),
+        0
+    );
+    stage.assert_silent();
+    assert_eq!(stage.kernel.at(init).state, State::Running);
+    let wait = wait_request(NULL_ID, external, INFINITE);
+    assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 5);
+    // The container is known to this host by its wait, and its end is told.
+    stage.send_wait("x", init, INFINITE);
+    stage.kernel.exit(init, ExitStatus::Exited(0));
+    stage.run();
+    stage.close_outputs();
+    assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
+}
+
+#[test]
+fn an_exit_code_whose_answer_was_lost_with_the_bridge_is_told_again() {
+    let mut stage = Stage::negotiated();
+    let external = stage.quiet("a");
+    stage.send_wait(NULL_ID, external, INFINITE);
+    stage.kernel.exit(external, ExitStatus::Exited(5));
+    stage.run();
+    stage.hang_up();
+    stage.next_id = 0;
+    assert_eq!(
+        stage.ask(NEGOTIATE, &json!({"MaximumVersion": 4})).result(),
+        0
+    );
+    let wait = wait_request(NULL_ID, external, INFINITE);
+    assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 5);
+}
+
+#[test]
+fn a_new_host_is_not_told_of_containers_it_does_not_know() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    stage.hang_up();
+    stage.next_id = 0;
+    assert_eq!(
+        stage.ask(NEGOTIATE, &json!({"MaximumVersion": 4})).result(),
+        0
+    );
+    stage.kernel.exit(init, ExitStatus::Exited(0));
+    stage.wait_ms(60_000);
+    stage.assert_silent();
+    assert_eq!(
+        stage.ask(WAIT, &wait_request("x", init, 0)).body["ExitCode"],
+        0
+    );
+}
+
+#[test]
+fn a_host_that_goes_on_counting_is_owed_what_it_was_owed() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    let init = stage.execute("x", &json!({}));
+    let wait = stage.send_wait("x", init, INFINITE);
+    stage.hang_up();
+    stage.kernel.exit(init, ExitStatus::Exited(1));
+    stage.run();
+    stage.assert_silent();
+    assert_eq!(
+        stage.ask(NEGOTIATE, &json!({"MaximumVersion": 4})).result(),
+        0
+    );
+    let answer = stage.receive().unwrap();
+    assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(1)));
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
+}
+
+#[test]
+fn a_launch_is_given_up_when_a_new_host_comes() {
+    let mut stage = Stage::negotiated();
+    stage.kernel.loads_at_once = false;
+    stage.send(
+        EXECUTE,
+        &execute_request(NULL_ID, &json!({"CommandArgs": ["a"]})),
+    );
+    stage.send(CREATE, &create_request("x"));
+    stage.hang_up();
+    stage.next_id = 0;
+    assert_eq!(
+        stage.ask(NEGOTIATE, &json!({"MaximumVersion": 4})).result(),
+        0
+    );
+    assert_eq!(stage.kernel.at(101).state, State::Gone);
+    assert_eq!(stage.kernel.at(102).state, State::Gone);
+    assert_eq!(stage.ask(DELETE, &base("x")).result(), NO_CONTAINER);
+}

@@ -1,0 +1,14 @@
+//! Conversations: a scripted host, the agent, a scripted kernel.
+
+mod bad_input;
+mod conversation;
+mod ends;
+mod json;
+mod no_allocation;
+mod recorded;
+mod stage;
+mod start;
+mod streams;
+
+#[global_allocator]
+static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();
