@@ -18,7 +18,7 @@ use crate::virtio::init::{FEATURE_EVENT_IDX, InitError, negotiate, read_configur
 use core::mem::MaybeUninit;
 use core::time::Duration;
 use virtio_drivers::Hal;
-use virtio_drivers::transport::Transport;
+use virtio_drivers::transport::{DeviceStatus, Transport};
 
 const KICK: Duration = Duration::from_millis(VSOCK_KICK_MS);
 const LONGEST_KICK: Duration = Duration::from_millis(VSOCK_MAX_KICK_MS);
@@ -115,10 +115,23 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
 
         let features = negotiate(&mut transport, FEATURE_EVENT_IDX)?;
         let event_idx = features & FEATURE_EVENT_IDX != 0;
-        let guest_cid = read_guest_cid(&transport)?;
-        let receiver = Receiver::new(&mut transport, event_idx, receive)?;
-        let transmitter = Transmitter::new(&mut transport, event_idx, slots)?;
-        let events = EventQueue::new(&mut transport, event_idx, event_buffers)?;
+        let set_up = || {
+            Ok((
+                read_guest_cid(&transport)?,
+                Receiver::new(&mut transport, event_idx, receive)?,
+                Transmitter::new(&mut transport, event_idx, slots)?,
+                EventQueue::new(&mut transport, event_idx, event_buffers)?,
+            ))
+        };
+        let (guest_cid, receiver, transmitter, events) = match set_up() {
+            Ok(parts) => parts,
+            Err(error) => {
+                // The rings are gone with the error, so the device must forget them.
+                reset(&mut transport);
+                transport.set_status(DeviceStatus::FAILED);
+                return Err(error);
+            }
+        };
         transport.finish_init();
 
         let mut device = Self {
@@ -185,9 +198,11 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
     pub(super) fn work(&mut self) {
         let mut packets = VSOCK_POLL_PACKETS;
         while self.fault.is_none() {
-            let result = self.drain(&mut packets);
-            self.on_result(result);
-            self.on_time();
+            let result = self.drain(&mut packets).and_then(|()| self.on_time());
+            if let Err(fault) = result {
+                self.on_fault(fault);
+                return;
+            }
             self.serve();
             self.receiver.settle();
             let is_empty = !self.receiver.has_used() && !self.events.has_used();
@@ -225,7 +240,7 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
         } else {
             self.eventful.clear(index);
         }
-        if connection.blocked {
+        if connection.wanted > 0 {
             self.blocked.set(index);
         } else {
             self.blocked.clear(index);
@@ -239,12 +254,6 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
     /// Notes that the device was kicked and should react soon.
     pub(super) fn on_kicked(&mut self) {
         self.kick = Repeat::after(self.now, KICK);
-    }
-
-    pub(super) fn on_result(&mut self, result: Result<(), RingFault>) {
-        if let Err(fault) = result {
-            self.on_fault(fault);
-        }
     }
 
     pub(super) const fn is_out_of_use(&self) -> bool {
@@ -274,7 +283,7 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
         Ok(())
     }
 
-    fn on_time(&mut self) {
+    fn on_time(&mut self) -> Result<(), RingFault> {
         if self.now >= self.timer {
             self.timer = Instant::NEVER;
             for index in 0..self.connections.len() {
@@ -282,9 +291,9 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
             }
         }
         if self.kick.is_due(self.now) {
-            let result = self.kick_again();
-            self.on_result(result);
+            self.kick_again()?;
         }
+        Ok(())
     }
 
     /// Kicks again what the device has not reacted to.
@@ -325,7 +334,7 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
     }
 
     /// Takes the device out of use. Its buffers stay reserved: a device that lies may also write on.
-    fn on_fault(&mut self, fault: RingFault) {
+    pub(super) fn on_fault(&mut self, fault: RingFault) {
         log::error!("vsock: device is out of use: {fault}");
         self.fault = Some(fault);
         if !reset(&mut self.transport) {

@@ -154,16 +154,17 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
         let mut woken = 0;
         while let Some(index) = self.blocked.take() {
             let connection = &mut self.connections[index];
-            if connection.send.available() == 0 {
+            let credit = connection.send.available();
+            let bytes = connection.wanted.min(credit);
+            if credit == 0 {
                 still_waiting.set(index);
-            } else if self.transmitter.count_free(connection.purpose) > woken {
+            } else if self.transmitter.count_free(bytes, connection.purpose) > woken {
                 woken += 1;
                 connection.on_room();
                 self.eventful.set(index);
             } else {
                 still_waiting.set(index);
                 self.is_short_of_slots = true;
-                break;
             }
         }
         self.blocked.join(&still_waiting);

@@ -129,7 +129,7 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
             let rest = &from[done..];
             let credit = self.connections[index].send.available();
             if credit == 0 || !self.has_slot(index, rest.len().min(credit)) {
-                self.connections[index].on_blocked(self.now);
+                self.connections[index].on_blocked(rest.len(), self.now);
                 break;
             }
             let connection = &mut self.connections[index];
@@ -147,9 +147,12 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
 
     fn has_room(&mut self, index: usize) -> bool {
         let connection = &self.connections[index];
-        let has_room = connection.send.available() > 0 && self.has_slot(index, 1);
+        let credit = connection.send.available();
+        // What the writer could not get rid of last time tells how much it is about to write.
+        let wanted = connection.wanted.max(1);
+        let has_room = credit > 0 && self.has_slot(index, wanted.min(credit));
         if !has_room {
-            self.connections[index].on_blocked(self.now);
+            self.connections[index].on_blocked(wanted, self.now);
             self.refresh(index);
         }
         has_room
@@ -166,8 +169,10 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
         let purpose = self.connections[index].purpose;
         let mut open = self.transmitter.open(bytes, purpose);
         if open.is_none() && !self.is_out_of_use() {
-            let result = self.transmitter.reap().map(drop);
-            self.on_result(result);
+            if let Err(fault) = self.transmitter.reap() {
+                self.on_fault(fault);
+                return false;
+            }
             open = self.transmitter.open(bytes, purpose);
         }
         self.connections[index].open = open;

@@ -139,12 +139,13 @@ impl<H: Hal> Transmitter<H> {
         })
     }
 
-    /// Returns how many data slots [`Transmitter::open`] could open.
-    pub(crate) const fn count_free(&self, purpose: Purpose) -> u32 {
+    /// Returns how many slots [`Transmitter::open`] could open for so many bytes.
+    pub(crate) const fn count_free(&self, bytes: usize, purpose: Purpose) -> u32 {
         let share = share(purpose);
-        let slots = &self.slots;
-        slots.large.count_free().saturating_sub(share)
-            + slots.small.count_free().saturating_sub(share)
+        let Slots { large, small, .. } = &self.slots;
+        let small_too = bytes <= small.buffers.data_bytes();
+        let of_small = if small_too { small.count_free() } else { 0 };
+        large.count_free().saturating_sub(share) + of_small.saturating_sub(share)
     }
 
     /// Returns how much more fits into an open slot.

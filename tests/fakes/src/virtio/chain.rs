@@ -81,11 +81,14 @@ impl Chain {
         self.writable.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Returns what stands in the writable part now.
+    /// Returns the first `count` bytes of what stands in the writable part now.
     #[must_use]
-    pub fn peek(&self) -> Vec<u8> {
-        let parts = self.writable.iter();
-        parts.flat_map(|&(at, bytes)| copy_out(at, bytes)).collect()
+    pub fn peek(&self, count: usize) -> Vec<u8> {
+        let mut copy = Vec::new();
+        for &(address, bytes) in &self.writable {
+            copy.extend(copy_out(address, bytes.min(count - copy.len())));
+        }
+        copy
     }
 
     /// Writes `bytes` into the writable part from `offset` on, across its descriptors.

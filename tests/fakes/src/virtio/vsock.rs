@@ -174,7 +174,7 @@ impl Host {
         );
         assert_eq!(chain.writable_parts(), 1, "header and data in one buffer");
         assert_eq!(
-            chain.peek()[..HEADER_BYTES],
+            chain.peek(HEADER_BYTES),
             [0; HEADER_BYTES],
             "the header of a posted buffer is zero"
         );
