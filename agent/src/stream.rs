@@ -301,13 +301,17 @@ impl Stream {
         }
     }
 
-    /// Ends an output whose host has closed its end behind the last byte.
+    /// Ends an output whose last byte the host's reader was given.
+    ///
+    /// The Linux guest also waits for the host to close its end. But vhost-device-vsock and its relatives do not pass our
+    /// half-close on, so that a host reading to the end would never see it; and once everything was forwarded, a full
+    /// close loses nothing: what the host has yet to read lies in its own socket, with the end behind it.
     fn settle<V: Vsock, K: Kernel>(
         &mut self,
         id: ConnectionId,
         world: &mut World<'_, V, K>,
     ) -> bool {
-        let done = self.host_ended && world.vsock.unforwarded(id) == 0;
+        let done = world.vsock.unforwarded(id) == 0;
         if done {
             let deadline = world.now + Duration::from_millis(FAREWELL_MS);
             world.vsock.close(id, deadline);
