@@ -53,7 +53,7 @@ const BODY_SHARE: u64 = 16;
 const OUTGOING_BYTES: usize = 2 * MAX_FRAME_BYTES;
 
 /// Large, and lives as long as the machine.
-static AGENT: Exclusive<Agent> = Exclusive::new(Agent::new());
+pub(crate) static AGENT: Exclusive<Agent> = Exclusive::new(Agent::new());
 
 /// Ends start-up, saying why.
 macro_rules! give_up {
@@ -68,7 +68,8 @@ impl Machine {
     /// # Safety
     ///
     /// Called once, on the entry code's page tables and with interrupts off; `start_info` is what the VMM passed.
-    pub(crate) unsafe fn take_over(start: u64, start_info: u64) -> Self {
+    #[inline(never)]
+    pub(crate) unsafe fn take_over(start: u64, start_info: u64) -> Box<Self> {
         // Say what goes wrong from here on.
         logger::open(LevelFilter::Trace);
         let serial = Serial::com1();
@@ -129,7 +130,7 @@ impl Machine {
         // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
         let processor = unsafe { Processor::new(clock, apic.into_timer()) };
 
-        Self {
+        Box::new(Self {
             options,
             command_line: info.command_line,
             serial,
@@ -138,11 +139,14 @@ impl Machine {
             interrupts,
             ecam: board.ecam,
             processor,
-        }
+        })
     }
 
-    /// Finds the devices, shares out what memory is left, and turns the loop.
-    pub(crate) fn run(mut self) -> ! {
+    /// Finds the devices, shares out what memory is left, and begins the agent.
+    ///
+    /// What start-up builds on the stack is gone when this returns: the loop has the stack for itself.
+    #[inline(never)]
+    pub(crate) fn share_out(mut self: Box<Self>) -> Turns {
         if self.options.self_test {
             self.run_self_test();
         }
@@ -188,23 +192,18 @@ impl Machine {
             epoch: self.clock.epoch(),
             seed,
         };
-        let turns = Turns {
+        // Not lent: the loop, which borrows it for good, comes after this.
+        let _ = AGENT.with(|agent| agent.begin(config, buffers, self.clock.epoch()));
+        Turns {
             options: self.options,
             clock: self.clock,
             serial: self.serial,
             vsock,
             kernel: make_kernel(self.processor, parts),
-        };
-        let begun = AGENT.with(|agent| {
-            agent.begin(config, buffers, self.clock.epoch());
-            turns.run(agent)
-        });
-        unreachable!("the agent is lent once: {begun:?}")
+        }
     }
 
     /// Starts the device without which nobody can talk to us.
-    ///
-    /// A function of its own, never inlined, so that what it builds on the stack is gone when the loop turns.
     #[inline(never)]
     fn start_vsock(&mut self, devices: &mut Discovery) -> Box<MachineVsock> {
         let is_vsock = |found: &&Found| found.device_type == DeviceType::Socket;
@@ -236,7 +235,7 @@ impl Machine {
         }
     }
 
-    fn run_self_test(mut self) -> ! {
+    fn run_self_test(mut self: Box<Self>) -> ! {
         let Some(mut pool) = self.memory.into_pool() else {
             give_up!("no memory is left for programs");
         };
@@ -248,7 +247,6 @@ impl Machine {
     }
 }
 
-/// A function of its own, never inlined, as [`Machine::start_vsock`].
 #[inline(never)]
 fn make_kernel(processor: Processor, parts: Parts<MachineDisk>) -> Box<MachineKernel> {
     Box::new(Kernel::new(processor, parts))

@@ -1,5 +1,6 @@
 //! The loop: the host's requests, the programs, the log, and a wait when nothing moves.
 
+use crate::machine::AGENT;
 use crate::options::Options;
 use agent::Agent;
 use agent::kernel::PowerOff;
@@ -12,7 +13,6 @@ use hal::virtio::dma::MachineDma;
 use hal::virtio::start::MachineDisk;
 use hal::virtio::transport::MachineTransport;
 use hal::virtio::vsock::VirtioVsock;
-use hal::vsock::Vsock;
 use hal::x86::console::Serial;
 use hal::x86::idle::{Tick, Wait};
 use hal::x86::processor::Processor;
@@ -38,7 +38,12 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Turns until somebody asks for the end.
-    pub(crate) fn run(mut self, agent: &mut Agent) -> ! {
+    pub(crate) fn run(mut self) -> ! {
+        let lent = AGENT.with(|agent| self.turn(agent));
+        unreachable!("the agent is lent once: {lent:?}")
+    }
+
+    fn turn(&mut self, agent: &mut Agent) -> ! {
         let mut tick = Tick::new();
         let mut interrupts = trap::device_interrupts();
         loop {
