@@ -298,9 +298,17 @@ impl Connection {
             && !self.peer.contains(Shutdown::RECEIVE)
     }
 
+    /// Returns whether the peer's counters are awaited: there is no room to write, or everything was written and the
+    /// caller wants to know when the host has it.
     fn needs_credit(&self) -> bool {
         match self.state {
-            State::Open => self.wanted > 0 && self.send.available() == 0 || self.must_drain_first(),
+            State::Open => {
+                let is_blocked = self.wanted > 0 && self.send.available() == 0;
+                let is_flushing = self.ours.contains(Shutdown::SEND)
+                    && self.send.in_flight() > 0
+                    && !self.peer.contains(Shutdown::RECEIVE);
+                is_blocked || is_flushing
+            }
             State::Draining { .. } => self.send.in_flight() > 0,
             _ => false,
         }
