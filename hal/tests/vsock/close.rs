@@ -181,6 +181,7 @@ fn ends_one_direction_behind_what_was_written() {
     bench.guest.shutdown(id, Direction::Send);
     let packet = bench.host.expect(op::RW);
     peer.on_packet(&packet);
+    bench.host.expect(op::CREDIT_REQUEST);
     assert_eq!(bench.host.expect(op::SHUTDOWN).flags, SHUT_SEND);
     let mut stream = bench.guest.stream(id).expect("connected");
     assert_eq!(stream.write(b"more"), Err(StreamError::NotConnected));
@@ -198,9 +199,9 @@ fn announces_the_end_of_both_directions_only_when_all_was_forwarded() {
     bench.write(id, &pattern(10));
     bench.host.expect(op::RW);
     bench.guest.shutdown(id, Direction::Send);
+    bench.host.expect(op::CREDIT_REQUEST);
     assert_eq!(bench.host.expect(op::SHUTDOWN).flags, SHUT_SEND);
     bench.guest.shutdown(id, Direction::Receive);
-    bench.host.expect(op::CREDIT_REQUEST);
     bench.host.expect_silence();
 
     peer.fwd_cnt = 10;

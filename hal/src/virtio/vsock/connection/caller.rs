@@ -90,7 +90,7 @@ impl Connection {
         }
         self.ours |= flag;
         self.owed |= Owed::SHUTDOWN;
-        if self.needs_credit() {
+        if self.needs_credit() && self.question.is_off() {
             self.owed |= Owed::CREDIT_REQUEST;
             self.question = Repeat::after(now, QUESTION);
         }
