@@ -1,6 +1,6 @@
 //! A machine with nothing but memory, an account and disks made of bytes.
 
-use agent::kernel::{Credentials, Pid};
+use agent::kernel::{Credentials, Input, Pid};
 use hal::block::{
     Block, Buffer, Completion, DiskInfo, ReadError, RequestId, SECTOR_BYTES, SubmitError,
 };
@@ -10,7 +10,7 @@ use hal::limits::PAGE_BYTES;
 use kernel::account::{Account, AccountId, Accounts};
 use kernel::errno::Errno;
 use kernel::fs::{
-    Context, DescriptionId, Files, Last, OpenFlags, Place, ProcessFiles, Processes, Random, Report,
+    Context, DescriptionId, Files, Last, OpenFlags, PipeId, Place, ProcessFiles, Processes, Random, Report,
     Sink, Span, Start, TableId,
 };
 use kernel::wait::{Stall, WakeQueue};
@@ -373,6 +373,55 @@ impl Bed {
         });
         self.page = Some(page);
         result
+    }
+
+    /// Writes up to a page once, without waiting.
+    pub(crate) fn try_write(
+        &mut self,
+        fd: i32,
+        bytes: &[u8],
+        whole: usize,
+    ) -> Result<usize, Stall> {
+        let id = self.description(fd);
+        let page = self.page.take().unwrap();
+        self.pool.bytes_mut(&page)[..bytes.len()].copy_from_slice(bytes);
+        let result = self.once(|files, context| {
+            let span = Span {
+                frame: page.by_ref(),
+                offset: 0,
+                len: bytes.len(),
+            };
+            files.write_span(context, id, None, span, whole)
+        });
+        self.page = Some(page);
+        result
+    }
+
+    pub(crate) fn pipe(&mut self) -> (i32, i32) {
+        let table = self.table;
+        self.run(|files, context| Ok(files.open_pipe(context, table, OpenFlags::empty())?))
+            .unwrap()
+    }
+
+    pub(crate) fn offer(&mut self, pipe: PipeId, bytes: &[u8]) -> Input {
+        self.run(|files, context| Ok(files.pipes.offer(context, pipe, bytes)))
+            .unwrap()
+    }
+
+    pub(crate) fn consume(&mut self, pipe: PipeId, count: usize) {
+        self.run(|files, context| {
+            files.pipes.consume(context, pipe, count);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    pub(crate) fn close_agent(&mut self, pipe: PipeId) {
+        self.run(|files, context| {
+            files.pipes.close_agent(context, pipe);
+            Ok(())
+        })
+        .unwrap();
     }
 
     pub(crate) fn read_all(&mut self, path: &str) -> Result<Vec<u8>, Errno> {

@@ -2,6 +2,7 @@
 
 mod bed;
 mod ext4;
+mod pipes;
 
 #[global_allocator]
 static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();
