@@ -292,9 +292,7 @@ impl<B: Block> Files<B> {
         let is_rmdir = wanted == Kind::Directory;
         match (&found.last, is_rmdir) {
             (LastName::Name(_), _) => {}
-            (LastName::Dot, true) if found.directory == found.entry => {
-                return Err(Errno::EINVAL.into());
-            }
+            (LastName::Dot, true) => return Err(Errno::EINVAL.into()),
             (LastName::DotDot, true) => return Err(Errno::ENOTEMPTY.into()),
             (_, true) => return Err(Errno::EBUSY.into()),
             (_, false) => return Err(Errno::EISDIR.into()),

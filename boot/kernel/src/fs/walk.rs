@@ -32,7 +32,9 @@ pub struct Start<'a> {
 pub(super) enum LastName {
     /// A name that can be made or removed.
     Name(heapless::Vec<u8, NAME_BYTES>),
-    /// `.`, or a path without components.
+    /// The start itself: a path without components.
+    Start,
+    /// `.`.
     Dot,
     /// `..`.
     DotDot,
@@ -129,7 +131,7 @@ impl<B: Block> Files<B> {
             root: start.root.0,
             directory: from,
             entry: from,
-            last_name: LastName::Dot,
+            last_name: LastName::Start,
             at,
             links: 0,
             is_slashed: false,
@@ -250,7 +252,7 @@ impl<B: Block> Files<B> {
         if self.scratch[start] == b'/' {
             let root = walk.root;
             self.dentries.hold(root);
-            self.move_to(context, walk, root, LastName::Dot);
+            self.move_to(context, walk, root, LastName::Start);
         }
         self.let_go(context, child);
         Ok(())

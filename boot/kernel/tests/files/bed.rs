@@ -7,11 +7,11 @@ use hal::block::{
 use hal::clock::Instant;
 use hal::frame::{Frame, FramePool};
 use hal::limits::PAGE_BYTES;
-use kernel::account::{Account, AccountId, Accounts};
+use kernel::account::{Account, AccountId, Accounts, Resource};
 use kernel::errno::Errno;
 use kernel::fs::{
-    Context, DescriptionId, Files, Last, OpenFlags, PipeId, Place, ProcessFiles, Processes, Random, Report,
-    Sink, Span, Start, TableId,
+    Context, DescriptionId, Files, Last, OpenFlags, PipeId, Place, PlaceRef, ProcessFiles,
+    Processes, Random, Report, Sink, Span, Start, TableId,
 };
 use kernel::wait::{Stall, WakeQueue};
 use std::cell::Cell;
@@ -496,6 +496,68 @@ impl Bed {
                 true,
             )
         })
+    }
+
+    /// Does something that neither waits nor fails.
+    pub(crate) fn run_once(&mut self, act: impl FnOnce(&mut Files<Disk>, &mut Context<'_>)) {
+        self.once(|files, context| {
+            act(files, context);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    fn on_place(
+        &mut self,
+        path: &str,
+        last: Last,
+        act: impl Fn(&mut Files<Disk>, &mut Context<'_>, PlaceRef<'_>) -> Result<(), Stall>,
+    ) -> Result<(), Errno> {
+        let place = self.walk(path, last)?;
+        let result = self.run(|files, context| act(files, context, place.by_ref()));
+        self.release(place);
+        result
+    }
+
+    pub(crate) fn truncate(&mut self, path: &str, length: u64) -> Result<(), Errno> {
+        self.on_place(path, Last::Follow, |files, context, place| {
+            files.truncate(context, place, length)
+        })
+    }
+
+    pub(crate) fn chmod(&mut self, path: &str, permissions: u16) -> Result<(), Errno> {
+        self.on_place(path, Last::Follow, |files, context, place| {
+            Ok(files.set_permissions(context, place, permissions)?)
+        })
+    }
+
+    pub(crate) fn link_target(&mut self, path: &str) -> Result<String, Errno> {
+        let place = self.walk(path, Last::Keep)?;
+        let mut out = [0; 4096];
+        let result =
+            self.run(|files, context| files.link_target(context, place.by_ref(), &mut out));
+        self.release(place);
+        result.map(|length| String::from_utf8(out[..length].to_vec()).unwrap())
+    }
+
+    pub(crate) fn link(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        let place = self.walk(from, Last::Keep)?;
+        let result = self.at(|files, context, start| {
+            files.make_link(context, place.by_ref(), start, to.as_bytes())
+        });
+        self.release(place);
+        result
+    }
+
+    /// Frames charged to the account.
+    pub(crate) fn used_frames(&self) -> u64 {
+        let account = self.accounts.get(self.account).unwrap();
+        account.used(Resource::Frames)
+    }
+
+    pub(crate) fn limit_frames(&mut self, frames: u64) {
+        let account = self.accounts.get_mut(self.account).unwrap();
+        account.set_limit(Resource::Frames, frames);
     }
 
     pub(crate) fn symlink(&mut self, path: &str, target: &str) -> Result<(), Errno> {

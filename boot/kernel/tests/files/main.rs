@@ -1,6 +1,7 @@
 //! Files over disks made of bytes: what programs see of ext4, of changes in memory, and of what goes wrong below.
 
 mod bed;
+mod changes;
 mod ext4;
 mod pipes;
 

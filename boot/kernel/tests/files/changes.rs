@@ -1,0 +1,428 @@
+//! Changes of files and names, which land in memory in front of a disk that stays as it is.
+
+use crate::bed::{Bed, Disk, image, pattern};
+use kernel::errno::Errno;
+use kernel::fs::{Access, Kind, Last, NewTime, OpenFlags};
+use std::fs;
+use std::time::Duration;
+
+fn disk() -> Disk {
+    Disk::new(image(8, &["-b", "1024"], |root| {
+        fs::create_dir_all(root.join("dir/sub")).unwrap();
+        fs::write(root.join("dir/file"), pattern(10_000)).unwrap();
+        fs::write(root.join("dir/other"), "other").unwrap();
+        fs::write(root.join("dir/sub/deep"), "deep").unwrap();
+        fs::hard_link(root.join("dir/other"), root.join("dir/twin")).unwrap();
+    }))
+}
+
+fn bed() -> Bed {
+    Bed::mounted(2048, vec![disk()])
+}
+
+const WRITE: OpenFlags = OpenFlags::WRONLY;
+const RW: OpenFlags = OpenFlags::RDWR;
+
+#[test]
+fn a_new_file_is_there_until_it_is_removed_and_leaves_nothing() {
+    let mut bed = bed();
+    bed.list("/dir").unwrap();
+    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    let free = bed.pool.available();
+    bed.write_all("/dir/new", &pattern(20_000)).unwrap();
+    assert_eq!(bed.read_all("/dir/new").unwrap(), pattern(20_000));
+    assert_eq!(
+        bed.list("/dir").unwrap(),
+        [".", "..", "file", "new", "other", "sub", "twin"]
+    );
+    bed.unlink("/dir/new").unwrap();
+    assert_eq!(bed.stat("/dir/new"), Err(Errno::ENOENT));
+    assert_eq!(bed.list("/dir").unwrap().len(), 6);
+    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    assert_eq!(bed.pool.available(), free);
+    assert_eq!(bed.used_frames(), 0);
+}
+
+#[test]
+fn writing_into_a_files_middle_keeps_the_rest_of_it() {
+    let mut bed = bed();
+    let fd = bed.open("/dir/file", RW).unwrap();
+    assert_eq!(bed.write(fd, Some(5_000), b"change").unwrap(), 6);
+    let mut expected = pattern(10_000);
+    expected[5_000..5_006].copy_from_slice(b"change");
+    assert_eq!(bed.read_all("/dir/file").unwrap(), expected);
+    assert_eq!(bed.used_frames(), 1);
+    bed.close(fd);
+    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    assert_eq!(bed.read_all("/dir/file").unwrap(), expected);
+}
+
+#[test]
+fn what_is_cut_off_never_comes_back() {
+    let mut bed = bed();
+    for (length, again) in [(6_000, 9_000), (4_096, 8_192), (1, 10_000), (0, 5)] {
+        bed.truncate("/dir/file", length).unwrap();
+        bed.truncate("/dir/file", again).unwrap();
+        let content = bed.read_all("/dir/file").unwrap();
+        assert_eq!(content.len() as u64, again);
+        assert_eq!(content[..length as usize], pattern(length as usize));
+        assert!(content[length as usize..].iter().all(|&byte| byte == 0));
+    }
+    let fd = bed.open("/dir/other", WRITE | OpenFlags::TRUNC).unwrap();
+    bed.close(fd);
+    assert_eq!(bed.read_all("/dir/other").unwrap(), b"");
+}
+
+#[test]
+fn appending_goes_behind_the_end_wherever_the_offset_is() {
+    let mut bed = bed();
+    let fd = bed.open("/dir/other", WRITE | OpenFlags::APPEND).unwrap();
+    bed.write(fd, None, b"+1").unwrap();
+    bed.truncate("/dir/other", 3).unwrap();
+    bed.write(fd, None, b"+2").unwrap();
+    assert_eq!(bed.read_all("/dir/other").unwrap(), b"oth+2");
+}
+
+#[test]
+fn removed_names_of_the_disk_stay_removed() {
+    let mut bed = bed();
+    bed.unlink("/dir/file").unwrap();
+    assert_eq!(bed.stat("/dir/file"), Err(Errno::ENOENT));
+    assert_eq!(bed.unlink("/dir/file"), Err(Errno::ENOENT));
+    assert!(!bed.list("/dir").unwrap().contains(&"file".to_owned()));
+    bed.write_all("/dir/file", b"new").unwrap();
+    assert_eq!(bed.read_all("/dir/file").unwrap(), b"new");
+    bed.unlink("/dir/file").unwrap();
+    assert_eq!(bed.stat("/dir/file"), Err(Errno::ENOENT));
+}
+
+#[test]
+fn a_directory_goes_only_when_it_is_empty() {
+    let mut bed = bed();
+    assert_eq!(bed.remove_directory("/dir/sub"), Err(Errno::ENOTEMPTY));
+    assert_eq!(bed.remove_directory("/dir/file"), Err(Errno::ENOTDIR));
+    assert_eq!(bed.unlink("/dir/sub"), Err(Errno::EISDIR));
+    assert_eq!(bed.remove_directory("/dir/sub/."), Err(Errno::EINVAL));
+    assert_eq!(bed.remove_directory("/dir/sub/.."), Err(Errno::ENOTEMPTY));
+    assert_eq!(bed.remove_directory("/"), Err(Errno::EBUSY));
+    assert_eq!(bed.remove_directory("/proc"), Err(Errno::EBUSY));
+    bed.unlink("/dir/sub/deep").unwrap();
+    bed.remove_directory("/dir/sub").unwrap();
+    assert_eq!(bed.stat("/dir/sub"), Err(Errno::ENOENT));
+    bed.make_directory("/dir/sub").unwrap();
+    assert_eq!(bed.list("/dir/sub").unwrap(), [".", ".."]);
+}
+
+#[test]
+fn an_open_file_outlives_its_name() {
+    let mut bed = bed();
+    let fd = bed.open("/dir/file", RW).unwrap();
+    bed.unlink("/dir/file").unwrap();
+    assert_eq!(bed.read(fd, Some(0), 100).unwrap(), pattern(100));
+    bed.write(fd, Some(0), b"still").unwrap();
+    assert_eq!(bed.read(fd, Some(0), 5).unwrap(), b"still");
+    bed.close(fd);
+    assert_eq!(bed.used_frames(), 0);
+}
+
+#[test]
+fn renaming_moves_files_and_whole_directories() {
+    let mut bed = bed();
+    bed.rename("/dir/file", "/moved").unwrap();
+    assert_eq!(bed.read_all("/moved").unwrap(), pattern(10_000));
+    assert_eq!(bed.stat("/dir/file"), Err(Errno::ENOENT));
+    bed.rename("/dir/sub", "/up").unwrap();
+    assert_eq!(bed.read_all("/up/deep").unwrap(), b"deep");
+    assert_eq!(bed.read_all("/up/../dir/other").unwrap(), b"other");
+    assert_eq!(bed.rename("/dir", "/dir/inside"), Err(Errno::EINVAL));
+    assert_eq!(bed.rename("/up", "/dir"), Err(Errno::ENOTEMPTY));
+    assert_eq!(bed.rename("/moved", "/up"), Err(Errno::EISDIR));
+    assert_eq!(bed.rename("/up", "/moved"), Err(Errno::ENOTDIR));
+    assert_eq!(bed.rename("/moved", "/dev/moved"), Err(Errno::EXDEV));
+    bed.rename("/moved", "/dir/other").unwrap();
+    assert_eq!(bed.read_all("/dir/other").unwrap(), pattern(10_000));
+    assert_eq!(bed.read_all("/dir/twin").unwrap(), b"other");
+    bed.rename("/dir/other", "/dir/other").unwrap();
+    assert_eq!(bed.list("/dir").unwrap(), [".", "..", "other", "twin"]);
+}
+
+#[test]
+fn every_name_of_a_file_shows_its_changes() {
+    let mut bed = bed();
+    bed.write_all("/dir/other", b"changed").unwrap();
+    assert_eq!(bed.read_all("/dir/twin").unwrap(), b"changed");
+    bed.unlink("/dir/other").unwrap();
+    assert_eq!(bed.read_all("/dir/twin").unwrap(), b"changed");
+    assert_eq!(bed.stat("/dir/twin").unwrap().links, 1);
+    bed.link("/dir/twin", "/third").unwrap();
+    assert_eq!(bed.stat("/third").unwrap().links, 2);
+    assert_eq!(bed.link("/dir", "/no"), Err(Errno::EPERM));
+    assert_eq!(bed.link("/third", "/dir/twin"), Err(Errno::EEXIST));
+    bed.unlink("/dir/twin").unwrap();
+    bed.unlink("/third").unwrap();
+    assert_eq!(bed.used_frames(), 0);
+}
+
+#[test]
+fn changes_are_kept_when_the_name_cache_is_full_of_other_names() {
+    let mut bed = Bed::mounted(600, vec![disk()]);
+    bed.at(|files, context, start| {
+        let place = files.walk(context, start, b"/dir/file", Last::Keep)?;
+        let changed = files.set_permissions(context, place.by_ref(), 0o400);
+        files.release_place(context, place);
+        Ok(changed?)
+    })
+    .unwrap();
+    for number in 0..2_000 {
+        assert_eq!(bed.stat(&format!("/dir/no-{number}")), Err(Errno::ENOENT));
+    }
+    assert_eq!(bed.stat("/dir/file").unwrap().permissions, 0o400);
+}
+
+#[test]
+fn a_path_is_walked_as_path_resolution_says() {
+    let mut bed = bed();
+    for path in [
+        "/dir/../dir/./sub//deep",
+        "/../../dir/sub/deep",
+        "dir/sub/deep",
+    ] {
+        assert_eq!(bed.read_all(path).unwrap(), b"deep", "{path}");
+    }
+    assert_eq!(bed.stat(""), Err(Errno::ENOENT));
+    assert_eq!(bed.stat("/dir/file/"), Err(Errno::ENOTDIR));
+    assert_eq!(bed.stat("/dir/file/.."), Err(Errno::ENOTDIR));
+    assert_eq!(bed.stat("/none/.."), Err(Errno::ENOENT));
+    assert_eq!(bed.stat("/dir/sub/").unwrap().kind, Kind::Directory);
+    let (fits, long) = ("n".repeat(255), "n".repeat(256));
+    assert_eq!(bed.stat(&format!("/{fits}")), Err(Errno::ENOENT));
+    assert_eq!(bed.stat(&format!("/{long}")), Err(Errno::ENAMETOOLONG));
+    let deep = "/.".repeat(2047);
+    assert_eq!(bed.stat(&deep).unwrap().kind, Kind::Directory);
+    assert_eq!(bed.stat(&format!("{deep}//")), Err(Errno::ENAMETOOLONG));
+    assert_eq!(bed.make_directory("/dir/fresh/").err(), None);
+    assert_eq!(bed.make_directory("/dir/fresh"), Err(Errno::EEXIST));
+    let flags = WRITE | OpenFlags::CREAT;
+    assert_eq!(bed.open("/dir/slashed/", flags), Err(Errno::EISDIR));
+    assert_eq!(bed.open("/dir", WRITE), Err(Errno::EISDIR));
+    assert_eq!(
+        bed.open("/dir/file", OpenFlags::DIRECTORY),
+        Err(Errno::ENOTDIR)
+    );
+    let exclusive = flags | OpenFlags::EXCL;
+    assert_eq!(bed.open("/dir/file", exclusive), Err(Errno::EEXIST));
+}
+
+#[test]
+fn forty_links_are_followed_and_no_more() {
+    let mut bed = bed();
+    bed.symlink("/link-1", "dir/other").unwrap();
+    for number in 2..=41 {
+        let (name, target) = (format!("/link-{number}"), format!("link-{}", number - 1));
+        bed.symlink(&name, &target).unwrap();
+    }
+    assert_eq!(bed.read_all("/link-40").unwrap(), b"other");
+    assert_eq!(bed.read_all("/link-41"), Err(Errno::ELOOP));
+    assert_eq!(bed.stat("/link-41").unwrap().kind, Kind::Symlink);
+    assert_eq!(bed.open("/link-1", OpenFlags::NOFOLLOW), Err(Errno::ELOOP));
+    bed.symlink("/dangling", "dir/made").unwrap();
+    bed.write_all("/dangling", b"through").unwrap();
+    assert_eq!(bed.read_all("/dir/made").unwrap(), b"through");
+    let exclusive = WRITE | OpenFlags::CREAT | OpenFlags::EXCL;
+    assert_eq!(bed.open("/dangling", exclusive), Err(Errno::EEXIST));
+}
+
+#[test]
+fn a_user_cannot_read_or_change_what_is_roots() {
+    let mut bed = bed();
+    bed.write_all("/secret", b"secret").unwrap();
+    bed.chmod("/secret", 0o600).unwrap();
+    bed.make_directory("/closed").unwrap();
+    bed.write_all("/closed/in", b"x").unwrap();
+    bed.chmod("/closed", 0o700).unwrap();
+    bed.write_all("/tmp/roots", b"x").unwrap();
+    bed.credentials.uid = 1000;
+    bed.credentials.gid = 1000;
+    assert_eq!(bed.open("/secret", OpenFlags::empty()), Err(Errno::EACCES));
+    assert_eq!(bed.stat("/closed/in"), Err(Errno::EACCES));
+    assert_eq!(bed.list("/closed"), Err(Errno::EACCES));
+    assert_eq!(bed.write_all("/new", b"x"), Err(Errno::EACCES));
+    assert_eq!(bed.unlink("/dir/file"), Err(Errno::EACCES));
+    assert_eq!(bed.chmod("/dir/file", 0o777), Err(Errno::EPERM));
+    assert_eq!(bed.open("/dir/file", WRITE), Err(Errno::EACCES));
+    // The sticky bit of /tmp.
+    assert_eq!(bed.unlink("/tmp/roots"), Err(Errno::EPERM));
+    bed.write_all("/tmp/own", b"own").unwrap();
+    let own = bed.stat("/tmp/own").unwrap();
+    assert_eq!((own.uid, own.gid), (1000, 1000));
+    bed.chmod("/tmp/own", 0o600).unwrap();
+    bed.unlink("/tmp/own").unwrap();
+}
+
+#[test]
+fn memory_that_may_not_be_used_is_no_space_left() {
+    let mut bed = bed();
+    bed.limit_frames(3);
+    let fd = bed.open("/tmp/file", RW | OpenFlags::CREAT).unwrap();
+    for page in 0..3 {
+        assert_eq!(bed.write(fd, Some(page * 4096), &[1; 4096]).unwrap(), 4096);
+    }
+    assert_eq!(bed.write(fd, Some(3 * 4096), &[1; 1]), Err(Errno::ENOSPC));
+    // What crosses into a page that cannot be had ends at it.
+    assert_eq!(bed.write(fd, Some(3 * 4096 - 10), &[2; 20]).unwrap(), 10);
+    assert_eq!(
+        bed.write(fd, Some((1 << 44) - 1), &[2; 20]),
+        Err(Errno::ENOSPC)
+    );
+    assert_eq!(bed.write(fd, Some(1 << 44), &[2; 1]), Err(Errno::EFBIG));
+    bed.close(fd);
+    bed.unlink("/tmp/file").unwrap();
+    assert_eq!(bed.used_frames(), 0);
+    bed.write_all("/tmp/next", &[3; 8192]).unwrap();
+}
+
+#[test]
+fn attributes_change_and_stay() {
+    let mut bed = bed();
+    bed.at(|files, context, start| {
+        let place = files.walk(context, start, b"/dir/file", Last::Keep)?;
+        let result = files
+            .set_owner(context, place.by_ref(), Some(5), None)
+            .and_then(|()| {
+                let time = NewTime::At(Duration::new(77, 5));
+                files.set_times(context, place.by_ref(), NewTime::Keep, time)
+            });
+        files.release_place(context, place);
+        Ok(result?)
+    })
+    .unwrap();
+    let file = bed.stat("/dir/file").unwrap();
+    assert_eq!((file.uid, file.gid), (5, 0));
+    assert_eq!(file.modified, Duration::new(77, 5));
+    assert_eq!(file.size, 10_000);
+}
+
+#[test]
+fn devices_do_what_they_are_there_for() {
+    let mut bed = bed();
+    let open = |bed: &mut Bed, path| bed.open(path, RW).unwrap();
+    let null = open(&mut bed, "/dev/null");
+    assert_eq!(bed.read(null, None, 10).unwrap(), b"");
+    assert_eq!(bed.write(null, None, b"gone").unwrap(), 4);
+    let zero = open(&mut bed, "/dev/zero");
+    assert_eq!(bed.read(zero, None, 3).unwrap(), [0; 3]);
+    let full = open(&mut bed, "/dev/full");
+    assert_eq!(bed.write(full, None, b"x"), Err(Errno::ENOSPC));
+    let random = open(&mut bed, "/dev/urandom");
+    assert_ne!(bed.read(random, None, 16).unwrap(), [0; 16]);
+    assert_eq!(bed.open("/dev/tty", RW), Err(Errno::ENXIO));
+    assert_eq!(bed.stat("/dev/null").unwrap().special, 0x103);
+}
+
+#[test]
+fn proc_shows_the_process_that_asks() {
+    let mut bed = bed();
+    let fd = bed.open("/dir/other", OpenFlags::empty()).unwrap();
+    assert_eq!(
+        bed.read_all("/proc/version").unwrap(),
+        b"Linux version 5.15\n"
+    );
+    assert_eq!(bed.read_all("/proc/self/cmdline").unwrap(), b"prog\0arg\0");
+    assert_eq!(bed.link_target("/proc/self").unwrap(), "7");
+    let link = format!("/proc/self/fd/{fd}");
+    assert_eq!(bed.link_target(&link).unwrap(), "/dir/other");
+    assert_eq!(bed.read_all(&link).unwrap(), b"other");
+    assert_eq!(bed.link_target("/proc/7/cwd").unwrap(), "/");
+    assert!(bed.list("/proc").unwrap().contains(&"7".to_owned()));
+    assert_eq!(bed.stat("/proc/8"), Err(Errno::ENOENT));
+    assert_eq!(bed.stat("/proc/07"), Err(Errno::ENOENT));
+    assert_eq!(bed.write_all("/proc/new", b"x"), Err(Errno::EPERM));
+    let (reader, writer) = bed.pipe();
+    let through = bed.open(&format!("/dev/fd/{writer}"), WRITE).unwrap();
+    bed.write(through, None, b"pipe").unwrap();
+    assert_eq!(bed.read(reader, None, 10).unwrap(), b"pipe");
+    let mounts = String::from_utf8(bed.read_all("/proc/mounts").unwrap()).unwrap();
+    assert!(mounts.starts_with("overlay / overlay rw 0 0\n"), "{mounts}");
+}
+
+#[test]
+fn a_view_sees_the_disk_and_its_own_changes_only() {
+    let mut bed = bed();
+    bed.write_all("/dir/other", b"machine").unwrap();
+    let free = bed.used_frames();
+    let over = bed.walk("/dir", Last::Follow).unwrap();
+    let view = bed
+        .run(|files, context| files.mount_view(context, over.by_ref()))
+        .unwrap();
+    bed.release(over);
+    let machine = bed.root.replace(view).unwrap();
+    assert_eq!(bed.read_all("/other").unwrap(), b"other");
+    assert_eq!(bed.read_all("/../../other").unwrap(), b"other");
+    assert_eq!(bed.stat("/dev/null").unwrap().kind, Kind::Character);
+    bed.write_all("/other", b"view").unwrap();
+    bed.write_all("/only-here", &pattern(9_000)).unwrap();
+    let view = bed.root.replace(machine).unwrap();
+    assert_eq!(bed.read_all("/dir/other").unwrap(), b"machine");
+    assert_eq!(bed.stat("/dir/only-here"), Err(Errno::ENOENT));
+    bed.run_once(|files, context| files.unmount_view(context, view));
+    assert_eq!(bed.used_frames(), free);
+    assert_eq!(bed.read_all("/dir/other").unwrap(), b"machine");
+}
+
+#[test]
+fn a_view_can_be_made_and_taken_away_for_ever() {
+    let mut bed = bed();
+    for round in 0..600 {
+        let over = bed.walk("/dir", Last::Follow).unwrap();
+        let view = bed.run(|files, context| files.mount_view(context, over.by_ref()));
+        bed.release(over);
+        let view = view.unwrap_or_else(|errno| panic!("round {round}: {errno}"));
+        bed.run_once(|files, context| files.unmount_view(context, view));
+    }
+}
+
+#[test]
+fn the_initrd_is_the_root_when_there_is_no_disk() {
+    let mut archive = vec![];
+    for (path, mode, data) in [
+        ("bin", 0o040_755, &b""[..]),
+        ("bin/prog", 0o100_755, &pattern(9_000)[..]),
+        ("prog", 0o120_777, b"bin/prog"),
+        ("TRAILER!!!", 0, b""),
+    ] {
+        let header = format!(
+            "070701{:08x}{mode:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+            1,
+            0,
+            0,
+            1,
+            0,
+            data.len(),
+            0,
+            0,
+            0,
+            0,
+            path.len() + 1,
+            0
+        );
+        archive.extend(header.as_bytes());
+        archive.extend(path.as_bytes());
+        archive.push(0);
+        archive.resize(archive.len().next_multiple_of(4), 0);
+        archive.extend(data);
+        archive.resize(archive.len().next_multiple_of(4), 0);
+    }
+    let mut bed = Bed::new(256, vec![]);
+    bed.files.set_initrd(archive.leak());
+    bed.mount().unwrap();
+    assert_eq!(bed.read_all("/prog").unwrap(), pattern(9_000));
+    assert_eq!(bed.stat("/bin/prog").unwrap().permissions, 0o755);
+    bed.write_all("/bin/prog", b"mine").unwrap();
+    assert_eq!(bed.read_all("/prog").unwrap(), b"mine");
+    assert_eq!(bed.list("/bin").unwrap(), [".", "..", "prog"]);
+    let place = bed.walk("/bin/prog", Last::Follow).unwrap();
+    let permit =
+        bed.once(|files, context| Ok(files.permit(context, place.by_ref(), Access::READ)?));
+    assert!(permit.is_ok());
+    bed.release(place);
+}
