@@ -29,6 +29,16 @@ impl Arena {
         Ok(unsafe { part.assume_init_mut() })
     }
 
+    /// Takes room for one value and moves it there. It lives for ever; it is never dropped.
+    pub(crate) fn place<T>(&mut self, value: T) -> Result<&'static mut T, Exhausted> {
+        let part = self.part(size_of::<T>(), align_of::<T>())?;
+        let place = part.as_mut_ptr().cast::<T>();
+        // SAFETY: `part` has room for a `T`, is aligned for it and is borrowed for ever by nobody else.
+        unsafe { place.write(value) };
+        // SAFETY: it was written just now; `part` is `'static` and not used any more.
+        Ok(unsafe { &mut *place })
+    }
+
     /// Takes a table of `count` entries, built in place by `make`, which is given each entry's index. The entries live
     /// for ever; they are never dropped.
     pub(crate) fn table<T>(

@@ -13,7 +13,11 @@ use super::ring::RingFault;
 use super::transmitter::{Slots, Transmitter};
 use super::window::Windows;
 use crate::clock::Instant;
-use crate::limits::{MAX_CONNECTIONS, VSOCK_KICK_MS, VSOCK_MAX_KICK_MS, VSOCK_POLL_PACKETS};
+use crate::limits::{
+    MAX_CONNECTIONS, VSOCK_EVENT_QUEUE_LENGTH, VSOCK_KICK_MS, VSOCK_MAX_KICK_MS,
+    VSOCK_POLL_PACKETS, VSOCK_QUEUE_LENGTH,
+};
+use crate::virtio::dma::MachineDma;
 use crate::virtio::init::{FEATURE_EVENT_IDX, InitError, negotiate, read_configuration, reset};
 use core::mem::MaybeUninit;
 use core::time::Duration;
@@ -28,7 +32,7 @@ const STARVED_KICKS: u8 = 3;
 
 /// The virtio-vsock device and all its connections; implements [`crate::vsock::Vsock`].
 #[derive(Debug)]
-pub struct VirtioVsock<H: Hal, T: Transport> {
+pub struct VirtioVsock<H: Hal + 'static, T: Transport> {
     pub(super) transport: T,
     pub(super) receiver: Receiver<H>,
     pub(super) transmitter: Transmitter<H>,
@@ -80,11 +84,13 @@ pub struct Usage {
 /// Bytes of the tables that `VirtioVsock::new` builds beside buffers and chunks.
 pub(super) const fn table_bytes(budget: &Budget) -> usize {
     let segments = (budget.chunks + budget.receive_buffers) * size_of::<Segment>();
-    let events = crate::limits::VSOCK_EVENT_QUEUE_LENGTH * super::budget::stride(0);
-    MAX_CONNECTIONS * size_of::<Connection>() + segments + events
+    let events = VSOCK_EVENT_QUEUE_LENGTH * super::budget::stride(0);
+    let rings = 2 * super::ring::ring_bytes::<MachineDma, VSOCK_QUEUE_LENGTH>()
+        + super::ring::ring_bytes::<MachineDma, VSOCK_EVENT_QUEUE_LENGTH>();
+    MAX_CONNECTIONS * size_of::<Connection>() + segments + events + rings
 }
 
-impl<H: Hal, T: Transport> VirtioVsock<H, T> {
+impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     /// Brings the device up, with `memory` for all buffers and tables: at least [`Budget::bytes`], in the part of the
     /// address space whose addresses `H::share` can give to the device, physically contiguous. `seed` varies the local
     /// ports from one start to the next.
@@ -118,15 +124,15 @@ impl<H: Hal, T: Transport> VirtioVsock<H, T> {
         let set_up = || {
             Ok((
                 read_guest_cid(&transport)?,
-                Receiver::new(&mut transport, event_idx, receive)?,
-                Transmitter::new(&mut transport, event_idx, slots)?,
-                EventQueue::new(&mut transport, event_idx, event_buffers)?,
+                Receiver::new(&mut transport, &mut arena, event_idx, receive)?,
+                Transmitter::new(&mut transport, &mut arena, event_idx, slots)?,
+                EventQueue::new(&mut transport, &mut arena, event_idx, event_buffers)?,
             ))
         };
         let (guest_cid, receiver, transmitter, events) = match set_up() {
             Ok(parts) => parts,
             Err(error) => {
-                // The rings are gone with the error, so the device must forget them.
+                // The device must forget the rings it was told of.
                 reset(&mut transport);
                 transport.set_status(DeviceStatus::FAILED);
                 return Err(error);

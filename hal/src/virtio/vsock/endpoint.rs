@@ -10,7 +10,7 @@ use crate::vsock::{ConnectError, ConnectionId, Direction, Event, Full, Port, Pur
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
 
-impl<H: Hal, T: Transport> Vsock for VirtioVsock<H, T> {
+impl<H: Hal + 'static, T: Transport> Vsock for VirtioVsock<H, T> {
     type Stream<'a>
         = VirtioStream<'a, H, T>
     where
@@ -101,7 +101,7 @@ impl<H: Hal, T: Transport> Vsock for VirtioVsock<H, T> {
     }
 }
 
-impl<H: Hal, T: Transport> VirtioVsock<H, T> {
+impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     pub(super) fn find(&self, id: ConnectionId) -> Option<usize> {
         let index = usize::from(id.index);
         self.connections

@@ -19,7 +19,7 @@ const TRANSPORT_RESET: u32 = 0;
 
 /// The event queue and its buffers.
 #[derive(Debug)]
-pub(crate) struct EventQueue<H: Hal> {
+pub(crate) struct EventQueue<H: Hal + 'static> {
     ring: Ring<H, VSOCK_EVENT_QUEUE_LENGTH>,
     /// Packet buffers without data: an event is shorter than a header.
     buffers: Buffers,
@@ -34,18 +34,19 @@ pub(crate) enum DeviceEvent {
     Unknown,
 }
 
-impl<H: Hal> EventQueue<H> {
+impl<H: Hal + 'static> EventQueue<H> {
     pub(crate) fn carve(arena: &mut Arena) -> Result<Buffers, Exhausted> {
         Buffers::new(arena, VSOCK_EVENT_QUEUE_LENGTH, 0)
     }
 
     pub(crate) fn new<T: Transport>(
         transport: &mut T,
+        arena: &mut Arena,
         event_idx: bool,
         buffers: Buffers,
     ) -> Result<Self, InitError> {
         let mut queue = Self {
-            ring: Ring::new(transport, QUEUE, event_idx)?,
+            ring: Ring::new(transport, arena, QUEUE, event_idx)?,
             buffers,
             untold: false,
         };

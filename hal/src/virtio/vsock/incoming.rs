@@ -9,7 +9,7 @@ use crate::vsock::HOST_CID;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
 
-impl<H: Hal, T: Transport> VirtioVsock<H, T> {
+impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     /// Takes a packet; its buffer is kept or posted again.
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
         let is_kept = self.on_packet(&arrival);

@@ -8,7 +8,7 @@ use crate::vsock::HOST_CID;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
 
-impl<H: Hal, T: Transport> VirtioVsock<H, T> {
+impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     /// Sends everything that is owed, as far as there are slots, wakes writers that found no room, and kicks.
     pub(super) fn serve(&mut self) {
         if self.is_out_of_use() {

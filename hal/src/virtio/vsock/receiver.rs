@@ -23,7 +23,7 @@ const QUEUE: u16 = 0;
 
 /// The receive queue and its buffers.
 #[derive(Debug)]
-pub(crate) struct Receiver<H: Hal> {
+pub(crate) struct Receiver<H: Hal + 'static> {
     ring: Ring<H, VSOCK_QUEUE_LENGTH>,
     buffers: Buffers,
     /// Buffers posted since the last kick.
@@ -42,14 +42,15 @@ pub(crate) struct Arrival {
     pub(crate) data_bytes: usize,
 }
 
-impl<H: Hal> Receiver<H> {
+impl<H: Hal + 'static> Receiver<H> {
     pub(crate) fn new<T: Transport>(
         transport: &mut T,
+        arena: &mut Arena,
         event_idx: bool,
         buffers: Buffers,
     ) -> Result<Self, InitError> {
         let mut receiver = Self {
-            ring: Ring::new(transport, QUEUE, event_idx)?,
+            ring: Ring::new(transport, arena, QUEUE, event_idx)?,
             buffers,
             untold: 0,
             starved: true,

@@ -4,6 +4,7 @@
 //! was not. [`Ring`] remembers every buffer that is out and compares before it pops. Each buffer is one descriptor:
 //! header and data together, which every back end accepts (virtio 1.2 §2.7.4, no assumption on framing).
 
+use super::arena::Arena;
 use crate::virtio::init::InitError;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
@@ -13,17 +14,23 @@ use virtio_drivers::{Error, Hal};
 
 /// A queue of `N` descriptors.
 #[derive(Debug)]
-pub(crate) struct Ring<H: Hal, const N: usize> {
-    queue: VirtQueue<H, N>,
+pub(crate) struct Ring<H: Hal + 'static, const N: usize> {
+    /// A kibibyte and more, which is why it does not live on the stack that builds the device.
+    queue: &'static mut VirtQueue<H, N>,
     index: u16,
     /// What is out, by the id that the queue gave it. Such memory is not touched by anyone but the device.
-    lent: [Option<Lent>; N],
+    lent: &'static mut [Option<Lent>],
     outstanding: usize,
+}
+
+/// Bytes that a ring takes of the arena.
+pub(crate) const fn ring_bytes<H: Hal, const N: usize>() -> usize {
+    size_of::<VirtQueue<H, N>>() + N * size_of::<Option<Lent>>()
 }
 
 /// A buffer that the device has.
 #[derive(Clone, Copy, Debug)]
-struct Lent {
+pub(crate) struct Lent {
     region: NonNull<[u8]>,
     access: Access,
     /// The owner's name for it.
@@ -98,12 +105,18 @@ impl core::fmt::Display for RingFault {
 
 impl core::error::Error for RingFault {}
 
-impl<H: Hal, const N: usize> Ring<H, N> {
+impl<H: Hal + 'static, const N: usize> Ring<H, N> {
+    /// Sets the queue up. Never inlined: what it builds on the stack is to be gone before the next one is set up.
+    #[inline(never)]
     pub(crate) fn new<T: Transport>(
         transport: &mut T,
+        arena: &mut Arena,
         index: u16,
         event_idx: bool,
     ) -> Result<Self, InitError> {
+        let lent = arena
+            .table(N, |_| None)
+            .map_err(|_| InitError::OutOfMemory)?;
         let queue = VirtQueue::new(transport, index, false, event_idx).map_err(|error| {
             if error == Error::DmaError {
                 InitError::OutOfMemory
@@ -111,10 +124,11 @@ impl<H: Hal, const N: usize> Ring<H, N> {
                 InitError::BadQueue { queue: index }
             }
         })?;
+        let queue = arena.place(queue).map_err(|_| InitError::OutOfMemory)?;
         Ok(Self {
             queue,
             index,
-            lent: [None; N],
+            lent,
             outstanding: 0,
         })
     }

@@ -9,29 +9,29 @@ use virtio_drivers::transport::Transport;
 
 /// The stream of a connection of [`VirtioVsock`].
 #[derive(Debug)]
-pub struct VirtioStream<'a, H: Hal, T: Transport> {
+pub struct VirtioStream<'a, H: Hal + 'static, T: Transport> {
     device: &'a mut VirtioVsock<H, T>,
     index: usize,
 }
 
-impl<'a, H: Hal, T: Transport> VirtioStream<'a, H, T> {
+impl<'a, H: Hal + 'static, T: Transport> VirtioStream<'a, H, T> {
     pub(super) const fn new(device: &'a mut VirtioVsock<H, T>, index: usize) -> Self {
         Self { device, index }
     }
 }
 
-impl<H: Hal, T: Transport> ErrorType for VirtioStream<'_, H, T> {
+impl<H: Hal + 'static, T: Transport> ErrorType for VirtioStream<'_, H, T> {
     type Error = StreamError;
 }
 
-impl<H: Hal, T: Transport> ReadReady for VirtioStream<'_, H, T> {
+impl<H: Hal + 'static, T: Transport> ReadReady for VirtioStream<'_, H, T> {
     /// Returns whether there are bytes, the end or an error to be read.
     fn read_ready(&mut self) -> Result<bool, StreamError> {
         Ok(self.device.connections[self.index].reading() != Reading::Nothing)
     }
 }
 
-impl<H: Hal, T: Transport> BufRead for VirtioStream<'_, H, T> {
+impl<H: Hal + 'static, T: Transport> BufRead for VirtioStream<'_, H, T> {
     fn fill_buf(&mut self) -> Result<&[u8], StreamError> {
         let device = &*self.device;
         let connection = &device.connections[self.index];
@@ -50,7 +50,7 @@ impl<H: Hal, T: Transport> BufRead for VirtioStream<'_, H, T> {
     }
 }
 
-impl<H: Hal, T: Transport> Read for VirtioStream<'_, H, T> {
+impl<H: Hal + 'static, T: Transport> Read for VirtioStream<'_, H, T> {
     fn read(&mut self, to: &mut [u8]) -> Result<usize, StreamError> {
         let mut done = 0;
         while done < to.len() {
@@ -69,7 +69,7 @@ impl<H: Hal, T: Transport> Read for VirtioStream<'_, H, T> {
     }
 }
 
-impl<H: Hal, T: Transport> WriteReady for VirtioStream<'_, H, T> {
+impl<H: Hal + 'static, T: Transport> WriteReady for VirtioStream<'_, H, T> {
     /// Returns whether a write would take something. If not, [`crate::vsock::Event::Writable`] follows.
     fn write_ready(&mut self) -> Result<bool, StreamError> {
         let writing = self.device.connections[self.index].writing();
@@ -82,7 +82,7 @@ impl<H: Hal, T: Transport> WriteReady for VirtioStream<'_, H, T> {
     }
 }
 
-impl<H: Hal, T: Transport> Write for VirtioStream<'_, H, T> {
+impl<H: Hal + 'static, T: Transport> Write for VirtioStream<'_, H, T> {
     fn write(&mut self, from: &[u8]) -> Result<usize, StreamError> {
         let writing = self.device.connections[self.index].writing();
         match writing {
@@ -99,7 +99,7 @@ impl<H: Hal, T: Transport> Write for VirtioStream<'_, H, T> {
     }
 }
 
-impl<H: Hal, T: Transport> VirtioVsock<H, T> {
+impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     /// Removes bytes that were read and opens the window again.
     fn consume(&mut self, index: usize, count: usize) {
         let connection = &mut self.connections[index];

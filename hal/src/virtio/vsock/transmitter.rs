@@ -25,7 +25,7 @@ const CONTROL_SHARE: u32 = 1;
 
 /// The transmit queue and its slots.
 #[derive(Debug)]
-pub(crate) struct Transmitter<H: Hal> {
+pub(crate) struct Transmitter<H: Hal + 'static> {
     ring: Ring<H, VSOCK_QUEUE_LENGTH>,
     slots: Slots,
     /// Packets sent since the last kick.
@@ -108,14 +108,15 @@ impl Class {
     }
 }
 
-impl<H: Hal> Transmitter<H> {
+impl<H: Hal + 'static> Transmitter<H> {
     pub(crate) fn new<T: Transport>(
         transport: &mut T,
+        arena: &mut Arena,
         event_idx: bool,
         slots: Slots,
     ) -> Result<Self, InitError> {
         Ok(Self {
-            ring: Ring::new(transport, QUEUE, event_idx)?,
+            ring: Ring::new(transport, arena, QUEUE, event_idx)?,
             slots,
             untold: false,
         })
