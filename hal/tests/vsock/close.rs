@@ -455,3 +455,24 @@ fn a_transport_reset_ends_everything_in_every_state() {
         bench.expect_events(&[]);
     }
 }
+
+#[test]
+fn after_the_last_write_the_host_is_asked_until_it_has_everything() {
+    let mut bench = Bench::new();
+    let (id, mut peer) = bench.connection(Purpose::Output, 65536);
+    bench.write(id, &pattern(10));
+    bench.guest.shutdown(id, Direction::Send);
+    bench.host.all();
+    for pause in [4, 8, 16] {
+        bench.wait(pause);
+        bench.expect_events(&[]);
+        bench.host.expect(op::CREDIT_REQUEST);
+    }
+    peer.fwd_cnt = 10;
+    bench.host.send(&peer.packet(op::CREDIT_UPDATE));
+    bench.expect_events(&[Event::Writable(id)]);
+    assert_eq!(bench.guest.unforwarded(id), 0);
+    bench.wait(100);
+    bench.expect_events(&[]);
+    bench.host.expect_silence();
+}
