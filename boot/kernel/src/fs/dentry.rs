@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Names a directory entry.
-pub type DentryId = Id<Dentry>;
+pub(super) type DentryId = Id<Dentry>;
 
 /// Heads of the hash chains; a power of two.
 const BUCKETS: usize = 1024;
@@ -35,7 +35,7 @@ pub(super) enum State {
 
 /// A directory entry in memory.
 #[derive(Debug)]
-pub struct Dentry {
+pub(super) struct Dentry {
     /// The directory's entry; `None` for the root of a mounted tree.
     pub(super) parent: Option<DentryId>,
     pub(super) name: Box<[u8]>,

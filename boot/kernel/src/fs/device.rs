@@ -21,7 +21,7 @@ pub enum Device {
 
 /// Returns a `dev_t` as stat(2) shows it (glibc sys/sysmacros.h `makedev`).
 #[must_use]
-pub const fn device_number(major: u32, minor: u32) -> u64 {
+pub(super) const fn device_number(major: u32, minor: u32) -> u64 {
     let (major, minor) = (major as u64, minor as u64);
     (major & 0xfff) << 8 | (major & !0xfff) << 32 | minor & 0xff | (minor & !0xff) << 12
 }

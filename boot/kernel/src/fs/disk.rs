@@ -28,7 +28,6 @@ struct Read {
 struct Disk<B> {
     device: B,
     reads: heapless::Vec<Read, MAX_READS>,
-    failed: u64,
 }
 
 /// What to read, and for which pages.
@@ -70,7 +69,6 @@ impl<B: Block> Disks<B> {
         let disk = Disk {
             device,
             reads: heapless::Vec::new(),
-            failed: 0,
         };
         let index = self.table.len() as u8;
         self.table.push(disk);
@@ -89,13 +87,6 @@ impl<B: Block> Disks<B> {
     pub(super) fn bytes(&self, disk: u8) -> u64 {
         self.device(disk)
             .map_or(0, |device| device.info().sectors.saturating_mul(512))
-    }
-
-    /// Returns how many reads of a disk failed.
-    pub(super) fn failures(&self, disk: u8) -> u64 {
-        self.table
-            .get(usize::from(disk))
-            .map_or(0, |disk| disk.failed)
     }
 
     /// Starts a read into new pages of `cache`. On success they are there, being read; as many pages as were asked
@@ -187,7 +178,6 @@ impl<B: Block> Disks<B> {
                     continue;
                 };
                 if let Err(error) = completion.result {
-                    disk.failed += 1;
                     log::warn!(
                         "disk={index} read of {} pages failed: {error:?}",
                         completion.buffer.len()

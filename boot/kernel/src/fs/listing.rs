@@ -35,7 +35,7 @@ pub struct Listed {
 
 impl<B: Block> Files<B> {
     /// Returns the first entry of a directory's listing at or behind `cookie`.
-    pub(crate) fn list(
+    pub(super) fn list(
         &mut self,
         context: &mut Context<'_>,
         directory: DentryId,

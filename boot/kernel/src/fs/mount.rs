@@ -4,7 +4,7 @@ use crate::fs::dentry::DentryId;
 use crate::slab::Id;
 
 /// Names a mounted tree.
-pub type MountId = Id<Mount>;
+pub(super) type MountId = Id<Mount>;
 
 /// What sort of tree it is, as `/proc/mounts` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Sort {
 
 /// A mounted tree.
 #[derive(Debug)]
-pub struct Mount {
+pub(super) struct Mount {
     /// What sort of tree it is.
     pub(super) sort: Sort,
     /// Its root, known once it is mounted.

@@ -18,7 +18,7 @@ use hal::limits::PAGE_BYTES;
 pub type PipeId = Id<Pipe>;
 
 /// Most bytes that are written as one piece or not at all (POSIX `PIPE_BUF`, Linux limits.h).
-pub const ATOMIC_BYTES: usize = 4096;
+const ATOMIC_BYTES: usize = 4096;
 
 /// Bytes a pipe holds.
 pub const PIPE_BYTES: usize = PIPE_FRAMES * PAGE_BYTES;
@@ -360,13 +360,6 @@ impl Pipes {
     /// Returns how many bytes can be read now.
     pub(crate) fn readable_bytes(&self, id: PipeId) -> usize {
         self.table.get(id).map_or(0, Pipe::len)
-    }
-
-    /// Returns whether a read would not wait.
-    pub(crate) fn is_readable(&self, id: PipeId) -> bool {
-        self.table
-            .get(id)
-            .is_none_or(|pipe| pipe.len() > 0 || pipe.writers == 0)
     }
 
     /// Returns whether a write of [`ATOMIC_BYTES`] would not wait.

@@ -58,6 +58,9 @@ pub(super) enum Jump {
 
 type Named<T> = (&'static str, T);
 
+/// Makes the node of one process's file.
+type OfProcess = fn(Pid) -> ProcNode;
+
 const ROOT_FILES: [Named<ProcNode>; 10] = [
     ("self", ProcNode::Current),
     ("meminfo", ProcNode::Text(Report::Memory)),
@@ -71,7 +74,7 @@ const ROOT_FILES: [Named<ProcNode>; 10] = [
     ("thread-self", ProcNode::Current),
 ];
 
-const PROCESS_FILES: [Named<fn(Pid) -> ProcNode>; 12] = [
+const PROCESS_FILES: [Named<OfProcess>; 12] = [
     ("stat", |pid| ProcNode::Text(Report::Stat(pid))),
     ("status", |pid| ProcNode::Text(Report::Status(pid))),
     ("statm", |pid| ProcNode::Text(Report::Statm(pid))),

@@ -323,7 +323,7 @@ impl<B: Block> Files<B> {
     /// EBADF.
     pub fn set_flags(&mut self, id: DescriptionId, flags: OpenFlags) -> Result<(), Errno> {
         let file = self.descriptions.get_mut(id).ok_or(Errno::EBADF)?;
-        file.flags = file.flags - OpenFlags::CHANGEABLE | flags & OpenFlags::CHANGEABLE;
+        file.flags = (file.flags - OpenFlags::CHANGEABLE) | (flags & OpenFlags::CHANGEABLE);
         Ok(())
     }
 

@@ -28,6 +28,10 @@ pub struct Start<'a> {
 }
 
 /// The last component of a path.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies on the stack for the length of one walk, without the heap"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LastName {
     /// A name that can be made or removed.

@@ -9,7 +9,7 @@ const TABLE: [u32; 256] = {
         let mut value = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = value >> 1 ^ (value & 1) * POLYNOMIAL;
+            value = (value >> 1) ^ ((value & 1) * POLYNOMIAL);
             bit += 1;
         }
         table[byte] = value;
