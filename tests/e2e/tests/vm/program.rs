@@ -71,10 +71,13 @@ fn a_fault_ends_its_process_alone_with_128_and_the_signal() {
             continue;
         };
         let output = bed.output(&["/programs/fault", name]);
-        assert_eq!(
+        // A push to a non-canonical address is a stack fault, SIGBUS, to a processor. TCG makes it a general protection
+        // fault, SIGSEGV.
+        let is_tcgs = name == "push-non-canonical" && output.exit_code == 128 + 11;
+        assert!(
+            output.exit_code == code || is_tcgs,
+            "{name}: {} instead of {code}: {}",
             output.exit_code,
-            code,
-            "{name}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         count += 1;

@@ -278,7 +278,10 @@ impl Vm {
     /// Ends the VM at once, as pulling the plug would, and waits until nothing is left of it.
     pub fn kill(&self) -> VmExit {
         self.leash.release();
-        self.shared.exit.wait_timeout(CLEAN_UP).unwrap_or(VmExit {
+        let exit = self.shared.exit.wait_timeout(CLEAN_UP);
+        // The watchdog removes it; this is for the case that somebody killed the watchdog.
+        let _ = std::fs::remove_dir_all(self.leash.run_directory());
+        exit.unwrap_or(VmExit {
             status: None,
             by_host: true,
         })
@@ -294,8 +297,6 @@ impl Drop for Vm {
             // A watcher that panicked has nothing more to tell.
             let _ = watcher.join();
         }
-        // The watchdog removes it; this is for the case that somebody killed the watchdog.
-        let _ = std::fs::remove_dir_all(self.leash.run_directory());
     }
 }
 

@@ -126,12 +126,15 @@ fn attempt(arguments: Arguments) -> Result<ExitCode> {
     let guest = vm.connect()?;
     // Until here an interrupt ends this process, and the watchdog the VM.
     let interrupts = interrupt::catch().map_err(|error| io_error("cannot catch signals", error))?;
-    let (process, container) = launch(&arguments, &guest)?;
+    let (process, container) = launch(&arguments, &guest).map_err(|error| explain(&vm, error))?;
     let process = Arc::new(process);
     let relay = Relay::start(&process).map_err(|error| io_error("cannot start a thread", error))?;
-    let plug = Arc::clone(&vm);
+    // Weak: however this function is left, the VM is dropped with it, and so is all it needed.
+    let plug = Arc::downgrade(&vm);
     interrupt::forward(interrupts, Arc::clone(&process), move |interrupt| {
-        give_up(&plug, interrupt);
+        if let Some(vm) = plug.upgrade() {
+            give_up(&vm, interrupt);
+        }
     })
     .map_err(|error| io_error("cannot start a thread", error))?;
 
