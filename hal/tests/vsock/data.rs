@@ -424,3 +424,16 @@ fn counters_wrap_after_four_gibibytes_each_way() {
     assert_eq!(scratch, chunk);
     assert_eq!(bench.host.device.in_flight(RX), 0);
 }
+
+#[test]
+fn a_pipe_relayed_page_by_page_travels_in_full_packets() {
+    let mut bench = Bench::new();
+    let (id, _peer) = bench.connection(Purpose::Output, 1 << 20);
+    let mut stream = bench.guest.stream(id).expect("connected");
+    for page in pattern(2 << 16).chunks(4096) {
+        assert_eq!(stream.write(page), Ok(4096));
+    }
+    stream.flush().expect("flush never fails");
+    let lengths: Vec<_> = bench.host.all().iter().map(|packet| packet.len).collect();
+    assert_eq!(lengths, [1 << 16, 1 << 16]);
+}

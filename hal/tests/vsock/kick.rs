@@ -187,3 +187,44 @@ fn a_stuck_transmit_queue_holds_nothing_up_for_ever() {
     assert_eq!(bench.host.all().len(), 16);
     bench.expect_events(&[Event::Writable(id)]);
 }
+
+#[test]
+fn events_that_mean_nothing_are_ignored_and_their_buffers_come_back() {
+    let mut bench = Bench::new();
+    let (id, mut peer) = bench.connection(Purpose::Output, 65536);
+    for _ in 0..20 {
+        bench.host.event(1);
+        bench.expect_events(&[]);
+    }
+    bench.host.send(&peer.data(b"alive"));
+    bench.expect_events(&[Event::Readable(id)]);
+}
+
+#[test]
+fn more_answers_than_slots_go_out_as_slots_come_back() {
+    let mut bench = Bench::new();
+    let peers: Vec<Peer> = (0..100)
+        .map(|_| bench.connection(Purpose::Output, 65536).1)
+        .collect();
+    bench.host.device.lose_kicks(true);
+    for peer in &peers {
+        while !bench.host.try_send(&peer.packet(op::CREDIT_REQUEST)) {
+            bench.host.device.lose_kicks(false);
+            bench.wait(4);
+            bench.expect_events(&[]);
+            bench.host.device.lose_kicks(true);
+        }
+        bench.expect_events(&[]);
+    }
+    bench.host.device.lose_kicks(false);
+    let mut answered = Vec::new();
+    for _ in 0..10 {
+        bench.wait(4);
+        bench.expect_events(&[]);
+        answered.extend(bench.host.all().iter().map(|packet| packet.src_port));
+    }
+    let mut expected: Vec<_> = peers.iter().map(|peer| peer.guest_port).collect();
+    expected.sort_unstable();
+    answered.sort_unstable();
+    assert_eq!(answered, expected);
+}

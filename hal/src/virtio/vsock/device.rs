@@ -36,7 +36,7 @@ pub struct VirtioVsock<H: Hal + 'static, T: Transport> {
     pub(super) transport: T,
     pub(super) receiver: Receiver<H>,
     pub(super) transmitter: Transmitter<H>,
-    events: EventQueue<H>,
+    pub(super) events: EventQueue<H>,
     pub(super) guest_cid: u64,
 
     pub(super) connections: &'static mut [Connection],
@@ -336,7 +336,6 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             let _stale = self.connections[index].take_stale_dials();
             self.refresh(index);
         }
-        self.events.kick(&mut self.transport);
     }
 
     /// Takes the device out of use. Its buffers stay reserved: a device that lies may also write on.

@@ -60,6 +60,7 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
 
     /// Tells the device of new packets and buffers.
     pub(super) fn kick(&mut self) {
+        self.events.kick(&mut self.transport);
         let is_sending = self.transmitter.owes_kick();
         if is_sending {
             self.transmitter.kick(&mut self.transport);

@@ -160,11 +160,14 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
 
     /// Makes sure that the connection has an open slot with room; a full one is sent.
     fn has_slot(&mut self, index: usize, bytes: usize) -> bool {
+        let mut bytes = bytes;
         if let Some(open) = self.connections[index].open {
             if self.transmitter.room(open) > 0 {
                 return true;
             }
             self.send_open(index);
+            // Who has filled one slot will fill another.
+            bytes = bytes.max(self.transmitter.small_bytes());
         }
         let purpose = self.connections[index].purpose;
         let mut open = self.transmitter.open(bytes, purpose);

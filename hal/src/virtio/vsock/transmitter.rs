@@ -122,21 +122,27 @@ impl<H: Hal + 'static> Transmitter<H> {
         })
     }
 
-    /// Opens a slot for `bytes` bytes of data, or for some of them. Large writes take large slots only, so that they
-    /// do not fall apart into many packets.
+    /// Opens a slot for `bytes` bytes of data, or for some of them.
+    ///
+    /// A write that fills less than half of a small slot gets one. Others prefer a large slot, because more is likely to
+    /// follow: a pipe is relayed page by page. What does not fit into a small slot waits for a large one, so that it
+    /// does not fall apart into many packets.
     pub(crate) fn open(&mut self, bytes: usize, purpose: Purpose) -> Option<Open> {
-        let share = share(purpose);
-        let (kind, index) = if bytes <= self.slots.small.buffers.data_bytes()
-            && let Some(index) = self.slots.small.take(share)
-        {
-            (Kind::Small, index)
+        let small_bytes = self.slots.small.buffers.data_bytes();
+        let order: &[Kind] = if bytes * 2 < small_bytes {
+            &[Kind::Small, Kind::Large]
+        } else if bytes <= small_bytes {
+            &[Kind::Large, Kind::Small]
         } else {
-            (Kind::Large, self.slots.large.take(share)?)
+            &[Kind::Large]
         };
-        Some(Open {
-            kind,
-            index,
-            filled: 0,
+        order.iter().find_map(|&kind| {
+            let index = self.slots.class(kind).take(share(purpose))?;
+            Some(Open {
+                kind,
+                index,
+                filled: 0,
+            })
         })
     }
 
@@ -147,6 +153,11 @@ impl<H: Hal + 'static> Transmitter<H> {
         let small_too = bytes <= small.buffers.data_bytes();
         let of_small = if small_too { small.count_free() } else { 0 };
         large.count_free().saturating_sub(share) + of_small.saturating_sub(share)
+    }
+
+    /// Returns how much fits into a small slot.
+    pub(crate) const fn small_bytes(&self) -> usize {
+        self.slots.small.buffers.data_bytes()
     }
 
     /// Returns how much more fits into an open slot.
