@@ -16,6 +16,9 @@ use hal::limits::PAGE_BYTES;
 pub(super) const ROOT: u32 = 0;
 
 const HEADER_BYTES: usize = 110;
+/// Chains of the index.
+const BUCKETS: usize = 512;
+
 const TRAILER: &[u8] = b"TRAILER!!!";
 
 /// `st_dev` of the archive's files.
@@ -33,13 +36,23 @@ struct Entry {
     links: u32,
     seconds: u32,
     special: u64,
+    /// The next entry with the same hash.
+    chain: u32,
 }
 
-/// The archive and its index. Entry 0 is the root.
+/// The archive and its index.
 #[derive(Debug)]
 pub(super) struct Initrd {
     bytes: &'static [u8],
+    index: Index,
+}
+
+/// All entries, found by directory and name. Entry 0 is the root.
+#[derive(Debug)]
+struct Index {
     entries: Vec<Entry>,
+    /// Heads of the chains; 0, the root, ends one.
+    buckets: [u32; BUCKETS],
 }
 
 /// A member of the archive as it stands there.
@@ -53,7 +66,10 @@ impl Initrd {
     pub(super) const fn new(bytes: &'static [u8]) -> Self {
         Self {
             bytes,
-            entries: Vec::new(),
+            index: Index {
+                entries: Vec::new(),
+                buckets: [ROOT; BUCKETS],
+            },
         }
     }
 
@@ -67,9 +83,18 @@ impl Initrd {
     ///
     /// ENOMEM, or EINVAL when the archive does not begin with a member.
     pub(super) fn index(&mut self) -> Result<(), Errno> {
-        if !self.entries.is_empty() {
+        if !self.index.entries.is_empty() {
             return Ok(());
         }
+        let made = self.read();
+        if made.is_err() {
+            self.index.entries.clear();
+            self.index.buckets.fill(ROOT);
+        }
+        made
+    }
+
+    fn read(&mut self) -> Result<(), Errno> {
         let root = Entry {
             parent: ROOT,
             name: b"",
@@ -80,9 +105,9 @@ impl Initrd {
             links: 2,
             seconds: 0,
             special: 0,
+            chain: ROOT,
         };
-        let mut entries = Vec::new();
-        push(&mut entries, root)?;
+        self.index.push(root)?;
         let mut at = 0;
         loop {
             let member = match member(self.bytes, at) {
@@ -97,14 +122,13 @@ impl Initrd {
                 break;
             }
             at = member.next;
-            place(&mut entries, member.path, member.entry)?;
+            self.index.place(member.path, member.entry)?;
         }
-        self.entries = entries;
         Ok(())
     }
 
     fn get(&self, entry: u32) -> Option<&Entry> {
-        self.entries.get(entry as usize)
+        self.index.entries.get(entry as usize)
     }
 
     pub(super) fn attributes(&self, entry: u32) -> Option<Attributes> {
@@ -141,13 +165,14 @@ impl Initrd {
 
     /// Finds a name in a directory.
     pub(super) fn find(&self, directory: u32, name: &[u8]) -> Option<u32> {
-        find(&self.entries, directory, name)
+        self.index.find(directory, name)
     }
 
     /// Returns the first entry of a directory at or behind `cookie`.
     pub(super) fn entry(&self, directory: u32, cookie: u64) -> Option<Found> {
         let from = usize::try_from(cookie).ok()?.max(1);
         let (index, found) = self
+            .index
             .entries
             .iter()
             .enumerate()
@@ -162,78 +187,95 @@ impl Initrd {
     }
 }
 
-fn find(entries: &[Entry], directory: u32, name: &[u8]) -> Option<u32> {
-    entries
-        .iter()
-        .skip(1)
-        .position(|entry| entry.parent == directory && entry.name == name)
-        .map(|position| position as u32 + 1)
-}
-
-fn push(entries: &mut Vec<Entry>, entry: Entry) -> Result<u32, Errno> {
-    if entries.len() >= MAX_INITRD_ENTRIES {
-        log::warn!("initrd has more than {MAX_INITRD_ENTRIES} entries");
-        return Err(Errno::ENOMEM);
-    }
-    entries.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    entries.push(entry);
-    Ok(entries.len() as u32 - 1)
-}
-
-/// Puts a member where its path says; directories on the way that are missing are made. A path that leads upward is
-/// left out.
-fn place(entries: &mut Vec<Entry>, path: &'static [u8], entry: Entry) -> Result<(), Errno> {
-    let mut directory = ROOT;
-    let mut parts = path
-        .split(|&byte| byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
-        .peekable();
-    while let Some(name) = parts.next() {
-        if name == b".." || name.len() > NAME_BYTES {
-            return Ok(());
+impl Index {
+    fn find(&self, directory: u32, name: &[u8]) -> Option<u32> {
+        let mut next = self.buckets[bucket(directory, name)];
+        while next != ROOT {
+            let entry = self.entries.get(next as usize)?;
+            if entry.parent == directory && entry.name == name {
+                return Some(next);
+            }
+            next = entry.chain;
         }
-        let known = find(entries, directory, name);
-        let entry = Entry {
-            parent: directory,
-            name,
-            ..entry.clone()
-        };
-        if parts.peek().is_some() {
-            directory = match known {
-                Some(known) if is_directory(&entries[known as usize]) => known,
-                Some(_) => return Ok(()),
-                None => push(
-                    entries,
-                    Entry {
+        None
+    }
+
+    fn push(&mut self, mut entry: Entry) -> Result<u32, Errno> {
+        if self.entries.len() >= MAX_INITRD_ENTRIES {
+            log::warn!("initrd has more than {MAX_INITRD_ENTRIES} entries");
+            return Err(Errno::ENOMEM);
+        }
+        self.entries.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let number = self.entries.len() as u32;
+        if number != ROOT {
+            let head = &mut self.buckets[bucket(entry.parent, entry.name)];
+            entry.chain = core::mem::replace(head, number);
+        }
+        self.entries.push(entry);
+        Ok(number)
+    }
+
+    /// Puts a member where its path says; directories on the way that are missing are made. A path that leads upward
+    /// is left out.
+    fn place(&mut self, path: &'static [u8], entry: Entry) -> Result<(), Errno> {
+        let mut directory = ROOT;
+        let mut parts = path
+            .split(|&byte| byte == b'/')
+            .filter(|part| !part.is_empty() && *part != b".")
+            .peekable();
+        while let Some(name) = parts.next() {
+            if name == b".." || name.len() > NAME_BYTES {
+                return Ok(());
+            }
+            let known = self.find(directory, name);
+            let entry = Entry {
+                parent: directory,
+                name,
+                ..entry.clone()
+            };
+            if parts.peek().is_some() {
+                directory = match known {
+                    Some(known) if is_directory(&self.entries[known as usize]) => known,
+                    Some(_) => return Ok(()),
+                    None => self.push(Entry {
                         mode: Kind::Directory as u16 | 0o755,
                         data: b"",
                         links: 2,
                         special: 0,
                         ..entry
-                    },
-                )?,
-            };
-            continue;
-        }
-        // A later member replaces an earlier one, but a directory keeps what is in it.
-        match known {
-            Some(known) if is_directory(&entries[known as usize]) != is_directory(&entry) => {}
-            Some(known) => entries[known as usize] = entry,
-            None => {
-                push(entries, entry)?;
+                    })?,
+                };
+                continue;
             }
+            self.put(known, entry)?;
+            return Ok(());
         }
-        return Ok(());
+        // The path is the root itself: take over its owner and permissions.
+        if is_directory(&entry) {
+            self.entries[ROOT as usize] = entry;
+        }
+        Ok(())
     }
-    // The path is the root itself: take over its owner and permissions.
-    if is_directory(&entry) {
-        entries[ROOT as usize] = Entry {
-            parent: ROOT,
-            name: b"",
-            ..entry
+
+    /// Puts an entry in, in place of an earlier one of its name; but a directory keeps what is in it.
+    fn put(&mut self, known: Option<u32>, entry: Entry) -> Result<(), Errno> {
+        let Some(known) = known.map(|known| &mut self.entries[known as usize]) else {
+            return self.push(entry).map(|_number| ());
         };
+        if is_directory(known) == is_directory(&entry) {
+            let chain = known.chain;
+            *known = Entry { chain, ..entry };
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Returns the chain of a name (FNV-1a).
+fn bucket(directory: u32, name: &[u8]) -> usize {
+    let hash = name.iter().fold(0x811c_9dc5 ^ directory, |hash, &byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    (hash ^ hash >> 16) as usize % BUCKETS
 }
 
 const fn is_directory(entry: &Entry) -> bool {
@@ -282,6 +324,7 @@ fn member(bytes: &'static [u8], at: usize) -> Option<Member> {
         links: field(4)?,
         seconds: field(5)?,
         special: device_number(field(9)?, field(10)?),
+        chain: ROOT,
     };
     Some(Member {
         path,
@@ -348,7 +391,7 @@ mod tests {
         let a = initrd.find(ROOT, b"a").unwrap();
         let b = initrd.find(a, b"b").unwrap();
         assert!(initrd.find(b, b"c").is_some());
-        assert_eq!(initrd.entries.len(), 4);
+        assert_eq!(initrd.index.entries.len(), 4);
     }
 
     #[test]
