@@ -16,6 +16,7 @@
 //! workspace of its own); the targets are the same functions. Both work with the stable toolchain.
 #![forbid(unsafe_code)]
 
+mod guest;
 pub mod mutation;
 pub mod random;
 pub mod runner;

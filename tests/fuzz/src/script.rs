@@ -18,6 +18,11 @@ impl<'a> Script<'a> {
         self.rest.is_empty()
     }
 
+    /// Returns how many bytes are left.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Returns the next byte.
     pub fn byte(&mut self) -> u8 {
         self.bytes(1).first().copied().unwrap_or(0)

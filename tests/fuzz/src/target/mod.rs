@@ -2,6 +2,7 @@
 
 mod frame;
 mod json;
+mod kernel;
 mod request;
 mod start;
 mod vsock;
@@ -33,6 +34,10 @@ pub const TARGETS: &[Target] = &[
     start::COMMAND_LINE,
     start::START_INFO,
     vsock::VSOCK,
+    kernel::INITRD,
+    kernel::PROGRAM,
+    kernel::CALLS,
+    kernel::DISK,
 ];
 
 /// The target of that name.

@@ -1,0 +1,145 @@
+//! The real kernel without a machine: a disk of bytes, an initrd, and programs that are scripts.
+
+mod disk;
+mod program;
+
+pub(crate) use disk::Disk;
+pub(crate) use program::{ScriptedUser, executable};
+
+use agent::kernel::{
+    Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program, Stdio, StringList,
+    View,
+};
+use fakes::clock::HandClock;
+use hal::limits::PAGE_BYTES;
+use kernel::{Kernel, Parts};
+use std::time::Duration;
+
+/// Memory of the machine: little, so that running out of it is tried, too.
+const FRAMES: usize = 160;
+/// More turns than any input of the allowed length can use; a kernel that wants more goes round in circles.
+const MAX_TURNS: usize = 200_000;
+/// What a turn of the loop takes on the hand-wound clock.
+const TURN: Duration = Duration::from_micros(20);
+
+/// A kernel and the clock it goes by.
+pub(crate) struct Guest {
+    pub(crate) kernel: Kernel<ScriptedUser, Disk>,
+    clock: HandClock,
+    turns: usize,
+}
+
+impl Guest {
+    /// Starts a kernel on a disk, or on an initrd when there is none. Programs do what `script` says.
+    pub(crate) fn new(disk: Option<Disk>, initrd: Option<Vec<u8>>, script: Vec<u8>) -> Self {
+        let clock = HandClock::new();
+        let user = ScriptedUser::new(clock.clone(), script);
+        let parts = Parts {
+            pool: fakes::memory::frame_pool(FRAMES),
+            disks: disk.into_iter().collect(),
+            initrd: initrd.map(|archive| &*archive.leak()),
+            epoch: None,
+            seed: Some([7; 32]),
+        };
+        Self {
+            kernel: Kernel::new(user, parts),
+            clock,
+            turns: 0,
+        }
+    }
+
+    /// Loads a program; whether it can be started.
+    pub(crate) fn load(&mut self, arguments: &[&str]) -> Option<Pid> {
+        let packed: Vec<u8> = arguments
+            .iter()
+            .flat_map(|text| text.bytes().chain([0]))
+            .collect();
+        let args = StringList::from_packed(&packed)?;
+        let env = StringList::from_packed(b"PATH=/bin\0")?;
+        let program = Program {
+            args,
+            env,
+            cwd: "/",
+            credentials: Credentials::default(),
+            terminal: false,
+        };
+        let pid = self.kernel.spawn(View::UTILITY_VM, &program).ok()?;
+        let event = self.wait(|event| matches!(event, Event::Loaded(loaded, _) if *loaded == pid));
+        match event {
+            Event::Loaded(_, Ok(())) => Some(pid),
+            Event::Loaded(_, Err(error)) => {
+                assert!(error.errno > 0, "a load failed with {}", error.errno);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Starts a loaded program with three pipes and runs it to its end, feeding and draining it.
+    pub(crate) fn run(&mut self, pid: Pid) {
+        let pipes = Stdio {
+            stdin: End::Pipe,
+            stdout: End::Pipe,
+            stderr: End::Pipe,
+        };
+        if self.kernel.attach(pid, pipes).is_err() || self.kernel.start(pid).is_err() {
+            self.kernel.abort(pid);
+            return;
+        }
+        // What it does not take now is not offered again.
+        let _ = self.kernel.offer_input(pid, b"some lines\nof input\n");
+        self.kernel.close_input(pid);
+        self.wait(|event| matches!(event, Event::Exited(ended, _) if *ended == pid));
+        self.drain(pid);
+        self.kernel.release(pid);
+    }
+
+    /// Turns the loop until an event is as wanted.
+    fn wait(&mut self, is_wanted: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            while let Some(event) = self.kernel.next_event() {
+                if is_wanted(&event) {
+                    return event;
+                }
+                if let Event::OutputReady(pid) = event {
+                    self.drain(pid);
+                }
+            }
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.turns += 1;
+        assert!(
+            self.turns < MAX_TURNS,
+            "the kernel is still busy after {MAX_TURNS} turns"
+        );
+        self.clock.advance(TURN);
+        if !self.kernel.run_slice(&self.clock) {
+            // Nothing moves before the next deadline, so it is time for it.
+            let deadline = self.kernel.next_deadline().as_nanos();
+            let now = hal::clock::Clock::now(&self.clock).as_nanos();
+            assert!(deadline != u64::MAX, "the kernel waits for nothing");
+            self.clock
+                .advance(Duration::from_nanos(deadline.saturating_sub(now)));
+        }
+    }
+
+    fn drain(&mut self, pid: Pid) {
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+            loop {
+                let Output { bytes, .. } = self.kernel.output(pid, stream);
+                assert!(
+                    bytes.len() <= FRAMES * PAGE_BYTES,
+                    "more output than memory"
+                );
+                let count = bytes.len();
+                if count == 0 {
+                    break;
+                }
+                self.kernel.consume(pid, stream, count);
+            }
+        }
+    }
+}
