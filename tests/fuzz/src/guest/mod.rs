@@ -7,8 +7,8 @@ pub(crate) use disk::Disk;
 pub(crate) use program::{ScriptedUser, executable};
 
 use agent::kernel::{
-    Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program, Stdio, StringList,
-    View,
+    Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program, Signal, Stdio,
+    StringList, View,
 };
 use fakes::clock::HandClock;
 use hal::limits::PAGE_BYTES;
@@ -27,6 +27,8 @@ pub(crate) struct Guest {
     pub(crate) kernel: Kernel<ScriptedUser, Disk>,
     clock: HandClock,
     turns: usize,
+    /// The program that is running and was not killed yet.
+    running: Option<Pid>,
 }
 
 impl Guest {
@@ -45,33 +47,31 @@ impl Guest {
             kernel: Kernel::new(user, parts),
             clock,
             turns: 0,
+            running: None,
         }
     }
 
-    /// Loads a program; whether it can be started.
-    pub(crate) fn load(&mut self, arguments: &[&str]) -> Option<Pid> {
+    /// Loads a program, or says why it cannot be.
+    pub(crate) fn load(&mut self, arguments: &[&str]) -> Result<Pid, String> {
         let packed: Vec<u8> = arguments
             .iter()
             .flat_map(|text| text.bytes().chain([0]))
             .collect();
-        let args = StringList::from_packed(&packed)?;
-        let env = StringList::from_packed(b"PATH=/bin\0")?;
         let program = Program {
-            args,
-            env,
+            args: StringList::from_packed(&packed).expect("every argument ends in a zero"),
+            env: StringList::from_packed(b"PATH=/bin\0").expect("it ends in a zero"),
             cwd: "/",
             credentials: Credentials::default(),
             terminal: false,
         };
-        let pid = self.kernel.spawn(View::UTILITY_VM, &program).ok()?;
-        let event = self.wait(|event| matches!(event, Event::Loaded(loaded, _) if *loaded == pid));
-        match event {
-            Event::Loaded(_, Ok(())) => Some(pid),
+        let spawned = self.kernel.spawn(View::UTILITY_VM, &program);
+        let pid = spawned.map_err(|refusal| refusal.to_string())?;
+        match self.wait(|event| matches!(event, Event::Loaded(loaded, _) if *loaded == pid)) {
             Event::Loaded(_, Err(error)) => {
                 assert!(error.errno > 0, "a load failed with {}", error.errno);
-                None
+                Err(error.reason.to_owned())
             }
-            _ => None,
+            _ => Ok(pid),
         }
     }
 
@@ -89,7 +89,9 @@ impl Guest {
         // What it does not take now is not offered again.
         let _ = self.kernel.offer_input(pid, b"some lines\nof input\n");
         self.kernel.close_input(pid);
+        self.running = Some(pid);
         self.wait(|event| matches!(event, Event::Exited(ended, _) if *ended == pid));
+        self.running = None;
         self.drain(pid);
         self.kernel.release(pid);
     }
@@ -120,10 +122,24 @@ impl Guest {
             // Nothing moves before the next deadline, so it is time for it.
             let deadline = self.kernel.next_deadline().as_nanos();
             let now = hal::clock::Clock::now(&self.clock).as_nanos();
-            assert!(deadline != u64::MAX, "the kernel waits for nothing");
+            if deadline == u64::MAX {
+                self.end_sleeper();
+                return;
+            }
             self.clock
                 .advance(Duration::from_nanos(deadline.saturating_sub(now)));
         }
+    }
+
+    /// A program may wait for what never comes, such as a signal; then it is killed, once.
+    fn end_sleeper(&mut self) {
+        let sleeper = self.running.take();
+        let pid = sleeper.expect("the kernel waits for nothing, and no program runs that could");
+        let result = self.kernel.signal(pid, Signal::KILL);
+        assert!(
+            result.is_ok(),
+            "a program that waits cannot be killed: {result:?}"
+        );
     }
 
     fn drain(&mut self, pid: Pid) {

@@ -3,7 +3,9 @@
 use super::Target;
 use crate::guest::{Disk, Guest, executable};
 use mote_host::initrd::Archive;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -110,7 +112,7 @@ fn archive(program: &[u8]) -> Vec<u8> {
 /// Loads `/bin/true` and runs it to its end, and once more: what the first left behind must not hurt.
 fn boot(mut guest: Guest) {
     for _ in 0..2 {
-        if let Some(pid) = guest.load(&["/bin/true", "/etc/notes", "/tmp/x"]) {
+        if let Ok(pid) = guest.load(&["/bin/true", "/etc/notes", "/tmp/x"]) {
             guest.run(pid);
         }
     }
@@ -153,7 +155,9 @@ fn make_image() -> Option<Vec<u8>> {
     for directory in ["bin", "etc", "tmp", "dev", "proc"] {
         std::fs::create_dir_all(root.join(directory)).ok()?;
     }
-    std::fs::write(root.join("bin/true"), executable()).ok()?;
+    let program = root.join("bin/true");
+    std::fs::write(&program, executable()).ok()?;
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).ok()?;
     std::fs::write(root.join("etc/notes"), [b'n'; 200]).ok()?;
     let file = folder.join("image");
     let status = Command::new("mkfs.ext4")
@@ -179,4 +183,22 @@ fn make_image() -> Option<Vec<u8>> {
     // The folder is in the system's place for things that may be left behind.
     let _ = std::fs::remove_dir_all(&folder);
     (status.ok()?.success() && read.is_ok()).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_good_examples_load_and_run() {
+        let initrd = Guest::new(None, Some(archive(&executable())), Vec::new());
+        let disk =
+            image().map(|image| Guest::new(Some(Disk::new(image.to_vec(), 0)), None, Vec::new()));
+        for mut guest in std::iter::once(initrd).chain(disk) {
+            let pid = guest
+                .load(&["/bin/true"])
+                .expect("nothing is wrong with it");
+            guest.run(pid);
+        }
+    }
 }
