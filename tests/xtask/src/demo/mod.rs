@@ -17,6 +17,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use transcript::Transcript;
 
 /// The guest's RAM.
@@ -40,7 +41,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let disk = make_disk(folder.path())?;
 
     let mut transcript = Transcript::begin(&format!(
-        "mote · {} ({} bytes) · QEMU microvm, {MEMORY_MIB} MiB of RAM, Debian busybox on ext4",
+        "mote: {} ({} bytes) on QEMU microvm,acpi=off, {MEMORY_MIB} MiB",
         place::shown(&image.path),
         image.bytes
     ));
@@ -140,15 +141,17 @@ fn make_disk(folder: &Path) -> Result<std::path::PathBuf> {
 fn print_totals(transcript: &Transcript, vm: &Vm, image_bytes: u64) {
     let (steps, time) = transcript.totals();
     let timeline = vm.timeline();
-    let negotiated = timeline.negotiated_at.map_or_else(String::new, |moment| {
-        format!(
-            "{:.1} ms to negotiated, ",
-            moment.duration_since(timeline.launched_at).as_secs_f64() * 1e3
-        )
-    });
+    let negotiated = timeline
+        .negotiated_at
+        .map(|moment| moment.duration_since(timeline.launched_at));
+    println!("\n  {steps} steps in {:.0} ms", milliseconds(time));
     println!(
-        "\n  {steps} steps in {:.2} s: {negotiated}",
-        time.as_secs_f64()
+        "  start of QEMU to negotiated: {:.1} ms",
+        milliseconds(negotiated.unwrap_or_default())
     );
-    println!("  image {image_bytes} bytes, guest RAM {MEMORY_MIB} MiB\n");
+    println!("  image: {image_bytes} bytes; guest RAM: {MEMORY_MIB} MiB\n");
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }

@@ -42,9 +42,9 @@ impl Transcript {
         match work() {
             Ok((value, details)) => {
                 println!("{}", line("✓", title, started.elapsed()));
-                details
-                    .iter()
-                    .for_each(|detail| println!("{}", cut(&format!("{INDENT}{detail}"))));
+                for detail in details {
+                    wrap(&printable(&detail)).for_each(|line| println!("{INDENT}{line}"));
+                }
                 Ok(value)
             }
             Err(error) => {
@@ -80,21 +80,40 @@ fn line(mark: &str, title: &str, time: Duration) -> String {
     )
 }
 
-fn cut(line: &str) -> String {
-    shortened(line, COLUMNS)
+/// The text in at most `columns` columns; what is cut off leaves a mark.
+fn shortened(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns - 1).chain(['…']).collect()
 }
 
-/// The line in at most `columns` columns; what is cut off leaves a mark. Control characters of a program do not reach
-/// the terminal.
-fn shortened(line: &str, columns: usize) -> String {
-    let line: String = line
-        .chars()
+/// Control characters of a program do not reach the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if line.chars().count() <= columns {
-        return line;
-    }
-    line.chars().take(columns - 1).chain(['…']).collect()
+        .collect()
+}
+
+/// Lines that fit beside the indent, broken at spaces where there are any.
+fn wrap(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let limit = COLUMNS - INDENT.len();
+        let Some((full, _)) = rest.char_indices().nth(limit) else {
+            return Some(std::mem::take(&mut rest));
+        };
+        let end = rest[..full]
+            .rfind(' ')
+            .filter(|&space| space > 0)
+            .unwrap_or(full);
+        let line = &rest[..end];
+        rest = rest[end..].trim_start();
+        Some(line)
+    })
 }
 
 #[cfg(test)]
@@ -104,9 +123,10 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
-        for length in [1, 60, 79, 80, 81, 300] {
+        for length in [1, 60, 74, 75, 80, 81, 300] {
             let text = "x".repeat(length);
-            assert!(cut(&text).chars().count() <= COLUMNS);
+            let widest = wrap(&text).map(|line| line.chars().count()).max();
+            assert!(widest.is_some_and(|widest| widest + INDENT.len() <= COLUMNS));
             assert_eq!(
                 line("✓", &text, Duration::from_millis(1234))
                     .chars()
@@ -117,8 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wrapped_text_loses_nothing_but_the_spaces_it_is_broken_at() {
+        let text = "one two three ".repeat(20);
+        let words: Vec<_> = text.split_whitespace().collect();
+        let wrapped: Vec<_> = wrap(&text).flat_map(str::split_whitespace).collect();
+        assert_eq!(wrapped, words);
+        assert_eq!(wrap(&"y".repeat(200)).collect::<String>(), "y".repeat(200));
+    }
+
+    #[test]
     fn a_programs_control_characters_do_not_reach_the_terminal() {
-        assert_eq!(cut("a\u{1b}[31mb"), "a [31mb");
+        assert_eq!(printable("a\u{1b}[31mb"), "a [31mb");
     }
 
     #[test]
