@@ -14,6 +14,9 @@ use hal::limits::PAGE_BYTES;
 use hal::page_table::Protection;
 use std::vec::Vec;
 
+#[global_allocator]
+static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();
+
 /// Where a test's program lies.
 pub(crate) const CODE: u64 = 0x40_0000;
 

@@ -114,6 +114,7 @@ fn spawn(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Pid {
         .expect("there is room")
 }
 
+#[expect(clippy::result_large_err, reason = "it is compared, not carried")]
 fn load(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Result<Pid, LoadError> {
     let pid = spawn(bench, args, env, cwd);
     bench.settle();
@@ -375,4 +376,31 @@ fn the_dump_names_every_process() {
     bench.kernel.dump(&mut text).expect("a string takes all");
     assert!(text.contains("name=\"test\" running"), "{text}");
     assert!(text.contains("in pause"), "{text}");
+}
+
+#[test]
+fn a_warm_spawn_asks_the_heap_for_nothing() {
+    let mut bench = bench(&program());
+    let mut counts = [0; 3];
+    for count in &mut counts {
+        bench
+            .kernel
+            .user
+            .program(ENTRY, vec![Store(WRITABLE, vec![1]), exit(0)]);
+        let before = fakes::alloc::calls();
+        let pid = load(&mut bench, b"test\0one\0", b"PATH=/bin\0", "/").expect("it loads");
+        let stdio = Stdio {
+            stdin: End::Pipe,
+            stdout: End::Pipe,
+            stderr: End::Pipe,
+        };
+        bench.kernel.attach(pid, stdio).expect("it is stopped");
+        bench.kernel.start(pid).expect("it is stopped");
+        bench.settle();
+        while bench.kernel.next_event().is_some() {}
+        bench.kernel.release(pid);
+        bench.settle();
+        *count = fakes::alloc::calls() - before;
+    }
+    assert_eq!(counts[1..], [0, 0], "the first one makes the tables");
 }

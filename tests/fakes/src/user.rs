@@ -168,8 +168,7 @@ impl User for FakeUser {
             if let Err(fault) = translate(pool, space, rip, Protection::EXECUTE) {
                 return fault;
             }
-            let step = self
-                .step(rip)
+            let step = crate::alloc::uncounted(|| self.step(rip))
                 .unwrap_or_else(|| panic!("no step lies at {rip:#x}"));
             let registers = &mut context.registers;
             let mut next = rip + STEP_BYTES;

@@ -79,6 +79,7 @@ use hal::limits::MAX_DISKS;
 use initrd::Initrd;
 use mount::Mount;
 use page_cache::PageCache;
+use table::Slots;
 use walk::SCRATCH_BYTES;
 
 /// Clean names are kept in proportion to memory: with its inodes a name takes about half a KiB.
@@ -99,6 +100,8 @@ pub struct Files<B> {
     dentries: Dentries,
     descriptions: Slab<Description>,
     tables: Slab<Table>,
+    /// What ended tables left behind, for the next ones: a warm spawn asks the heap for nothing.
+    spare_slots: Vec<Slots>,
     directories: Slab<Directories>,
     /// Root of the machine's own tree.
     root: Option<DentryId>,
@@ -125,6 +128,7 @@ impl<B: Block> Files<B> {
             dentries: Dentries::new(),
             descriptions: Slab::new(MAX_OPEN_FILES),
             tables: Slab::new(MAX_TABLES),
+            spare_slots: Vec::new(),
             directories: Slab::new(MAX_TABLES),
             root: None,
             warm_names: (frames / FRAMES_PER_NAME).clamp(MIN_WARM_NAMES, MAX_WARM_NAMES),

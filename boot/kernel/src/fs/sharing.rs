@@ -32,7 +32,12 @@ impl<B: Block> Files<B> {
     ///
     /// ENOMEM at the limit.
     pub fn new_table(&mut self) -> Result<TableId, Errno> {
-        self.tables.insert(Table::new()).map_err(|_| Errno::ENOMEM)
+        let spare = self.spare_slots.pop().unwrap_or_default();
+        // Every table's memory may come back at once. Without room for it, it is given to the heap instead.
+        let _ = self.spare_slots.try_reserve(self.tables.len() + 1);
+        self.tables
+            .insert(Table::reusing(spare))
+            .map_err(|_| Errno::ENOMEM)
     }
 
     /// Returns a descriptor table.
@@ -109,7 +114,11 @@ impl<B: Block> Files<B> {
         {
             self.release_description(context, descriptor.description);
         }
-        self.tables.remove(id);
+        if let Some(spare) = self.tables.remove(id).and_then(Table::into_spare)
+            && self.spare_slots.len() < self.spare_slots.capacity()
+        {
+            self.spare_slots.push(spare);
+        }
     }
 
     /// Closes the descriptors that are marked so (execve).

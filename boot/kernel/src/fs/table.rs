@@ -18,10 +18,16 @@ pub struct Descriptor {
     pub close_on_exec: bool,
 }
 
+/// A table's memory.
+pub(super) type Slots = Vec<Option<Descriptor>>;
+
+/// Descriptors of the largest table whose memory is kept for the next one.
+const SPARE_SLOTS: usize = 64;
+
 /// One descriptor table.
 #[derive(Debug)]
 pub struct Table {
-    slots: Vec<Option<Descriptor>>,
+    slots: Slots,
     /// RLIMIT_NOFILE: descriptors at or above it cannot be made.
     limit: usize,
     pub(super) sharers: u32,
@@ -42,6 +48,20 @@ impl Table {
             limit: MAX_DESCRIPTORS,
             sharers: 1,
         }
+    }
+
+    /// Makes an empty table with one owner that uses the memory of `spare`.
+    pub(super) fn reusing(spare: Slots) -> Self {
+        Self {
+            slots: spare,
+            ..Self::new()
+        }
+    }
+
+    /// Returns the table's memory for the next one, unless it is more than programs usually need.
+    pub(super) fn into_spare(mut self) -> Option<Slots> {
+        self.slots.clear();
+        (self.slots.capacity() <= SPARE_SLOTS).then_some(self.slots)
     }
 
     /// Returns what a descriptor refers to.

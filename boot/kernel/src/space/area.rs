@@ -119,11 +119,6 @@ impl AreaList {
         self.areas
     }
 
-    /// Returns all areas in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Area> {
-        self.areas.iter()
-    }
-
     /// Returns the area that contains `page`.
     pub(crate) fn find(&self, page: u64) -> Option<&Area> {
         self.areas
