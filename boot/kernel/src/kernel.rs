@@ -322,7 +322,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             return Input::Broken;
         };
         match self.system.file_parts(id) {
-            Ok(mut parts) => parts.files.pipes.offer(&mut parts.context, pipe, bytes),
+            Ok(mut parts) => parts.files.offer(&mut parts.context, pipe, bytes),
             Err(_) => Input::Broken,
         }
     }

@@ -19,6 +19,9 @@ pub(super) type DentryId = Id<Dentry>;
 /// Heads of the hash chains; a power of two.
 const BUCKETS: usize = 1024;
 
+/// Entries looked at for one that can be forgotten, each time one is made.
+const MAX_LOOKS: usize = 64;
+
 /// End of a hash chain.
 const NONE: u32 = u32::MAX;
 
@@ -215,9 +218,9 @@ impl Dentries {
         entry.references == 0 && entry.state == State::Detached
     }
 
-    /// Returns an entry that can be forgotten and was not used for a while; looks at every entry at most twice.
+    /// Returns an entry that can be forgotten and was not used for a while, if one of the next few is like that.
     pub(super) fn find_idle(&mut self) -> Option<DentryId> {
-        for _ in 0..2 * self.table.slots() {
+        for _ in 0..MAX_LOOKS.min(self.table.slots()) {
             self.hand = (self.hand + 1) % self.table.slots() as u32;
             let Some((id, entry)) = self.table.at_mut(self.hand) else {
                 continue;

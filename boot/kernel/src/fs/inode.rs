@@ -83,6 +83,8 @@ pub(super) struct Union {
     pub(super) account: AccountId,
     /// Sequence number of the directory's next written entry.
     pub(super) next_entry: u64,
+    /// The written entry a listing showed last: the next one goes on from there.
+    pub(super) listed: Option<DentryId>,
     /// Written entries of a directory, first to last.
     pub(super) entries: EntryList,
 }

@@ -9,7 +9,7 @@ use crate::fs::attributes::Kind;
 use crate::fs::base::Origin;
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
-use crate::fs::inode::Node;
+use crate::fs::inode::{Node, Union};
 use crate::fs::union::is_whiteout;
 use crate::limits::NAME_BYTES;
 use crate::wait::Stall;
@@ -78,7 +78,7 @@ impl<B: Block> Files<B> {
             _ => return Err(Errno::EIO.into()),
         };
         if part == WRITTEN {
-            let mut next = union.entries.first;
+            let mut next = self.written_from(directory, union, within);
             while let Some(known) = next {
                 let entry = self.dentries.get(known)?;
                 next = entry.later;
@@ -86,12 +86,18 @@ impl<B: Block> Files<B> {
                     continue;
                 };
                 let attributes = self.inodes.get(inode).ok_or(Errno::EIO)?.attributes;
-                return Ok(Some(Listed {
+                let listed = Listed {
                     name: heapless::Vec::from_slice(&entry.name).map_err(|_| Errno::EIO)?,
                     kind: attributes.kind.entry_type(),
                     number: attributes.number,
-                    next: WRITTEN << PART_SHIFT | (entry.order + 1),
-                }));
+                    next: (WRITTEN << PART_SHIFT) | (entry.order + 1),
+                };
+                if let Some(Node::Union(union)) =
+                    self.inodes.get_mut(id).map(|inode| &mut inode.node)
+                {
+                    union.listed = Some(known);
+                }
+                return Ok(Some(listed));
             }
             (part, within) = (SOURCES, 0);
         }
@@ -116,6 +122,19 @@ impl<B: Block> Files<B> {
             (part, within) = (part + 1, 0);
         }
         Ok(None)
+    }
+
+    /// Returns the written entry to look for number `order` from: the one listed last if that is not behind it, else
+    /// the first.
+    fn written_from(&self, directory: DentryId, union: &Union, order: u64) -> Option<DentryId> {
+        let is_on_the_way = |&last: &DentryId| {
+            self.dentries.get(last).is_ok_and(|entry| {
+                entry.parent == Some(directory)
+                    && entry.state == State::Written
+                    && entry.order < order
+            })
+        };
+        union.listed.filter(is_on_the_way).or(union.entries.first)
     }
 
     /// Returns whether a name of source `nth` is hidden by what was written or by a source above it.

@@ -4,6 +4,9 @@ use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::context::Context;
 use crate::fs::page_cache::{Content, Owner, PageId};
+use crate::fs::pipe::PipeId;
+use crate::limits::PIPE_FRAMES;
+use agent::kernel::Input;
 use hal::block::Block;
 use hal::frame::{Frame, FramePool};
 
@@ -15,12 +18,25 @@ const RECLAIM_BATCH: usize = 32;
 
 impl<B: Block> Files<B> {
     /// Takes a frame, forgetting clean pages when none is left.
-    pub(super) fn take_frame(&mut self, context: &mut Context<'_>) -> Result<Frame, Errno> {
+    pub(crate) fn take_frame(&mut self, context: &mut Context<'_>) -> Result<Frame, Errno> {
         if let Ok(frame) = context.pool.take() {
             return Ok(frame);
         }
         self.pages.reclaim(context.pool, RECLAIM_BATCH);
         context.pool.take().map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Makes sure that a pipe can be filled, if forgetting clean pages can do that.
+    pub(super) fn room_for_pipe(&mut self, pool: &mut FramePool) {
+        if pool.available() < PIPE_FRAMES {
+            self.pages.reclaim(pool, RECLAIM_BATCH);
+        }
+    }
+
+    /// Takes bytes from the agent into a program's standard input, as many as there is room for.
+    pub fn offer(&mut self, context: &mut Context<'_>, pipe: PipeId, bytes: &[u8]) -> Input {
+        self.room_for_pipe(context.pool);
+        self.pipes.offer(context, pipe, bytes)
     }
 
     /// Returns how many pages may be read at once, at most `wanted` and at least one, after room was made.

@@ -378,7 +378,7 @@ impl Pipes {
     }
 
     /// Takes bytes from the agent, as many as there is room for.
-    pub fn offer(&mut self, context: &mut Context<'_>, id: PipeId, bytes: &[u8]) -> Input {
+    pub(super) fn offer(&mut self, context: &mut Context<'_>, id: PipeId, bytes: &[u8]) -> Input {
         match self.table.get(id) {
             Some(pipe) if pipe.readers > 0 => {}
             _ => return Input::Broken,

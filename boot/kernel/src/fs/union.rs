@@ -32,6 +32,7 @@ impl Union {
             link: Vec::new(),
             account,
             next_entry: 1,
+            listed: None,
             entries: EntryList {
                 first: None,
                 last: None,

@@ -106,7 +106,7 @@ fn copy_page<B: Block>(
         Some(position) => position,
         None => files.offset_for_copy(way.from)?,
     };
-    let frame = context.pool.take().map_err(|_| Errno::ENOMEM)?;
+    let frame = files.take_frame(&mut context)?;
     let moved = files
         .read_span(
             &mut context,

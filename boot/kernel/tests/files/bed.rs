@@ -404,7 +404,7 @@ impl Bed {
     }
 
     pub(crate) fn offer(&mut self, pipe: PipeId, bytes: &[u8]) -> Input {
-        self.run(|files, context| Ok(files.pipes.offer(context, pipe, bytes)))
+        self.run(|files, context| Ok(files.offer(context, pipe, bytes)))
             .unwrap()
     }
 

@@ -426,3 +426,29 @@ fn the_initrd_is_the_root_when_there_is_no_disk() {
     assert!(permit.is_ok());
     bed.release(place);
 }
+
+#[test]
+fn a_listing_goes_on_where_it_was_while_names_come_and_go() {
+    let mut bed = bed();
+    bed.make_directory("/tmp/many").unwrap();
+    for number in 0..500 {
+        bed.write_all(&format!("/tmp/many/{number}"), b"").unwrap();
+    }
+    let fd = bed.open("/tmp/many", OpenFlags::DIRECTORY).unwrap();
+    let id = bed.description(fd);
+    let mut seen = vec![];
+    while let Some(listed) = bed
+        .run(|files, context| files.next_entry(context, id))
+        .unwrap()
+    {
+        bed.files.skip_entry(id, listed.next);
+        let name = String::from_utf8(listed.name.to_vec()).unwrap();
+        if !name.starts_with('.') {
+            bed.unlink(&format!("/tmp/many/{name}")).unwrap();
+        }
+        seen.push(name);
+    }
+    assert_eq!(seen.len(), 502);
+    bed.close(fd);
+    bed.remove_directory("/tmp/many").unwrap();
+}

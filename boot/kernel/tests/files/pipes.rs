@@ -169,3 +169,25 @@ fn descriptors_end_at_the_limit() {
     bed.close(3);
     assert_eq!(bed.open("/dev/null", OpenFlags::RDWR), Ok(3));
 }
+
+#[test]
+fn a_full_page_cache_makes_room_for_pipes() {
+    let content = crate::bed::pattern(3_000_000);
+    let disk = crate::bed::Disk::new(crate::bed::image(8, &["-b", "4096"], |root| {
+        std::fs::write(root.join("big"), &content).unwrap();
+    }));
+    let mut bed = Bed::mounted(256, vec![disk]);
+    bed.read_all("/big").unwrap();
+    let stdin = attached(&mut bed).stdin.unwrap();
+    let (_, writer) = bed.pipe();
+    // Whatever the cache left free is taken by somebody else.
+    let mut taken = vec![];
+    while let Ok(frame) = bed.pool.take() {
+        taken.push(frame);
+    }
+    assert_eq!(bed.offer(stdin, &[1; 5000]), Input::Took(5000));
+    assert_eq!(bed.write(writer, None, &[2; 4096]).unwrap(), 4096);
+    for frame in taken {
+        bed.pool.release(frame);
+    }
+}
