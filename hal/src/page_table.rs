@@ -232,6 +232,36 @@ impl PageTable {
         None
     }
 
+    /// Gives back up to `budget` tables below the root; returns whether none is left. Every page must have been unmapped
+    /// before. A program can make one table for each page it touches, so this is done a bounded part at a time.
+    pub fn prune(&mut self, pool: &mut FramePool, budget: usize) -> bool {
+        let root = self.root.physical();
+        crate::x86::processor::leave(root);
+        let mut left = budget;
+        for top in 0..256 {
+            let Some(third) = present(pool, root, top) else {
+                continue;
+            };
+            for middle in 0..512 {
+                let Some(second) = present(pool, third, middle) else {
+                    continue;
+                };
+                for low in 0..512 {
+                    if present(pool, second, low).is_some() && !cut(pool, second, low, &mut left) {
+                        return false;
+                    }
+                }
+                if !cut(pool, third, middle, &mut left) {
+                    return false;
+                }
+            }
+            if !cut(pool, root, top, &mut left) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Gives back the frames of the tables themselves, the root included. Mapped frames must have been unmapped
     /// before; those that were not are lost. Cost grows with the number of tables, not of pages.
     pub fn release(self, pool: &mut FramePool) {
@@ -298,6 +328,18 @@ const fn bits(protection: Protection) -> u64 {
 
 fn token(entry: u64) -> Frame {
     Frame::from_number((entry & NUMBER) / PAGE_BYTES as u64)
+}
+
+/// Gives back the table an entry points to, which has nothing below it; false when `left` is used up.
+fn cut(pool: &mut FramePool, table: u64, index: usize, left: &mut usize) -> bool {
+    if *left == 0 {
+        return false;
+    }
+    *left -= 1;
+    let entry = read(pool, table, index);
+    write(pool, table, index, 0);
+    pool.release(token(entry));
+    true
 }
 
 fn present(pool: &FramePool, table: u64, index: usize) -> Option<u64> {

@@ -608,3 +608,27 @@ fn sixty_four_programs_run_at_once() {
         assert_eq!(bench.status(pid), ExitStatus::Exited(4));
     }
 }
+
+#[test]
+fn a_program_of_many_page_tables_is_taken_down_in_many_turns() {
+    let mut bench = Bench::new(1024);
+    bench.finish(vec![exit(0)]);
+    let before = bench.free();
+    // A page in each of 200 pieces of 2 MiB needs 200 tables.
+    let far = 512 * PAGE;
+    let mut program = Vec::new();
+    for nth in 0..200 {
+        let at = AT + nth * far;
+        program.push(call(MMAP, &[at, PAGE, 3, 0x32, u64::MAX, 0]));
+        program.push(Store(at, vec![1]));
+    }
+    program.push(exit(0));
+    let pid = bench.run(program);
+    let mut turns = 0;
+    while bench.kernel.run_slice(&bench.clock) {
+        turns += 1;
+    }
+    assert!(turns > 400 / crate::limits::WORK_PAGES, "{turns} turns");
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+    assert_eq!(bench.free(), before);
+}

@@ -61,6 +61,12 @@ impl<B: Block> System<B> {
         if space.areas.next(0).is_some() {
             return false;
         }
+        let Some(space) = self.spaces.get_mut(id) else {
+            return true;
+        };
+        if !space.table.prune(&mut self.pool, budget) {
+            return false;
+        }
         if let Some(space) = self.spaces.remove(id) {
             space.table.release(&mut self.pool);
             self.refund(space.account, space.charged);
