@@ -1,4 +1,30 @@
 //! How does a Linux program run?
+//!
+//! [`Kernel`] is what the agent speaks to (`agent::kernel::Kernel`) and what the machine's loop gives its turns
+//! ([`Kernel::run_slice`]). One processor, one kernel stack, no threads, no locks, no `unsafe`: everything that waits is
+//! a value in a table, and user mode is a call that returns a reason.
+//!
+//! # The life of a spawn
+//!
+//! `spawn` makes a process with an address space and copies the strings to the top of its stack (`program::stack`).
+//! What follows may have to wait for disks, so it is a line of steps that are tried again when they are woken
+//! (`program`): find or make the working directory, look for the file, map its segments, clear what lies behind their
+//! ends, finish the stack. No page of the program is read for that but its headers and the last page of its data;
+//! the rest comes on demand (`space::fault`), shared with the page cache until it is written. Then
+//! [`agent::kernel::Event::Loaded`] is told, `attach` and `start` follow, and the task stands in the run queue.
+//!
+//! # The life of a system call
+//!
+//! ```text
+//! user.run ─► Trap::Syscall ─► schedule: begin_call ─► syscall::dispatch ─► handler(system, call)
+//!                                                                            ├─ Ok, Err(errno) ─► rax, back
+//!                                 wake key, deadline ◄─ parked ◄─────────────┼─ Wait
+//!                                 end of the run queue ◄─────────────────────┴─ Again: its share of work is done
+//! ```
+//!
+//! A parked call is a value: the same handler is called again with what it kept. On the way back to user mode, and
+//! nowhere else, signals take effect (`signal::deliver`). A program's memory is reached by spans (`user_memory`), so
+//! that a bad pointer is EFAULT and no fault can happen in the kernel.
 #![no_std]
 #![forbid(unsafe_code)]
 
