@@ -48,6 +48,14 @@ impl PathArgument {
     }
 }
 
+/// What is done with a path.
+type PathAction<'a, B> =
+    dyn FnMut(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<(), Stall> + 'a;
+
+/// What is done with a place.
+type PlaceAction<'a, B> =
+    dyn FnMut(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<(), Stall> + 'a;
+
 /// What to do about a symbolic link at the end, and about an empty path.
 pub(super) fn last_of(follows: bool) -> Last {
     if follows { Last::Follow } else { Last::Keep }
@@ -90,14 +98,14 @@ impl<B: Block> System<B> {
         argument: PathArgument,
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
-        let mut bytes = [0; PATH_BYTES];
-        let path = self.read_cstring(
-            call.space,
-            argument.address,
-            &mut bytes,
-            Errno::ENAMETOOLONG,
-        )?;
-        self.with_start(call, argument.from, path, act)
+        let (mut act, mut value) = (Some(act), None);
+        self.on_path(call, argument, &mut |files, context, start, path| {
+            if let Some(act) = act.take() {
+                value = Some(act(files, context, start, path)?);
+            }
+            Ok(())
+        })?;
+        value.ok_or(Stall::Error(Errno::EIO))
     }
 
     /// Lets `act` walk a path that was read before.
@@ -108,6 +116,63 @@ impl<B: Block> System<B> {
         path: &[u8],
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
+        let (mut act, mut value) = (Some(act), None);
+        self.on_start(call, from, path, &mut |files, context, start, path| {
+            if let Some(act) = act.take() {
+                value = Some(act(files, context, start, path)?);
+            }
+            Ok(())
+        })?;
+        value.ok_or(Stall::Error(Errno::EIO))
+    }
+
+    /// Finds the file a path leads to and lets `act` do something with it. With AT_EMPTY_PATH in `flags` an empty path
+    /// means the descriptor itself.
+    pub(super) fn with_place<T>(
+        &mut self,
+        call: &Call,
+        argument: PathArgument,
+        last: Last,
+        flags: u32,
+        act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
+    ) -> Result<T, Stall> {
+        let (mut act, mut value) = (Some(act), None);
+        self.on_place(call, argument, last, flags, &mut |files, context, place| {
+            if let Some(act) = act.take() {
+                value = Some(act(files, context, place)?);
+            }
+            Ok(())
+        })?;
+        value.ok_or(Stall::Error(Errno::EIO))
+    }
+
+    // The functions above are made anew for each caller and do nothing; those below do the work and exist once.
+
+    #[inline(never)]
+    fn on_path(
+        &mut self,
+        call: &Call,
+        argument: PathArgument,
+        act: &mut PathAction<'_, B>,
+    ) -> Result<(), Stall> {
+        let mut bytes = [0; PATH_BYTES];
+        let path = self.read_cstring(
+            call.space,
+            argument.address,
+            &mut bytes,
+            Errno::ENAMETOOLONG,
+        )?;
+        self.on_start(call, argument.from, path, act)
+    }
+
+    #[inline(never)]
+    fn on_start(
+        &mut self,
+        call: &Call,
+        from: i32,
+        path: &[u8],
+        act: &mut PathAction<'_, B>,
+    ) -> Result<(), Stall> {
         let table = self.table_of(call)?;
         let directories = self
             .process(call.process)?
@@ -142,37 +207,37 @@ impl<B: Block> System<B> {
         result
     }
 
-    /// Finds the file a path leads to and lets `act` do something with it. With AT_EMPTY_PATH in `flags` an empty path
-    /// means the descriptor itself.
-    pub(super) fn with_place<T>(
+    #[inline(never)]
+    fn on_place(
         &mut self,
         call: &Call,
         argument: PathArgument,
         last: Last,
         flags: u32,
-        act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
-    ) -> Result<T, Stall> {
-        if flags & AT_EMPTY_PATH != 0 && self.is_empty_path(call, argument)? {
-            if argument.from == AT_FDCWD {
-                return self.with_start(call, AT_FDCWD, b".", |files, context, start, path| {
-                    act_on(files, context, start, path, last, act)
-                });
-            }
-            let id = {
-                let table = self.table_of(call)?;
-                self.files.description(table, argument.from)?.0
+        act: &mut PlaceAction<'_, B>,
+    ) -> Result<(), Stall> {
+        let mut walk =
+            |files: &mut Files<B>, context: &mut Context<'_>, start: Start<'_>, path: &[u8]| {
+                let place = files.walk(context, start, path, last)?;
+                let result = act(files, context, place.by_ref());
+                files.release_place(context, place);
+                result
             };
-            let FileParts {
-                files, mut context, ..
-            } = self.file_parts(call.process)?;
-            let place = files.place_of(id)?;
-            let result = act(files, &mut context, place.by_ref());
-            files.release_place(&mut context, place);
-            return result;
+        if flags & AT_EMPTY_PATH == 0 || !self.is_empty_path(call, argument)? {
+            return self.on_path(call, argument, &mut walk);
         }
-        self.with_path(call, argument, |files, context, start, path| {
-            act_on(files, context, start, path, last, act)
-        })
+        if argument.from == AT_FDCWD {
+            return self.on_start(call, AT_FDCWD, b".", &mut walk);
+        }
+        let table = self.table_of(call)?;
+        let (id, _) = self.files.description(table, argument.from)?;
+        let FileParts {
+            files, mut context, ..
+        } = self.file_parts(call.process)?;
+        let place = files.place_of(id)?;
+        let result = act(files, &mut context, place.by_ref());
+        files.release_place(&mut context, place);
+        result
     }
 
     /// Lets `act` do something with the place of an open file.
@@ -202,18 +267,4 @@ impl<B: Block> System<B> {
         self.read_user(call.space, argument.address, &mut first)?;
         Ok(first == [0])
     }
-}
-
-fn act_on<B: Block, T>(
-    files: &mut Files<B>,
-    context: &mut Context<'_>,
-    start: Start<'_>,
-    path: &[u8],
-    last: Last,
-    act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
-) -> Result<T, Stall> {
-    let place = files.walk(context, start, path, last)?;
-    let result = act(files, context, place.by_ref());
-    files.release_place(context, place);
-    result
 }
