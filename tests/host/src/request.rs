@@ -3,7 +3,7 @@
 //! Nested documents travel as strings. Every body ends in a line feed, as the real host's encoder leaves one.
 
 use crate::guid::NULL_GUID;
-use crate::process::ProcessConfig;
+use crate::process_config::ProcessConfig;
 use crate::properties::PropertyType;
 use serde_json::{Map, Value, json};
 

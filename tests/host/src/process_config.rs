@@ -1,0 +1,162 @@
+//! What process to run: the two forms the protocol has for it (gcs-protocol §7.3).
+
+use crate::request::UTILITY_VM;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A process to run. All three streams are relayed unless switched off.
+#[derive(Clone, Debug)]
+pub struct ProcessConfig {
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+    cwd: String,
+    user: (u32, u32),
+    terminal: bool,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+impl ProcessConfig {
+    /// A program with its arguments, the program first. The environment is empty but for a `PATH`, the working
+    /// directory is `/`.
+    pub fn new<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            args: args.into_iter().map(Into::into).collect(),
+            env: BTreeMap::from([(
+                "PATH".to_owned(),
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            )]),
+            cwd: "/".into(),
+            user: (0, 0),
+            terminal: false,
+            stdin: true,
+            stdout: true,
+            stderr: true,
+        }
+    }
+
+    /// A container's init process: everything but the streams stands in the container's specification.
+    #[must_use]
+    pub fn init() -> Self {
+        Self::new::<String>([])
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Empties the environment, `PATH` included.
+    #[must_use]
+    pub fn without_env(mut self) -> Self {
+        self.env.clear();
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn cwd(mut self, directory: impl Into<String>) -> Self {
+        self.cwd = directory.into();
+        self
+    }
+
+    /// Sets user and group id.
+    #[must_use]
+    pub fn user(mut self, uid: u32, gid: u32) -> Self {
+        self.user = (uid, gid);
+        self
+    }
+
+    /// Gives the process a terminal; standard error goes where standard output goes.
+    #[must_use]
+    pub fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self.stderr = false;
+        self
+    }
+
+    /// Leaves standard input unconnected.
+    #[must_use]
+    pub fn without_stdin(mut self) -> Self {
+        self.stdin = false;
+        self
+    }
+
+    /// Leaves standard output unconnected.
+    #[must_use]
+    pub fn without_stdout(mut self) -> Self {
+        self.stdout = false;
+        self
+    }
+
+    /// Leaves standard error unconnected.
+    #[must_use]
+    pub fn without_stderr(mut self) -> Self {
+        self.stderr = false;
+        self
+    }
+
+    /// Leaves all three streams unconnected.
+    #[must_use]
+    pub fn without_stdio(self) -> Self {
+        self.without_stdin().without_stdout().without_stderr()
+    }
+
+    pub(crate) const fn wanted(&self) -> [bool; 3] {
+        [self.stdin, self.stdout, self.stderr]
+    }
+
+    /// Returns the process member of an OCI specification.
+    pub(crate) fn oci_process(&self) -> Value {
+        let env: Vec<String> = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut process = Map::new();
+        if self.terminal {
+            process.insert("terminal".into(), true.into());
+        }
+        process.insert(
+            "user".into(),
+            json!({ "uid": self.user.0, "gid": self.user.1 }),
+        );
+        process.insert("args".into(), self.args.clone().into());
+        if !env.is_empty() {
+            process.insert("env".into(), env.into());
+        }
+        process.insert("cwd".into(), self.cwd.clone().into());
+        Value::Object(process)
+    }
+
+    /// Returns the `ProcessParameters` document for a process of this container (or of the VM itself).
+    pub(crate) fn parameters(&self, container_id: &str) -> Value {
+        let mut parameters = Map::new();
+        if container_id == UTILITY_VM {
+            parameters.insert("CommandArgs".into(), self.args.clone().into());
+            parameters.insert("WorkingDirectory".into(), self.cwd.clone().into());
+            if !self.env.is_empty() {
+                parameters.insert("Environment".into(), json!(self.env));
+            }
+            if self.terminal {
+                parameters.insert("EmulateConsole".into(), true.into());
+            }
+        }
+        for (name, wanted) in [
+            ("CreateStdInPipe", self.stdin),
+            ("CreateStdOutPipe", self.stdout),
+            ("CreateStdErrPipe", self.stderr),
+        ] {
+            if wanted {
+                parameters.insert(name.into(), true.into());
+            }
+        }
+        if container_id != UTILITY_VM && !self.args.is_empty() {
+            parameters.insert("OciProcess".into(), self.oci_process());
+        }
+        Value::Object(parameters)
+    }
+}
