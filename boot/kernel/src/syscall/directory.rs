@@ -188,8 +188,7 @@ pub(super) fn symlinkat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 
 fn make_symlink<B: Block>(system: &mut System<B>, call: &Call, path: PathArgument) -> Outcome {
     let mut bytes = [0; PATH_BYTES];
-    let target =
-        system.read_cstring(call.space, call.address(0), &mut bytes, Errno::ENAMETOOLONG)?;
+    let target = system.read_path(call, call.address(0), &mut bytes)?;
     system.with_path(call, path, |files, context, start, path| {
         files.make_symlink(context, start, path, target)?;
         Ok(0)
@@ -260,7 +259,7 @@ fn move_name<B: Block>(
 ) -> Outcome {
     // Two paths at once are more than a stack frame should hold: the second one lies in the first one's call.
     let mut bytes = [0; PATH_BYTES];
-    let target = system.read_cstring(call.space, to.address, &mut bytes, Errno::ENAMETOOLONG)?;
+    let target = system.read_path(call, to.address, &mut bytes)?;
     let directory = system.with_start(call, to.from, target, |files, _, start, _| {
         Ok((files.share_place(start.root), files.share_place(start.base)))
     })?;

@@ -48,14 +48,6 @@ impl PathArgument {
     }
 }
 
-/// What is done with a path.
-type PathAction<'a, B> =
-    dyn FnMut(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<(), Stall> + 'a;
-
-/// What is done with a place.
-type PlaceAction<'a, B> =
-    dyn FnMut(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<(), Stall> + 'a;
-
 /// What to do about a symbolic link at the end, and about an empty path.
 pub(super) fn last_of(follows: bool) -> Last {
     if follows { Last::Follow } else { Last::Keep }
@@ -92,20 +84,17 @@ impl<B: Block> System<B> {
     }
 
     /// Reads a path and lets `act` walk from where it starts.
+    ///
+    /// As all functions here that take a closure, it is a thin shell, because there is one of it for every caller.
     pub(super) fn with_path<T>(
         &mut self,
         call: &Call,
         argument: PathArgument,
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
-        let (mut act, mut value) = (Some(act), None);
-        self.on_path(call, argument, &mut |files, context, start, path| {
-            if let Some(act) = act.take() {
-                value = Some(act(files, context, start, path)?);
-            }
-            Ok(())
-        })?;
-        value.ok_or(Stall::Error(Errno::EIO))
+        let mut bytes = [0; PATH_BYTES];
+        let path = self.read_path(call, argument.address, &mut bytes)?;
+        self.with_start(call, argument.from, path, act)
     }
 
     /// Lets `act` walk a path that was read before.
@@ -116,14 +105,10 @@ impl<B: Block> System<B> {
         path: &[u8],
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
-        let (mut act, mut value) = (Some(act), None);
-        self.on_start(call, from, path, &mut |files, context, start, path| {
-            if let Some(act) = act.take() {
-                value = Some(act(files, context, start, path)?);
-            }
-            Ok(())
-        })?;
-        value.ok_or(Stall::Error(Errno::EIO))
+        let (mut parts, origin) = self.hold_origin(call, from, path)?;
+        let result = act(parts.files, &mut parts.context, origin.start(), path);
+        parts.release_origin(origin);
+        result
     }
 
     /// Finds the file a path leads to and lets `act` do something with it. With AT_EMPTY_PATH in `flags` an empty path
@@ -136,108 +121,8 @@ impl<B: Block> System<B> {
         flags: u32,
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
-        let (mut act, mut value) = (Some(act), None);
-        self.on_place(call, argument, last, flags, &mut |files, context, place| {
-            if let Some(act) = act.take() {
-                value = Some(act(files, context, place)?);
-            }
-            Ok(())
-        })?;
-        value.ok_or(Stall::Error(Errno::EIO))
-    }
-
-    // The functions above are made anew for each caller and do nothing; those below do the work and exist once.
-
-    #[inline(never)]
-    fn on_path(
-        &mut self,
-        call: &Call,
-        argument: PathArgument,
-        act: &mut PathAction<'_, B>,
-    ) -> Result<(), Stall> {
-        let mut bytes = [0; PATH_BYTES];
-        let path = self.read_cstring(
-            call.space,
-            argument.address,
-            &mut bytes,
-            Errno::ENAMETOOLONG,
-        )?;
-        self.on_start(call, argument.from, path, act)
-    }
-
-    #[inline(never)]
-    fn on_start(
-        &mut self,
-        call: &Call,
-        from: i32,
-        path: &[u8],
-        act: &mut PathAction<'_, B>,
-    ) -> Result<(), Stall> {
-        let table = self.table_of(call)?;
-        let directories = self
-            .process(call.process)?
-            .directories
-            .ok_or(Errno::ENOENT)?;
-        let FileParts {
-            files, mut context, ..
-        } = self.file_parts(call.process)?;
-        let base = if from == AT_FDCWD || path.first() == Some(&b'/') {
-            None
-        } else {
-            let (id, _) = files.description(table, from)?;
-            Some(files.place_of(id).map_err(|_| Errno::ENOTDIR)?)
-        };
-        let (root, working) = match files.origin(directories) {
-            Ok(origin) => origin,
-            Err(errno) => {
-                if let Some(base) = base {
-                    files.release_place(&mut context, base);
-                }
-                return Err(errno.into());
-            }
-        };
-        let start = Start {
-            root: root.by_ref(),
-            base: base.as_ref().map_or(working.by_ref(), Place::by_ref),
-        };
-        let result = act(files, &mut context, start, path);
-        for place in [root, working].into_iter().chain(base) {
-            files.release_place(&mut context, place);
-        }
-        result
-    }
-
-    #[inline(never)]
-    fn on_place(
-        &mut self,
-        call: &Call,
-        argument: PathArgument,
-        last: Last,
-        flags: u32,
-        act: &mut PlaceAction<'_, B>,
-    ) -> Result<(), Stall> {
-        let mut walk =
-            |files: &mut Files<B>, context: &mut Context<'_>, start: Start<'_>, path: &[u8]| {
-                let place = files.walk(context, start, path, last)?;
-                let result = act(files, context, place.by_ref());
-                files.release_place(context, place);
-                result
-            };
-        if flags & AT_EMPTY_PATH == 0 || !self.is_empty_path(call, argument)? {
-            return self.on_path(call, argument, &mut walk);
-        }
-        if argument.from == AT_FDCWD {
-            return self.on_start(call, AT_FDCWD, b".", &mut walk);
-        }
-        let table = self.table_of(call)?;
-        let (id, _) = self.files.description(table, argument.from)?;
-        let FileParts {
-            files, mut context, ..
-        } = self.file_parts(call.process)?;
-        let place = files.place_of(id)?;
-        let result = act(files, &mut context, place.by_ref());
-        files.release_place(&mut context, place);
-        result
+        let (parts, place) = self.hold_place(call, argument, last, flags)?;
+        parts.with_held(place, act)
     }
 
     /// Lets `act` do something with the place of an open file.
@@ -247,14 +132,92 @@ impl<B: Block> System<B> {
         nth: usize,
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
-        let id = self.open_file(call, nth)?;
-        let FileParts {
-            files, mut context, ..
-        } = self.file_parts(call.process)?;
-        let place = files.place_of(id)?;
-        let result = act(files, &mut context, place.by_ref());
-        files.release_place(&mut context, place);
-        result
+        let (parts, place) = self.hold_open_place(call, call.int(nth))?;
+        parts.with_held(place, act)
+    }
+
+    /// Reads a path into `bytes`.
+    pub(super) fn read_path<'a>(
+        &mut self,
+        call: &Call,
+        address: UserAddr,
+        bytes: &'a mut [u8; PATH_BYTES],
+    ) -> Result<&'a [u8], Stall> {
+        self.read_cstring(call.space, address, bytes, Errno::ENAMETOOLONG)
+    }
+
+    /// Holds the places a walk of `path` starts from.
+    fn hold_origin(
+        &mut self,
+        call: &Call,
+        from: i32,
+        path: &[u8],
+    ) -> Result<(FileParts<'_, B>, Origin), Stall> {
+        let table = self.table_of(call)?;
+        let directories = self
+            .process(call.process)?
+            .directories
+            .ok_or(Errno::ENOENT)?;
+        let mut parts = self.file_parts(call.process)?;
+        let base = if from == AT_FDCWD || path.first() == Some(&b'/') {
+            None
+        } else {
+            let (id, _) = parts.files.description(table, from)?;
+            Some(parts.files.place_of(id).map_err(|_| Errno::ENOTDIR)?)
+        };
+        match parts.files.origin(directories) {
+            Ok((root, working)) => {
+                let origin = Origin {
+                    root,
+                    working,
+                    base,
+                };
+                Ok((parts, origin))
+            }
+            Err(errno) => {
+                if let Some(base) = base {
+                    parts.files.release_place(&mut parts.context, base);
+                }
+                Err(errno.into())
+            }
+        }
+    }
+
+    /// Holds the place a path leads to.
+    fn hold_place(
+        &mut self,
+        call: &Call,
+        argument: PathArgument,
+        last: Last,
+        flags: u32,
+    ) -> Result<(FileParts<'_, B>, Place), Stall> {
+        let mut bytes = [0; PATH_BYTES];
+        let path = if flags & AT_EMPTY_PATH == 0 || !self.is_empty_path(call, argument)? {
+            self.read_path(call, argument.address, &mut bytes)?
+        } else if argument.from == AT_FDCWD {
+            b"."
+        } else {
+            return self.hold_open_place(call, argument.from);
+        };
+        let (mut parts, origin) = self.hold_origin(call, argument.from, path)?;
+        let place = parts
+            .files
+            .walk(&mut parts.context, origin.start(), path, last);
+        parts.release_origin(origin);
+        Ok((parts, place?))
+    }
+
+    /// Holds the place of an open file.
+    fn hold_open_place(
+        &mut self,
+        call: &Call,
+        fd: i32,
+    ) -> Result<(FileParts<'_, B>, Place), Stall> {
+        let table = self.table_of(call)?;
+        let parts = self.file_parts(call.process)?;
+        let (id, _) = parts.files.description(table, fd)?;
+        let place = parts.files.place_of(id)?;
+        Ok((parts, place))
     }
 
     /// Returns whether a path argument is the empty string.
@@ -266,5 +229,42 @@ impl<B: Block> System<B> {
         let mut first = [0; 1];
         self.read_user(call.space, argument.address, &mut first)?;
         Ok(first == [0])
+    }
+}
+
+/// Where a walk starts; held until it is over.
+struct Origin {
+    root: Place,
+    working: Place,
+    /// Where the path is relative to, when that is not the working directory.
+    base: Option<Place>,
+}
+
+impl Origin {
+    fn start(&self) -> Start<'_> {
+        Start {
+            root: self.root.by_ref(),
+            base: self.base.as_ref().unwrap_or(&self.working).by_ref(),
+        }
+    }
+}
+
+impl<B: Block> FileParts<'_, B> {
+    fn release_origin(&mut self, origin: Origin) {
+        let places = [origin.root, origin.working];
+        for place in places.into_iter().chain(origin.base) {
+            self.files.release_place(&mut self.context, place);
+        }
+    }
+
+    /// Lets `act` do something with a place, then gives it back.
+    fn with_held<T>(
+        mut self,
+        place: Place,
+        act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
+    ) -> Result<T, Stall> {
+        let result = act(self.files, &mut self.context, place.by_ref());
+        self.files.release_place(&mut self.context, place);
+        result
     }
 }
