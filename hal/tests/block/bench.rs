@@ -173,6 +173,10 @@ impl Bench {
         buffer
     }
 
+    #[expect(
+        clippy::result_large_err,
+        reason = "frames are handed over by value, both ways, as in the trait"
+    )]
     pub(crate) fn try_submit(
         &mut self,
         sector: u64,
