@@ -3,13 +3,13 @@
 //! ```text
 //!            Planned ──connect──► Dialling ──Connected──► Open ──end of data──► Ended ──► Absent
 //!                                     └────Failed: the request fails                        ▲
-//!                                                         └──host closes, process gone──────┘
+//!                                                         └──all forwarded, or given up──────┘
 //! ```
 //!
 //! Standard input carries bytes from the host. What the program's pipe does not take stays in the connection, whose
 //! window then holds back the host. Output goes the other way; at its end the sending direction is shut down and the host
-//! is given time to read everything and close its end (gcs-protocol §8.3), at most [`DRAIN_MS`] since the last byte
-//! it took. Only then is the stream gone and can the process's exit be told.
+//! is given time to take everything, at most [`DRAIN_MS`] since the last byte it took. Only then is the stream gone and
+//! can the process's exit be told (gcs-protocol §8.3).
 
 use crate::kernel::{Input, Kernel, OutputStream, Pid};
 use crate::limits::{DRAIN_MS, FAREWELL_MS, STEP_STREAM_BYTES};
@@ -63,7 +63,7 @@ pub(crate) enum Phase {
     Dialling(Port, ConnectionId),
     /// Carrying bytes.
     Open(ConnectionId),
-    /// Everything was carried; an output waits for the host's end, an input for the process's.
+    /// Everything was carried; an output waits until the host has taken it, an input for the process's end.
     Ended(ConnectionId),
 }
 
@@ -73,8 +73,6 @@ pub(crate) struct Stream {
     phase: Phase,
     /// Whether something happened since the last attempt to carry bytes.
     ready: bool,
-    /// Whether the host has closed its sending direction: an output's host is done when both are closed.
-    host_ended: bool,
     /// What the host's reader had not been given when the last byte moved.
     unforwarded: usize,
     moved_at: Instant,
@@ -85,7 +83,6 @@ impl Stream {
         Self {
             phase,
             ready: false,
-            host_ended: false,
             unforwarded: 0,
             moved_at: Instant::ZERO,
         }
@@ -150,12 +147,12 @@ impl Stream {
         match (self.phase, kind.output()) {
             (Phase::Open(id), None) => self.carry_input(id, pid, world),
             (Phase::Open(id), Some(output)) => {
-                self.read_host_end(id, world.vsock);
+                Self::discard_input(id, world.vsock);
                 self.carry_output(id, pid, output, world)
             }
             (Phase::Ended(id), Some(_)) => {
                 self.ready = false;
-                self.read_host_end(id, world.vsock);
+                Self::discard_input(id, world.vsock);
                 self.settle(id, world)
             }
             _ => {
@@ -283,20 +280,15 @@ impl Stream {
         }
     }
 
-    /// Reads away what a host sends on an output, up to its end.
-    fn read_host_end<V: Vsock>(&mut self, id: ConnectionId, vsock: &mut V) {
+    /// Reads away what a host sends on an output, where it means nothing.
+    fn discard_input<V: Vsock>(id: ConnectionId, vsock: &mut V) {
         let mut scrap = [0; 64];
         let Some(mut stream) = vsock.stream(id) else {
-            self.host_ended = true;
             return;
         };
         while let Ok(true) = stream.read_ready() {
-            match stream.read(&mut scrap) {
-                Ok(0) | Err(_) => {
-                    self.host_ended = true;
-                    return;
-                }
-                Ok(_) => {}
+            if !matches!(stream.read(&mut scrap), Ok(1..)) {
+                return;
             }
         }
     }

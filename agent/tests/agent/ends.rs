@@ -15,18 +15,17 @@ fn output_then_wait_then_notification() {
     stage
         .kernel
         .write(init, OutputStream::Stdout, b"last words");
+    stage.kernel.write(init, OutputStream::Stderr, b"last sigh");
     stage.kernel.exit(init, ExitStatus::Exited(7));
     stage.run();
-    assert_eq!(stage.vsock.host_read(stdout), b"last words");
-    stage.run();
-    assert!(stage.vsock.host_sees_end(stdout) && stage.vsock.host_sees_end(stderr));
     assert!(!stage.vsock.is_held(stdin));
     stage.assert_silent();
-    stage.vsock.host_close(stdout);
+    assert_eq!(stage.vsock.host_read(stdout), b"last words");
     stage.run();
     stage.assert_silent();
-    stage.vsock.host_close(stderr);
+    assert_eq!(stage.vsock.host_read(stderr), b"last sigh");
     stage.run();
+    assert!(stage.vsock.host_sees_end(stdout) && stage.vsock.host_sees_end(stderr));
     let answer = stage.receive().unwrap();
     assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(7)));
     let notice = stage.receive().unwrap();
@@ -50,7 +49,6 @@ fn every_wait_of_a_process_is_answered() {
         .collect();
     stage.kernel.exit(init, ExitStatus::Killed(Signal::SEGV));
     stage.run();
-    stage.close_outputs();
     for wait in waits {
         let answer = stage.receive().unwrap();
         assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(139)));
@@ -314,7 +312,6 @@ fn processes_and_exit_codes_outlive_the_bridge() {
     stage.send_wait("x", init, INFINITE);
     stage.kernel.exit(init, ExitStatus::Exited(0));
     stage.run();
-    stage.close_outputs();
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
     assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
 }

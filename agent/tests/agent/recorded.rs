@@ -150,11 +150,6 @@ fn the_main_session_is_answered_as_recorded() {
     stage.send_bytes(&frame(wait.message, wait.id, wait.body.as_bytes()));
     stage.kernel.exit(104, ExitStatus::Exited(3));
     stage.run();
-    for port in [BRIDGE + 6, BRIDGE + 7] {
-        let stream = stage.vsock.host(port).unwrap();
-        stage.vsock.host_close(stream);
-    }
-    stage.run();
     assert_like("main-13-wait-external-response", &stage.receive().unwrap());
 
     let stacks = play(&mut stage, "main-14-dumpstacks");
@@ -163,11 +158,6 @@ fn the_main_session_is_answered_as_recorded() {
     assert_eq!(play(&mut stage, "dumpstacks-with-otsc").result(), 0);
 
     stage.kernel.exit(101, ExitStatus::Exited(7));
-    stage.run();
-    for port in [BRIDGE + 2, BRIDGE + 3] {
-        let stream = stage.vsock.host(port).unwrap();
-        stage.vsock.host_close(stream);
-    }
     stage.run();
     assert_like("main-04-wait-init-response", &stage.receive().unwrap());
     let notice = stage.receive().unwrap();

@@ -269,15 +269,6 @@ impl Stage {
     pub(crate) fn streams(&self) -> [ConnectionId; 3] {
         STREAMS.map(|port| self.vsock.host(port).expect("a stream"))
     }
-
-    /// The host closes its ends of stdout and stderr, as it does when it has read their ends.
-    pub(crate) fn close_outputs(&mut self) {
-        for port in [STREAMS[1], STREAMS[2]] {
-            let id = self.vsock.host(port).expect("an output");
-            self.vsock.host_close(id);
-        }
-        self.run();
-    }
 }
 
 pub(crate) fn frame(message: u32, id: u64, body: &[u8]) -> Vec<u8> {
