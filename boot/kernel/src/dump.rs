@@ -22,6 +22,14 @@ impl<B: Block> System<B> {
             self.pool.available(),
             self.pool.total(),
         )?;
+        let heap = hal::heap::usage();
+        writeln!(
+            out,
+            "heap: {} calls, {} of {} bytes used",
+            hal::heap::calls(),
+            heap.used,
+            heap.size
+        )?;
         for (number, count) in &self.unknown_calls {
             writeln!(out, "system call {number}: ENOSYS {count} times")?;
         }

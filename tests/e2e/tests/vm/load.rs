@@ -138,3 +138,37 @@ fn registers_survive_the_company_of_others() {
         }
     });
 }
+
+/// Returns how often the guest's allocator was called since it booted.
+fn heap_calls(bed: &Bed) -> u64 {
+    let text = bed.guest.dump_stacks().expect("answered");
+    text.lines()
+        .find_map(|line| line.strip_prefix("heap: ")?.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("no count of heap calls in:\n{text}"))
+}
+
+#[test]
+fn no_message_and_no_stream_calls_the_allocator_once_caches_are_warm() {
+    let bed = Bed::busybox();
+    let input = vec![b'x'; 300_000];
+    let cycle = || {
+        assert_eq!(bed.output(&["/programs/true"]).exit_code, 0);
+        let output = bed.run(&ProcessConfig::new(["/programs/echo"]), &input);
+        assert!(output.stdout == input);
+        let spinner = bed
+            .guest
+            .create_process(&ProcessConfig::new(["/programs/spin"]).without_stdio())
+            .expect("runs");
+        assert!(spinner.kill().expect("delivered"));
+        assert_eq!(spinner.wait_timeout(DEADLINE).expect("ended"), 128 + 9);
+    };
+    for _ in 0..3 {
+        cycle();
+    }
+    let before = heap_calls(&bed);
+    assert!(before > 0, "start-up calls it");
+    for _ in 0..20 {
+        cycle();
+    }
+    assert_eq!(heap_calls(&bed) - before, 0);
+}
