@@ -339,34 +339,6 @@ fn containers_of_a_container_manager_are_created() {
 }
 
 #[test]
-fn every_recorded_request_means_the_same_however_it_is_cut() {
-    for request in requests() {
-        if matches!(
-            request.message,
-            SHUTDOWN_FORCED | SHUTDOWN_GRACEFUL | NEGOTIATE
-        ) {
-            continue;
-        }
-        let bytes = frame(request.message, request.id, request.body.as_bytes());
-        let answer = |split: usize| {
-            let mut stage = Stage::negotiated();
-            stage.send_bytes(&bytes[..split]);
-            stage.send_bytes(&bytes[split..]);
-            stage.wait_ms(60);
-            let response = stage.receive();
-            response.map(|frame| frame.text)
-        };
-        let whole = answer(0);
-        // Every place in a short request; of a long one those around the header and a regular sample.
-        let step = 1 + bytes.len() / 200;
-        for split in (1..40.min(bytes.len())).chain((40..bytes.len()).step_by(step)) {
-            let text = answer(split);
-            assert_eq!(text, whole, "{} cut at {split}", request.name);
-        }
-    }
-}
-
-#[test]
 fn the_main_session_survives_one_byte_at_a_time() {
     let mut stage = Stage::connected();
     for name in ["main-00-negotiate", "main-01-create", "main-02-start"] {
