@@ -140,13 +140,17 @@ pub(crate) fn image() -> layout::Image {
         .into_iter()
         .chain(descriptor::guard_pages())
         .map(|page| page.wrapping_sub(layout::KERNEL_BASE));
-    let mut guards: heapless::Vec<u64, { layout::MAX_GUARDS }> = guards.collect();
-    guards.sort_unstable();
+    let mut ascending = heapless::Vec::<u64, { layout::MAX_GUARDS }>::new();
+    for guard in guards {
+        let place = ascending.iter().take_while(|&&known| known < guard).count();
+        // There is room for all stacks.
+        let _ = ascending.insert(place, guard);
+    }
     layout::Image {
         start: physical(&raw const mote_image_start),
         text: physical(&raw const mote_text_start),
         data: physical(&raw const mote_text_end),
         end: physical(&raw const mote_image_end),
-        guards,
+        guards: ascending,
     }
 }

@@ -101,7 +101,7 @@ impl fmt::Write for Cut {
         }
         let keep = text.floor_char_boundary(room);
         // It fits: `keep` is at most the room.
-        let _ = self.0.push_str(&text[..keep]);
+        let _ = self.0.push_str(text.get(..keep).unwrap_or_default());
         let end = self.0.floor_char_boundary(LOG_TEXT_BYTES - CUT_MARK.len());
         self.0.truncate(end);
         // It fits: the mark's bytes were made room for.

@@ -97,7 +97,7 @@ impl Write for Limited<'_, '_> {
                 _ => character.len_utf8(),
             };
             if bytes > self.left {
-                self.out.write_str(&s[..at])?;
+                self.out.write_str(s.get(..at).unwrap_or_default())?;
                 return Err(fmt::Error);
             }
             self.left -= bytes;

@@ -54,8 +54,11 @@ impl<B: Block> System<B> {
     fn dump_process(&self, process: &Process, out: &mut dyn Write) -> fmt::Result {
         write!(
             out,
-            "pid={} view={}.{} name={:?} ",
-            process.pid.0, process.view.index, process.view.generation, process.name,
+            "pid={} view={}.{} name=\"{}\" ",
+            process.pid.0,
+            process.view.index,
+            process.view.generation,
+            process.name.escape_default(),
         )?;
         match &process.life {
             Life::Loading(load) => match load.waits {

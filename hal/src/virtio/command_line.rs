@@ -65,10 +65,12 @@ fn parse_size(text: &str) -> Option<u64> {
 
 /// Reads a number: hexadecimal after `0x`, octal after `0`, else decimal, as C's strtoul does.
 fn parse_number(text: &str) -> Option<u64> {
-    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
-        Some(hex) => (hex, 16),
-        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
-        None => (text, 10),
+    let hex = text.strip_prefix("0x").or(text.strip_prefix("0X"));
+    let octal = text.strip_prefix('0').filter(|rest| !rest.is_empty());
+    let (digits, radix) = match (hex, octal) {
+        (Some(hex), _) => (hex, 16),
+        (None, Some(octal)) => (octal, 8),
+        (None, None) => (text, 10),
     };
     // `from_str_radix` alone would take a sign.
     let is_plain = digits.starts_with(|first: char| first.is_digit(radix));

@@ -179,14 +179,10 @@ impl Memory {
         let counts = table.bytes.as_mut_ptr().cast::<u32>();
         // SAFETY: the piece is aligned to a page, has `frames` counts, and every bit pattern is a count.
         let table = unsafe { core::slice::from_raw_parts_mut(counts, frames) };
-        let mut ranges: heapless::Vec<Range, { crate::limits::MAX_MEMORY_RANGES }> =
-            self.unowned.ranges().iter().copied().collect();
         // Should there be more pieces than the pool holds, the smallest are left alone.
-        ranges.sort_unstable_by_key(|range| core::cmp::Reverse(range.bytes()));
-        ranges.truncate(MAX_POOL_REGIONS);
-        ranges.sort_unstable_by_key(|range| range.start);
-        let regions: heapless::Vec<Region, MAX_POOL_REGIONS> =
-            ranges.into_iter().map(Region::from).collect();
+        self.unowned.keep_largest(MAX_POOL_REGIONS);
+        let ranges = self.unowned.ranges().iter().copied();
+        let regions: heapless::Vec<Region, MAX_POOL_REGIONS> = ranges.map(Region::from).collect();
         // SAFETY: the regions are RAM without another owner, disjoint, and mapped writable in the direct map.
         Some(unsafe { FramePool::new(DIRECT_MAP, &regions, table) })
     }

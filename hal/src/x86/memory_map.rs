@@ -180,6 +180,17 @@ impl MemoryMap {
         self.ranges.retain(|range| !range.is_empty());
     }
 
+    /// Keeps the `count` largest ranges only.
+    pub fn keep_largest(&mut self, count: usize) {
+        while self.ranges.len() > count {
+            let numbered = self.ranges.iter().enumerate();
+            let Some((smallest, _)) = numbered.min_by_key(|(_, range)| range.bytes()) else {
+                return;
+            };
+            self.ranges.remove(smallest);
+        }
+    }
+
     /// Takes `bytes` out of the lowest place at or above `from` that has them in one piece and ends at or below
     /// `until`, aligned to `align` (a power of two). `None` when there is no such place.
     pub fn carve(&mut self, bytes: u64, align: u64, from: u64, until: u64) -> Option<Range> {
@@ -252,6 +263,26 @@ mod tests {
         let mut map = map(&[range(0x1000, 0x2000), range(0x3000, 0x4000)]);
         map.remove(range(0, u64::MAX)).unwrap();
         assert!(map.ranges().is_empty());
+    }
+
+    #[test]
+    fn keeps_the_largest_ranges_in_their_order() {
+        let ranges = [
+            range(0, 0x3000),
+            range(0x4000, 0x5000),
+            range(0x6000, 0x8000),
+        ];
+        for (count, kept) in [
+            (4, &ranges[..]),
+            (3, &ranges[..]),
+            (2, &[ranges[0], ranges[2]][..]),
+            (1, &ranges[..1]),
+            (0, &[]),
+        ] {
+            let mut map = map(&ranges);
+            map.keep_largest(count);
+            assert_eq!(map.ranges(), kept, "{count}");
+        }
     }
 
     #[test]

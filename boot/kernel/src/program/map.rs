@@ -86,8 +86,9 @@ impl<B: Block> System<B> {
             let from = segment.address.wrapping_add(bias) + segment.file_bytes;
             let rest = from.next_multiple_of(PAGE) - from;
             if segment.memory_bytes > segment.file_bytes && segment.file_bytes > 0 && rest > 0 {
-                let zeroes = &ZEROES[..rest as usize];
-                self.store(load.space, UserAddr(from), zeroes, Access::Load)?;
+                let zeroes = [0; PAGE_BYTES];
+                let rest = &zeroes[..rest as usize];
+                self.store(load.space, UserAddr(from), rest, Access::Load)?;
             }
         }
         Ok(())
@@ -180,9 +181,6 @@ impl<B: Block> System<B> {
         PROGRAM_BASE + self.random.next_u64() % PROGRAM_SPREAD_PAGES * PAGE
     }
 }
-
-/// What the end of a page is cleared with.
-static ZEROES: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 
 /// Adds a segment, which must begin on a page behind the one before (gABI: "in ascending order").
 fn add(segments: &mut Segments, segment: Segment) -> Result<(), Malformed> {

@@ -319,8 +319,8 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             true => Frames::Returned,
             false => Frames::Lost,
         };
-        let serial = &self.info.serial;
-        log::error!("disk serial={serial:?} shut off: {why}; frames in flight {frames}");
+        let serial = self.info.serial.escape_default();
+        log::error!("disk serial={serial} shut off: {why}; frames in flight {frames}");
         self.condition = Condition::Dead;
         self.identity = Identity::Settled;
         self.requests.fail_all(reason, frames);
