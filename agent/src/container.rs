@@ -35,6 +35,8 @@ pub(crate) enum Notice {
 /// A container.
 pub(crate) struct Container {
     pub(crate) id: heapless::String<CONTAINER_ID_BYTES>,
+    /// Whether it is the sandbox of a pod, which other containers can join.
+    pub(crate) is_sandbox: bool,
     pub(crate) view: View,
     /// The activity id of its Create, which its notification repeats.
     pub(crate) activity: Activity,

@@ -2,8 +2,9 @@
 
 use crate::json;
 use crate::kernel::{LoadError, Refusal};
-use crate::limits::ERROR_TEXT_BYTES;
+use crate::limits::{ERROR_NAME_BYTES, ERROR_TEXT_BYTES};
 use crate::message::MessageType;
+use crate::message::specification::{CONTAINER_TYPE, SANDBOX_ID};
 use crate::message::words::WordError;
 use core::fmt;
 use core::panic::Location;
@@ -20,11 +21,14 @@ pub enum Cause {
     NegotiatedTwice,
     /// Something mote does not do; the name says what.
     Unsupported(&'static str),
-    /// A resource that cannot be modified.
-    Resource {
-        /// Its name, cut.
-        name: heapless::String<32>,
-    },
+    /// A resource that cannot be modified: its name.
+    Resource(CutText<ERROR_NAME_BYTES>),
+    /// A mount whose files the program would miss: its place in the list and where it belongs.
+    Mount(usize, CutText<ERROR_NAME_BYTES>),
+    /// A kind of container that there is not.
+    ContainerType(CutText<ERROR_NAME_BYTES>),
+    /// A container is to join a pod, but there is no such sandbox.
+    NoSandbox(CutText<ERROR_NAME_BYTES>),
     /// A body that is not understood.
     Unreadable(json::Error),
     /// A body longer than the buffer.
@@ -95,12 +99,26 @@ impl fmt::Display for Cause {
             Self::NotNegotiated(message) => write!(f, "{message} before NegotiateProtocol"),
             Self::NegotiatedTwice => f.write_str("the protocol version is negotiated already"),
             Self::Unsupported(what) => write!(f, "not supported: {what}"),
-            Self::Resource { name } => {
-                write!(
-                    f,
-                    "not supported: ModifySettings of resource type \"{name}\""
-                )
-            }
+            Self::Resource(name) => write!(
+                f,
+                "not supported: ModifySettings of resource type \"{}\"",
+                name.as_str()
+            ),
+            Self::Mount(index, destination) => write!(
+                f,
+                "not supported: OciSpecification.mounts[{index}], at \"{}\"",
+                destination.as_str()
+            ),
+            Self::ContainerType(name) => write!(
+                f,
+                "annotation {CONTAINER_TYPE}: \"{}\" is no kind of container",
+                name.as_str()
+            ),
+            Self::NoSandbox(id) => write!(
+                f,
+                "annotation {SANDBOX_ID}: there is no sandbox \"{}\"",
+                id.as_str()
+            ),
             Self::Unreadable(error) => error.fmt(f),
             Self::Oversized {
                 frame_bytes,
@@ -205,7 +223,7 @@ impl Failure {
 const CUT_MARK: &str = "...";
 
 /// A text of at most `N` bytes; what does not fit is cut with a mark.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutText<const N: usize> {
     text: heapless::String<N>,
     cut: bool,
@@ -226,6 +244,12 @@ impl<const N: usize> CutText<N> {
             let _ = cut.text.push_str(CUT_MARK);
         }
         cut
+    }
+
+    /// Copies a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self::new(format_args!("{text}"))
     }
 
     /// Returns the text.

@@ -56,7 +56,8 @@ impl From<&Cause> for Hresult {
             | Cause::NotNegotiated(_)
             | Cause::NegotiatedTwice
             | Cause::Unsupported(_)
-            | Cause::Resource { .. } => Self::NOT_IMPLEMENTED,
+            | Cause::Resource(_)
+            | Cause::Mount(..) => Self::NOT_IMPLEMENTED,
             Cause::Unreadable(_) | Cause::Schema(..) => Self::INVALID_JSON,
             Cause::Versions { .. } => Self::UNSUPPORTED_PROTOCOL_VERSION,
             Cause::Missing(_) | Cause::BadSignal(_) => Self::INVALID_ARGUMENT,
@@ -79,6 +80,8 @@ impl From<&Cause> for Hresult {
             | Cause::Limit(..)
             | Cause::CommandLine(_)
             | Cause::Creating
+            | Cause::ContainerType(_)
+            | Cause::NoSandbox(_)
             | Cause::UtilityVm
             | Cause::NoPort(_)
             | Cause::Dial { .. }

@@ -32,6 +32,10 @@ pub const PATH_BYTES: usize = 4095;
 /// Longest program name kept for an error text; a longer one is cut with a mark.
 pub const ERROR_PATH_BYTES: usize = 255;
 
+/// Longest name out of a request that an error text repeats: a container id of hcsshim, a mount point. A longer one is cut
+/// with a mark.
+pub const ERROR_NAME_BYTES: usize = 80;
+
 /// Most supplementary groups of a process. A longer list is refused with the limit's name.
 pub const MAX_GROUPS: usize = 32;
 

@@ -1,8 +1,10 @@
-//! Messages: their numbers, what a request asks ([`request`]) and what a response says ([`response`]).
+//! Messages: their numbers, what a request asks ([`request`], the long ones in [`specification`] and [`execute`]) and what a response says ([`response`]).
 
+pub mod execute;
 pub mod guid;
 pub mod request;
 pub mod response;
+pub mod specification;
 pub mod words;
 
 use core::fmt;

@@ -4,10 +4,11 @@
 //! the value it starts with here.
 
 use super::MessageType;
+use super::execute::{self, Execute};
+use super::specification::{self, Create};
 use crate::failure::{Cause, Failure};
-use crate::json::{Cursor, Error, Text};
+use crate::json::{Cursor, Error};
 use crate::kernel::StringList;
-use crate::limits::MAX_GROUPS;
 
 /// One request.
 #[derive(Debug)]
@@ -85,75 +86,6 @@ pub enum Ask<'a> {
 /// `TimeoutInMs` of a wait without end (hcsshim `prot.InfiniteWaitTimeout`).
 pub const INFINITE_WAIT: u32 = u32::MAX;
 
-/// A Create request's document.
-#[derive(Debug, Default)]
-pub struct Create<'a> {
-    /// `SchemaVersion`, major and minor.
-    pub schema: (u32, u32),
-    /// `OciSpecification`, when there is one.
-    pub specification: Option<Specification<'a>>,
-}
-
-/// What is read of an OCI runtime specification.
-#[derive(Debug, Default)]
-pub struct Specification<'a> {
-    /// `process`, when there is one.
-    pub process: Option<OciProcess<'a>>,
-    /// `root.path`, empty when there is none.
-    pub root: &'a str,
-}
-
-/// What is read of an OCI process.
-#[derive(Debug, Default)]
-pub struct OciProcess<'a> {
-    /// `args`.
-    pub args: StringList<'a>,
-    /// `env`.
-    pub env: StringList<'a>,
-    /// `cwd`.
-    pub cwd: &'a str,
-    /// `user`.
-    pub user: User<'a>,
-    /// `terminal`.
-    pub terminal: bool,
-}
-
-/// An OCI user.
-#[derive(Debug, Default)]
-pub struct User<'a> {
-    /// `uid`.
-    pub uid: u32,
-    /// `gid`.
-    pub gid: u32,
-    /// `additionalGids`.
-    pub groups: heapless::Vec<u32, MAX_GROUPS>,
-    /// `username`, which would have to be looked up in the container.
-    pub name: &'a str,
-}
-
-/// An ExecuteProcess request's settings.
-#[derive(Debug, Default)]
-pub struct Execute<'a> {
-    /// `CommandArgs`.
-    pub args: StringList<'a>,
-    /// `CommandLine`, which counts when there are no `CommandArgs`.
-    pub line: Option<Text<'a>>,
-    /// `WorkingDirectory`.
-    pub cwd: &'a str,
-    /// `Environment`.
-    pub env: StringList<'a>,
-    /// `EmulateConsole`.
-    pub terminal: bool,
-    /// `CreateInUtilityVM`.
-    pub in_utility_vm: bool,
-    /// `OciProcess`: present for a further process of a container.
-    pub process: Option<OciProcess<'a>>,
-    /// `CreateStdInPipe`, `CreateStdOutPipe`, `CreateStdErrPipe`.
-    pub pipes: [bool; 3],
-    /// `VsockStdioRelaySettings`: the ports, 0 when absent.
-    pub ports: [u32; 3],
-}
-
 impl<'a> Request<'a> {
     /// Reads the body of a message of type `message`; `checked` is what [`json::check`](crate::json::check) said of it.
     ///
@@ -189,8 +121,8 @@ impl<'a> Request<'a> {
                 Ask::DeleteContainerState
             }
             MessageType::NEGOTIATE_PROTOCOL => negotiate(body)?,
-            MessageType::CREATE => create(body, &mut container)?,
-            MessageType::EXECUTE_PROCESS => execute(body, &mut container)?,
+            MessageType::CREATE => specification::create(body, &mut container)?,
+            MessageType::EXECUTE_PROCESS => execute::execute(body, &mut container)?,
             MessageType::WAIT_FOR_PROCESS => wait(body, &mut container)?,
             MessageType::SIGNAL_PROCESS => signal(body, &mut container)?,
             MessageType::RESIZE_CONSOLE => resize(body, &mut container)?,
@@ -335,159 +267,4 @@ fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Er
         request_type,
         resource_type,
     })
-}
-
-fn create<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
-    let mut create = Create::default();
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "ContainerConfig"])? {
-            if member == "ContainerId" {
-                cursor.string(container)?;
-            } else if let Some(mut config) = cursor.document()? {
-                create = container_config(&mut config)?;
-            }
-        }
-    }
-    Ok(Ask::Create(create))
-}
-
-fn container_config<'a>(config: &mut Cursor<'a>) -> Result<Create<'a>, Error> {
-    let mut create = Create::default();
-    if !config.begin_object()? {
-        return Ok(create);
-    }
-    while let Some(member) = config.next_member(&["SchemaVersion", "OciSpecification"])? {
-        if member == "SchemaVersion" {
-            if config.begin_object()? {
-                while let Some(member) = config.next_member(&["Major", "Minor"])? {
-                    match member {
-                        "Major" => config.integer(&mut create.schema.0)?,
-                        _ => config.integer(&mut create.schema.1)?,
-                    }
-                }
-            }
-        } else {
-            create.specification = specification(config)?;
-        }
-    }
-    Ok(create)
-}
-
-fn specification<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Specification<'a>>, Error> {
-    if !cursor.begin_object()? {
-        return Ok(None);
-    }
-    let mut specification = Specification::default();
-    while let Some(member) = cursor.next_member(&["process", "root"])? {
-        if member == "process" {
-            specification.process = oci_process(cursor)?;
-        } else if cursor.begin_object()? {
-            while cursor.next_member(&["path"])?.is_some() {
-                cursor.path(&mut specification.root)?;
-            }
-        }
-    }
-    Ok(Some(specification))
-}
-
-fn oci_process<'a>(cursor: &mut Cursor<'a>) -> Result<Option<OciProcess<'a>>, Error> {
-    if !cursor.begin_object()? {
-        return Ok(None);
-    }
-    let mut process = OciProcess::default();
-    while let Some(member) = cursor.next_member(&["args", "env", "cwd", "user", "terminal"])? {
-        match member {
-            "args" => cursor.string_list(&mut process.args)?,
-            "env" => cursor.string_list(&mut process.env)?,
-            "cwd" => cursor.path(&mut process.cwd)?,
-            "user" => user(cursor, &mut process.user)?,
-            _ => cursor.boolean(&mut process.terminal)?,
-        }
-    }
-    Ok(Some(process))
-}
-
-fn user<'a>(cursor: &mut Cursor<'a>, user: &mut User<'a>) -> Result<(), Error> {
-    if !cursor.begin_object()? {
-        return Ok(());
-    }
-    while let Some(member) = cursor.next_member(&["uid", "gid", "additionalGids", "username"])? {
-        match member {
-            "uid" => cursor.integer(&mut user.uid)?,
-            "gid" => cursor.integer(&mut user.gid)?,
-            "username" => cursor.string(&mut user.name)?,
-            _ => cursor.integer_list("MAX_GROUPS", &mut user.groups)?,
-        }
-    }
-    Ok(())
-}
-
-fn execute<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
-    let mut execute = Execute::default();
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "Settings"])? {
-            if member == "ContainerId" {
-                cursor.string(container)?;
-            } else if cursor.begin_object()? {
-                while let Some(member) =
-                    cursor.next_member(&["ProcessParameters", "VsockStdioRelaySettings"])?
-                {
-                    if member == "VsockStdioRelaySettings" {
-                        relay_settings(&mut cursor, &mut execute.ports)?;
-                    } else if let Some(mut parameters) = cursor.document()? {
-                        process_parameters(&mut parameters, &mut execute)?;
-                    }
-                }
-            }
-        }
-    }
-    Ok(Ask::ExecuteProcess(execute))
-}
-
-fn relay_settings(cursor: &mut Cursor<'_>, ports: &mut [u32; 3]) -> Result<(), Error> {
-    if !cursor.begin_object()? {
-        return Ok(());
-    }
-    while let Some(member) = cursor.next_member(&["StdIn", "StdOut", "StdErr"])? {
-        match member {
-            "StdIn" => cursor.integer(&mut ports[0])?,
-            "StdOut" => cursor.integer(&mut ports[1])?,
-            _ => cursor.integer(&mut ports[2])?,
-        }
-    }
-    Ok(())
-}
-
-fn process_parameters<'a>(cursor: &mut Cursor<'a>, execute: &mut Execute<'a>) -> Result<(), Error> {
-    if !cursor.begin_object()? {
-        return Ok(());
-    }
-    while let Some(member) = cursor.next_member(&[
-        "CommandLine",
-        "CommandArgs",
-        "WorkingDirectory",
-        "Environment",
-        "EmulateConsole",
-        "CreateStdInPipe",
-        "CreateStdOutPipe",
-        "CreateStdErrPipe",
-        "CreateInUtilityVM",
-        "OciProcess",
-    ])? {
-        match member {
-            "CommandLine" => execute.line = cursor.text()?,
-            "CommandArgs" => cursor.string_list(&mut execute.args)?,
-            "WorkingDirectory" => cursor.path(&mut execute.cwd)?,
-            "Environment" => cursor.string_map(&mut execute.env)?,
-            "EmulateConsole" => cursor.boolean(&mut execute.terminal)?,
-            "CreateStdInPipe" => cursor.boolean(&mut execute.pipes[0])?,
-            "CreateStdOutPipe" => cursor.boolean(&mut execute.pipes[1])?,
-            "CreateStdErrPipe" => cursor.boolean(&mut execute.pipes[2])?,
-            "CreateInUtilityVM" => cursor.boolean(&mut execute.in_utility_vm)?,
-            _ => execute.process = oci_process(cursor)?,
-        }
-    }
-    Ok(())
 }

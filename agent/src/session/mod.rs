@@ -1,11 +1,15 @@
 //! Containers and processes, and what the host is owed about them.
 //!
-//! The state lives here; what moves it stands in one file for each occasion: a request ([`dispatch`]), a program that is
-//! being started ([`launch`]), bytes and ends of standard streams ([`relay`]), exits and what follows from them
-//! ([`settle`]), a report for DumpStacks ([`report`]).
+//! The state lives here; what moves it stands in one file for each occasion: a request ([`dispatch`], which hands it to
+//! [`create`], [`execute`] or [`control`]), a program that is being started ([`launch`]), bytes and ends of standard
+//! streams ([`relay`]), exits and what follows from them ([`settle`]), a report for DumpStacks ([`report`]).
 
+mod control;
+mod create;
 mod dispatch;
+mod execute;
 mod launch;
+mod program;
 mod relay;
 mod report;
 mod settle;

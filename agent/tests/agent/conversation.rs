@@ -361,11 +361,11 @@ fn what_is_not_implemented_is_refused_by_name() {
     }
     let response = stage.ask(
         MODIFY,
-        &json!({"ContainerId": NULL_ID, "Request": {"ResourceType": "Network", "Settings": {}}}),
+        &json!({"ContainerId": NULL_ID, "Request": {"ResourceType": "MappedVirtualDisk", "Settings": {}}}),
     );
     assert_eq!(response.result(), NOT_IMPLEMENTED);
     assert!(
-        response.error().contains("\"Network\""),
+        response.error().contains("\"MappedVirtualDisk\""),
         "{}",
         response.error()
     );

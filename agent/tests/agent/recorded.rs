@@ -176,6 +176,25 @@ fn assert_plays_renumbered(stage: &mut Stage, name: &str, theirs: u32, ours: u32
     assert_like(&format!("{name}-response"), &stage.receive().unwrap());
 }
 
+/// The recording's process has a terminal; what it says of signals and waits holds for one that has none.
+#[test]
+fn signals_are_answered_as_recorded() {
+    let mut stage = Stage::negotiated();
+    for (id, pid) in [(ID, 101), (&"3".repeat(64)[..], 106)] {
+        stage.kernel.set_next_pid(pid);
+        stage.create(id);
+        stage.execute(id, &json!({}));
+        let further = json!({"OciProcess": {"args": ["sh"], "cwd": "/"}});
+        assert_eq!(stage.execute(id, &further), pid + 1);
+    }
+    let wait = load("main-08-wait-tty-request");
+    stage.send_bytes(&frame(wait.message, wait.id, wait.body.as_bytes()));
+    assert_plays(&mut stage, "main-10-signal-sigterm");
+    assert_like("main-08-wait-tty-response", &stage.receive().unwrap());
+    assert_plays(&mut stage, "signal-exited-process");
+    assert_eq!(play(&mut stage, "signal-sigkill").result(), 0);
+}
+
 #[test]
 fn notifications_are_worded_as_recorded() {
     for (digit, request, status, notification) in [
@@ -317,6 +336,12 @@ fn intended_differences() {
             assert_eq!(response.result(), NOT_IMPLEMENTED, "{}", request.name);
         }
     }
+    // Nothing has a terminal whose size could be set.
+    stage.kernel.set_next_pid(102);
+    let further = json!({"OciProcess": {"args": ["sh"], "cwd": "/"}});
+    stage.execute(ID, &json!({}));
+    assert_eq!(stage.execute(ID, &further), 102);
+    assert_eq!(play(&mut stage, "main-09-resize-console").result(), FAIL);
     // Terminals are refused by name, and so is a host that takes the guest for Windows: its pipes have no ports.
     assert_eq!(
         play(&mut stage, "exec-external-tty").result(),
@@ -331,6 +356,9 @@ fn intended_differences() {
 #[test]
 fn containers_of_a_container_manager_are_created() {
     let mut stage = Stage::negotiated();
+    let early = play(&mut stage, "create-cri-workload");
+    assert_eq!(early.result(), FAIL, "its sandbox comes first");
+    // Intended difference: no network, so its namespace need not have been announced.
     assert_eq!(play(&mut stage, "create-cri-sandbox").result(), 0);
     assert_eq!(stage.kernel.at(101).args, ["/pause"]);
     assert_eq!(play(&mut stage, "create-cri-workload").result(), 0);

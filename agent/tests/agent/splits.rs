@@ -103,7 +103,10 @@ impl Scene {
         match (self.request.message, container) {
             (CREATE, _) => {
                 if self.request.name.contains("workload") {
-                    self.stage.create(SANDBOX);
+                    let kind = json!({"io.kubernetes.cri.container-type": "sandbox"});
+                    let mut sandbox = specification();
+                    sandbox["annotations"] = kind;
+                    self.stage.ask(CREATE, &create_with(SANDBOX, &sandbox));
                 }
             }
             (WAIT, NULL_ID) => {

@@ -1,0 +1,133 @@
+//! Create: a container, with its init loaded and not started.
+
+use super::Session;
+use super::dispatch::Reply;
+use super::program::oci_program;
+use crate::container::{Container, Init, Notice};
+use crate::failure::{Cause, CutText, Failure};
+use crate::kernel::{Kernel, Program, View};
+use crate::limits::{CONTAINER_ID_BYTES, MAX_CONTAINERS};
+use crate::message::request::NULL_CONTAINER;
+use crate::message::response::ExitType;
+use crate::message::specification::{Create, Specification};
+use crate::outgoing::Tag;
+use crate::process::{Home, Role};
+use crate::stream::{Phase, Stream};
+use crate::world::World;
+use hal::vsock::Vsock;
+
+impl Session {
+    pub(super) fn create<V: Vsock, K: Kernel>(
+        &mut self,
+        tag: &Tag,
+        id: &str,
+        create: &Create<'_>,
+        world: &mut World<'_, V, K>,
+    ) -> Result<Reply<'static>, Failure> {
+        if create.schema < (2, 1) {
+            return Err(Cause::Schema(create.schema.0, create.schema.1).into());
+        }
+        if id.is_empty() || id == NULL_CONTAINER {
+            return Err(Cause::Missing("ContainerId").into());
+        }
+        let Ok(own_id) = heapless::String::try_from(id) else {
+            return Err(Cause::Limit("CONTAINER_ID_BYTES", CONTAINER_ID_BYTES).into());
+        };
+        // Also one that was deleted and still ends: its notification must not be taken for the new one's.
+        if self
+            .containers
+            .iter()
+            .any(|(_, container)| container.id == id)
+        {
+            return Err(Cause::ContainerExists.into());
+        }
+        let Some(specification) = &create.specification else {
+            return Err(Cause::Missing("OciSpecification").into());
+        };
+        let Some(process) = &specification.process else {
+            return Err(Cause::Missing("OciSpecification.process").into());
+        };
+        if let Some(mount) = &specification.missed_mount {
+            let destination = CutText::of(mount.destination);
+            return Err(Cause::Mount(mount.index, destination).into());
+        }
+        if specification.root.is_empty() {
+            return Err(Cause::Missing("OciSpecification.root.path").into());
+        }
+        let is_sandbox = self.is_sandbox(specification)?;
+        let program = oci_program(process)?;
+        let view = world.kernel.create_view(specification.root)?;
+        let started = self.start_container(tag, own_id, is_sandbox, view, &program, world);
+        if started.is_err() {
+            world.kernel.remove_view(view);
+        }
+        started
+    }
+
+    fn start_container<V: Vsock, K: Kernel>(
+        &mut self,
+        tag: &Tag,
+        id: heapless::String<CONTAINER_ID_BYTES>,
+        is_sandbox: bool,
+        view: View,
+        program: &Program<'_>,
+        world: &mut World<'_, V, K>,
+    ) -> Result<Reply<'static>, Failure> {
+        let container = self
+            .containers
+            .insert(Container {
+                id,
+                is_sandbox,
+                view,
+                activity: tag.activity,
+                init: Init::Never,
+                exit: ExitType::Unexpected,
+                notice: Notice::None,
+                executed: false,
+                wait_answered: false,
+                deleted: false,
+                session: self.number,
+            })
+            .ok_or(Cause::Limit("MAX_CONTAINERS", MAX_CONTAINERS))?;
+        let home = Home::Container(container);
+        match self.spawn(
+            tag,
+            home,
+            Role::Init,
+            program,
+            [Stream::new(Phase::Absent); 3],
+            world,
+        ) {
+            Ok(init) => {
+                if let Some(container) = self.containers.get_mut(container) {
+                    container.init = Init::Loading(init);
+                }
+                Ok(Reply::Later)
+            }
+            Err(failure) => {
+                self.containers.remove(container);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Returns whether a container is to be the sandbox of a pod. One that joins a pod is refused unless its sandbox is there.
+    fn is_sandbox(&self, specification: &Specification<'_>) -> Result<bool, Failure> {
+        match specification.container_type {
+            "" => Ok(false),
+            "sandbox" => Ok(true),
+            "container" => {
+                let sandbox = specification.sandbox;
+                let known = self.containers.iter().any(|(_, container)| {
+                    container.is_sandbox && !container.deleted && container.id == sandbox
+                });
+                if known {
+                    Ok(false)
+                } else {
+                    Err(Cause::NoSandbox(CutText::of(sandbox)).into())
+                }
+            }
+            other => Err(Cause::ContainerType(CutText::of(other)).into()),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Parts of an OCI specification that are refused because a program would miss them, and parts that are read past.
+
+use crate::stage::*;
+use serde_json::{Value, json};
+
+fn with_mounts(mounts: &Value) -> Value {
+    let mut specification = specification();
+    specification["mounts"] = mounts.clone();
+    create_with("x", &specification)
+}
+
+fn with_annotations(id: &str, annotations: &Value) -> Value {
+    let mut specification = specification();
+    specification["annotations"] = annotations.clone();
+    create_with(id, &specification)
+}
+
+fn in_pod(id: &str, kind: &str, sandbox: &str) -> Value {
+    with_annotations(
+        id,
+        &json!({"io.kubernetes.cri.container-type": kind, "io.kubernetes.cri.sandbox-id": sandbox}),
+    )
+}
+
+#[test]
+fn the_file_systems_every_container_lists_are_read_past() {
+    let mounts = json!([
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
+        {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": null},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": []},
+        {"destination": "/dev2", "type": "devtmpfs"},
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup2", "uidMappings": [{"size": 1}]},
+    ]);
+    for mounts in [mounts, json!([]), Value::Null] {
+        let mut stage = Stage::negotiated();
+        assert_eq!(stage.ask(CREATE, &with_mounts(&mounts)).result(), 0);
+    }
+}
+
+#[test]
+fn a_mount_whose_files_would_be_missed_is_refused_by_its_place_and_destination() {
+    let proc = json!({"destination": "/proc", "type": "proc", "source": "proc"});
+    for mount in [
+        json!({"destination": "/data", "type": "bind", "source": "/host"}),
+        json!({"destination": "/data", "type": "none", "options": ["ro", "bind"]}),
+        json!({"destination": "/data", "type": "tmpfs", "options": ["rbind", "rw"]}),
+        json!({"options": ["rbind"], "destination": "/data"}),
+        json!({"destination": "/data", "source": "sandbox:///data"}),
+        json!({"destination": "/data", "type": "ext4", "source": "/dev/sdb"}),
+    ] {
+        let mut stage = Stage::negotiated();
+        let response = stage.ask(CREATE, &with_mounts(&json!([proc, mount, mount])));
+        assert_eq!(response.result(), NOT_IMPLEMENTED, "{mount}");
+        assert_eq!(
+            response.error(),
+            "not supported: OciSpecification.mounts[1], at \"/data\""
+        );
+        assert!(stage.kernel.processes.is_empty() && stage.kernel.views.is_empty());
+        assert_eq!(stage.create("x").result(), 0, "the id is free");
+    }
+}
+
+#[test]
+fn a_long_destination_is_cut_with_a_mark() {
+    let mut stage = Stage::negotiated();
+    let mounts = json!([{"destination": format!("/{}", "d".repeat(5000)), "type": "bind"}]);
+    let response = stage.ask(CREATE, &with_mounts(&mounts));
+    assert!(response.error().contains("/ddd") && response.error().contains("...\""));
+    assert!(response.error().len() < 200);
+}
+
+#[test]
+fn mounts_of_wrong_types_are_no_readable_specification() {
+    for mounts in [
+        json!({}),
+        json!(["/data"]),
+        json!([{"destination": 1}]),
+        json!([{"type": ["bind"]}]),
+        json!([{"options": "bind"}]),
+        json!([{"options": [1]}]),
+    ] {
+        let mut stage = Stage::negotiated();
+        let response = stage.ask(CREATE, &with_mounts(&mounts));
+        assert_eq!(response.result(), INVALID_JSON, "{mounts}");
+    }
+}
+
+#[test]
+fn a_container_joins_a_pod_whose_sandbox_is_there() {
+    let mut stage = Stage::negotiated();
+    assert_eq!(
+        stage.ask(CREATE, &in_pod("pod", "sandbox", "pod")).result(),
+        0
+    );
+    assert_eq!(
+        stage.ask(CREATE, &in_pod("a", "container", "pod")).result(),
+        0
+    );
+    assert_eq!(
+        stage.ask(CREATE, &in_pod("b", "container", "pod")).result(),
+        0
+    );
+}
+
+#[test]
+fn a_container_of_an_unknown_pod_is_refused() {
+    let mut stage = Stage::negotiated();
+    assert_eq!(stage.create("alone").result(), 0);
+    assert_eq!(
+        stage.ask(CREATE, &in_pod("pod", "sandbox", "pod")).result(),
+        0
+    );
+    assert_eq!(
+        stage.ask(CREATE, &in_pod("a", "container", "pod")).result(),
+        0
+    );
+    // Neither a container of its own nor one in a pod is a sandbox.
+    for sandbox in ["nope", "alone", "a", ""] {
+        let response = stage.ask(CREATE, &in_pod("x", "container", sandbox));
+        assert_eq!(response.result(), FAIL);
+        assert_eq!(
+            response.error(),
+            format!("annotation io.kubernetes.cri.sandbox-id: there is no sandbox \"{sandbox}\"")
+        );
+    }
+    stage.ask(DELETE, &base("pod"));
+    let response = stage.ask(CREATE, &in_pod("x", "container", "pod"));
+    assert_eq!(response.result(), FAIL, "a deleted sandbox is none");
+    assert_eq!(stage.create("x").result(), 0, "the id is free");
+}
+
+#[test]
+fn an_unknown_kind_of_container_is_refused() {
+    let mut stage = Stage::negotiated();
+    let response = stage.ask(CREATE, &in_pod("x", "Sandbox", "x"));
+    assert_eq!(response.result(), FAIL);
+    assert_eq!(
+        response.error(),
+        "annotation io.kubernetes.cri.container-type: \"Sandbox\" is no kind of container"
+    );
+}
+
+#[test]
+fn what_changes_nothing_a_program_could_miss_is_read_past() {
+    let mut specification = specification();
+    specification["process"]["rlimits"] =
+        json!([{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]);
+    specification["process"]["capabilities"] = json!({"bounding": ["CAP_KILL"]});
+    specification["process"]["noNewPrivileges"] = json!(true);
+    specification["annotations"] = json!({"io.microsoft.lcow.shm.size-kb": "64", "other": ""});
+    specification["linux"] = json!({"namespaces": [{"type": "pid"}], "resources": {}});
+    let mut stage = Stage::negotiated();
+    assert_eq!(
+        stage
+            .ask(CREATE, &create_with("x", &specification))
+            .result(),
+        0
+    );
+}
