@@ -148,6 +148,9 @@ impl Machine {
     #[inline(never)]
     pub(crate) fn share_out(mut self: Box<Self>) -> Turns {
         if self.options.self_test {
+            if !cfg!(debug_assertions) {
+                give_up!("mote.self_test is only in an image with checks (profile image-debug)");
+            }
             self.run_self_test();
         }
         let config = match Config::from_command_line(&self.command_line) {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `mote.serial_level=L` | what is worth writing to the serial port: `off`, `error`, `warn`, `info`, `debug`, `trace` | `warn` |
 //! | `mote.debug_exit` | power off through `isa-debug-exit` (status 33), so that a test can tell it from a crash | off |
-//! | `mote.self_test` | try user mode, traps and time, then power off | off |
+//! | `mote.self_test` | try user mode, traps and time, then power off; only in the profile `image-debug` | off |
 
 use log::LevelFilter;
 

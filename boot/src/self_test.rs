@@ -1,4 +1,6 @@
 //! `mote.self_test`: tries what only a machine can show, in a few milliseconds. Every claim that fails is a panic.
+//!
+//! Only in an image with checks on (profile `image-debug`): the shipped one is held to its size.
 
 use core::time::Duration;
 use hal::clock::{Clock, Instant};

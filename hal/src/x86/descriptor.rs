@@ -121,7 +121,7 @@ pub unsafe fn install() {
         pointer(&tables.segments)
     });
     let gates = GATES.with(|gates| {
-        for (vector, gate) in (0..).zip(gates.iter_mut()) {
+        for (vector, gate) in (0..=u8::MAX).zip(gates.iter_mut()) {
             *gate = gate_of(vector);
         }
         pointer(gates)
