@@ -8,6 +8,7 @@ use crate::message::specification::{CONTAINER_TYPE, SANDBOX_ID};
 use crate::message::words::WordError;
 use core::fmt;
 use core::panic::Location;
+use hal::limits::MAX_CONNECTIONS;
 use hal::vsock::{ConnectError, Port};
 
 /// Why a request fails.
@@ -75,6 +76,8 @@ pub enum Cause {
     TimedOut(u32),
     /// A pipe was asked for without a port.
     NoPort(&'static str),
+    /// There is no room for a connection to the host.
+    NoConnection,
     /// The host did not take a standard stream.
     Dial {
         /// Which.
@@ -152,6 +155,10 @@ impl fmt::Display for Cause {
             }
             Self::TimedOut(ms) => write!(f, "the process has not exited within {ms} ms"),
             Self::NoPort(stream) => write!(f, "a pipe for {stream} was asked for without a port"),
+            Self::NoConnection => write!(
+                f,
+                "limit reached: MAX_CONNECTIONS = {MAX_CONNECTIONS}, or as many as the memory allows"
+            ),
             Self::Dial {
                 stream,
                 port,

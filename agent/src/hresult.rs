@@ -84,6 +84,7 @@ impl From<&Cause> for Hresult {
             | Cause::NoSandbox(_)
             | Cause::UtilityVm
             | Cause::NoPort(_)
+            | Cause::NoConnection
             | Cause::Dial { .. }
             | Cause::Killed => Self::FAIL,
             Cause::Load(error) => Self::from_errno(error.errno),

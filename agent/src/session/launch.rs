@@ -13,7 +13,6 @@ use crate::table::Key;
 use crate::world::{Earliest, World};
 use core::time::Duration;
 use hal::clock::Instant;
-use hal::limits::MAX_CONNECTIONS;
 use hal::vsock::{ConnectError, ConnectionId, Purpose, Vsock};
 
 impl Session {
@@ -154,8 +153,7 @@ impl Session {
                 }
                 Err(hal::vsock::Full) if world.now < deadline => return moved,
                 Err(hal::vsock::Full) => {
-                    let cause = Cause::Limit("MAX_CONNECTIONS", MAX_CONNECTIONS);
-                    self.fail_launch(key, cause.into(), world);
+                    self.fail_launch(key, Cause::NoConnection.into(), world);
                     return true;
                 }
             }
