@@ -41,7 +41,8 @@ pub enum ConnectError {
     TransportReset,
 }
 
-/// Every connection slot is in use.
+/// There is no room for a connection: every slot is in use, or what is left of the credit pool is less than the smallest
+/// window of its purpose. Either ends when another connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -138,7 +139,7 @@ pub trait Vsock {
     ///
     /// # Errors
     ///
-    /// [`Full`] when no slot is free.
+    /// [`Full`] when no slot is free or the credit pool has no window left.
     fn connect(
         &mut self,
         port: Port,
