@@ -54,8 +54,9 @@ impl Turns {
                 self.vsock.acknowledge_interrupt();
             }
             let activity = agent.step(self.clock.now(), &mut *self.vsock, &mut *self.kernel);
-            let moved = self.kernel.run_slice(&self.clock) | activity.moved;
-            self.drain_log(agent);
+            let mut moved = self.kernel.run_slice(&self.clock) | activity.moved;
+            // What this writes to the host has deadlines of its own, which the next step tells.
+            moved |= self.drain_log(agent);
             if let Some(how) = self.kernel.power_off_requested() {
                 end(how);
             }
@@ -72,10 +73,12 @@ impl Turns {
         }
     }
 
-    /// Takes the log to the serial port and to the host.
-    fn drain_log(&mut self, agent: &mut Agent) {
+    /// Takes the log to the serial port and to the host, at once. Returns whether there was any.
+    fn drain_log(&mut self, agent: &mut Agent) -> bool {
+        let mut any = false;
         trap::report_nmis();
         while let Some(record) = logger::next() {
+            any = true;
             print(&mut self.serial, self.options.serial_level, &record);
             if agent.can_log() {
                 agent.log(
@@ -86,6 +89,7 @@ impl Turns {
                 );
             }
         }
+        any
     }
 }
 
