@@ -225,7 +225,7 @@ impl Machine {
         // The counter differs from one start to the next, which is all the seed is for.
         let seed = Tsc::read() as u32;
         let now = self.clock.now();
-        match MachineVsock::new(transport, memory.into_uninit(), &budget, seed, now) {
+        match MachineVsock::new(transport, memory.bytes, &budget, seed, now) {
             Ok(vsock) => Box::new(vsock),
             Err(error) => give_up!("vsock at {place}: {error}"),
         }

@@ -6,7 +6,6 @@ use fakes::virtio::{MockHal, MockTransport, Setup};
 use hal::clock::Instant;
 use hal::virtio::vsock::{Budget, VirtioVsock};
 use hal::vsock::{ConnectionId, Event, Port, Purpose, StreamError, Vsock};
-use std::mem::MaybeUninit;
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -37,7 +36,7 @@ impl Bench {
 
     fn on(host: Host, transport: MockTransport, ram_bytes: u64) -> Self {
         let budget = Budget::for_ram(ram_bytes);
-        let memory = vec![MaybeUninit::uninit(); budget.bytes()].leak();
+        let memory = vec![0xa5; budget.bytes()].leak();
         let now = Instant::from_millis(1000);
         let guest = VirtioVsock::new(transport, memory, &budget, 1, now);
         Self {

@@ -7,7 +7,6 @@ use hal::clock::Instant;
 use hal::virtio::init::InitError;
 use hal::virtio::vsock::{Budget, RingFault, VirtioVsock};
 use hal::vsock::{ConnectError, Event, Purpose, StreamError, Vsock};
-use std::mem::MaybeUninit;
 use virtio_drivers::transport::{DeviceStatus, DeviceType};
 
 #[test]
@@ -394,7 +393,7 @@ fn works_on_the_smallest_queues_and_refuses_smaller_ones() {
         ..small
     });
     let budget = Budget::for_ram(1 << 26);
-    let memory = vec![MaybeUninit::uninit(); budget.bytes()].leak();
+    let memory = vec![0xa5; budget.bytes()].leak();
     let error =
         VirtioVsock::<fakes::virtio::MockHal, _>::new(transport, memory, &budget, 0, Instant::ZERO);
     assert_eq!(error.err(), Some(InitError::BadQueue { queue: 0 }));
@@ -418,7 +417,7 @@ fn works_without_event_idx() {
 fn refuses_less_memory_than_its_budget() {
     let (_host, transport) = Host::new();
     let budget = Budget::for_ram(1 << 26);
-    let memory = vec![MaybeUninit::uninit(); budget.bytes() - 4096].leak();
+    let memory = vec![0xa5; budget.bytes() - 4096].leak();
     let error =
         VirtioVsock::<fakes::virtio::MockHal, _>::new(transport, memory, &budget, 0, Instant::ZERO);
     assert_eq!(error.err(), Some(InitError::OutOfMemory));

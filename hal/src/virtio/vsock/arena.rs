@@ -1,11 +1,9 @@
 //! Hands out the memory that the layer was given at construction: nothing is allocated later.
 
-use core::mem::MaybeUninit;
-
-/// The rest of the memory.
+/// The rest of the memory. What stands in it means nothing.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    rest: &'static mut [MaybeUninit<u8>],
+    rest: &'static mut [u8],
 }
 
 /// The memory that was handed in is smaller than the budget needs.
@@ -13,20 +11,18 @@ pub(crate) struct Arena {
 pub(crate) struct Exhausted;
 
 impl Arena {
-    pub(crate) const fn new(memory: &'static mut [MaybeUninit<u8>]) -> Self {
+    pub(crate) const fn new(memory: &'static mut [u8]) -> Self {
         Self { rest: memory }
     }
 
-    /// Takes `count` bytes, aligned to `align`, set to zero.
+    /// Takes `count` bytes, aligned to `align`. They hold anything: setting megabytes to zero would cost a start several
+    /// milliseconds, most of them the VMM's, which backs guest memory with its own when it is first touched.
     pub(crate) fn bytes(
         &mut self,
         count: usize,
         align: usize,
     ) -> Result<&'static mut [u8], Exhausted> {
-        let part = self.part(count, align)?;
-        part.fill(MaybeUninit::new(0));
-        // SAFETY: every byte was written just now.
-        Ok(unsafe { part.assume_init_mut() })
+        self.part(count, align)
     }
 
     /// Takes room for one value and moves it there. It lives for ever; it is never dropped.
@@ -59,11 +55,7 @@ impl Arena {
         Ok(unsafe { core::slice::from_raw_parts_mut(start, count) })
     }
 
-    fn part(
-        &mut self,
-        count: usize,
-        align: usize,
-    ) -> Result<&'static mut [MaybeUninit<u8>], Exhausted> {
+    fn part(&mut self, count: usize, align: usize) -> Result<&'static mut [u8], Exhausted> {
         let skip = self.rest.as_ptr().align_offset(align);
         let end = skip.checked_add(count).ok_or(Exhausted)?;
         if end > self.rest.len() {
@@ -81,14 +73,14 @@ mod tests {
     use std::vec;
 
     fn arena(bytes: usize) -> Arena {
-        Arena::new(vec![MaybeUninit::new(7); bytes].leak())
+        Arena::new(vec![7; bytes].leak())
     }
 
     #[test]
-    fn hands_out_zeroed_aligned_bytes_until_there_are_none() {
+    fn hands_out_aligned_bytes_untouched_until_there_are_none() {
         let mut arena = arena(256);
         let first = arena.bytes(3, 1).expect("room");
-        assert_eq!(first, [0; 3]);
+        assert_eq!(first, [7; 3]);
         let second = arena.bytes(64, 64).expect("room");
         assert_eq!(second.as_ptr().align_offset(64), 0);
         assert_eq!(arena.bytes(256, 1), Err(Exhausted));

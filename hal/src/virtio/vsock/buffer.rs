@@ -71,8 +71,8 @@ impl Buffers {
     pub(crate) unsafe fn data(&self, index: usize, start: usize, end: usize) -> &[u8] {
         let count = end - start;
         let first = self.at(index, HEADER_BYTES + start, count);
-        // SAFETY: `at` checked that the range lies in this value's memory; it was set to zero at first, so it is
-        // initialised; the caller promises that nobody writes to it.
+        // SAFETY: `at` checked that the range lies in this value's memory, which was initialised bytes when it
+        // was handed in; the caller promises that nobody writes to it.
         unsafe { core::slice::from_raw_parts(first.as_ptr(), count) }
     }
 

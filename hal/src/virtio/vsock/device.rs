@@ -19,7 +19,6 @@ use crate::limits::{
 };
 use crate::virtio::dma::MachineDma;
 use crate::virtio::init::{FEATURE_EVENT_IDX, InitError, negotiate, read_configuration, reset};
-use core::mem::MaybeUninit;
 use core::time::Duration;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::{DeviceStatus, Transport};
@@ -92,7 +91,8 @@ pub(super) const fn table_bytes(budget: &Budget) -> usize {
 
 impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     /// Brings the device up, with `memory` for all buffers and tables: at least [`Budget::bytes`], in the part of the
-    /// address space whose addresses `H::share` can give to the device, physically contiguous. `seed` varies the local
+    /// address space whose addresses `H::share` can give to the device, physically contiguous; what stands in it
+    /// means nothing. `seed` varies the local
     /// ports from one start to the next.
     ///
     /// EVENT_IDX is accepted for the interrupts it saves (vhost-device-vsock interrupts for every packet without it).
@@ -104,7 +104,7 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     /// When the device does not play along or memory is missing; it is left in status `FAILED` or reset.
     pub fn new(
         mut transport: T,
-        memory: &'static mut [MaybeUninit<u8>],
+        memory: &'static mut [u8],
         budget: &Budget,
         seed: u32,
         now: Instant,

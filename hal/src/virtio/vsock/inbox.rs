@@ -220,12 +220,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::mem::MaybeUninit;
     use std::vec;
     use std::vec::Vec;
 
     fn store(chunks: usize) -> (Store, Buffers) {
-        let mut arena = Arena::new(vec![MaybeUninit::new(0); 1 << 20].leak());
+        let mut arena = Arena::new(vec![0; 1 << 20].leak());
         let mut buffers = Buffers::new(&mut arena, 2, 8192).expect("room");
         let data: Vec<u8> = (0..8192_u32).map(|place| (place % 251) as u8).collect();
         buffers.write_data(0, 0, &data);

@@ -11,7 +11,6 @@ use fakes::virtio::{Chain, Device, MockHal, MockTransport, Setup};
 use hal::clock::Instant;
 use hal::virtio::vsock::{Budget, VirtioVsock};
 use hal::vsock::{ConnectionId, Direction, Event, Port, Purpose, Vsock};
-use std::mem::MaybeUninit;
 use virtio_drivers::transport::DeviceType;
 
 pub(super) const VSOCK: Target = Target {
@@ -147,7 +146,7 @@ fn run(bytes: &[u8]) {
 impl World {
     fn new() -> Option<Self> {
         let budget = Budget::for_ram(RAM_BYTES);
-        let memory = vec![MaybeUninit::zeroed(); budget.bytes()].leak();
+        let memory = vec![0; budget.bytes()].leak();
         let setup = Setup {
             config: GUEST_CID.to_le_bytes().into(),
             ..Setup::new(DeviceType::Socket, 3)
