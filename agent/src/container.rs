@@ -32,6 +32,16 @@ pub(crate) enum Notice {
     Settled,
 }
 
+impl Notice {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Due(_) => "due",
+            Self::Settled => "settled",
+        }
+    }
+}
+
 /// A container.
 pub(crate) struct Container {
     pub(crate) id: heapless::String<CONTAINER_ID_BYTES>,

@@ -15,6 +15,7 @@ use crate::kernel::{ExitStatus, Pid};
 use crate::outgoing::Tag;
 use crate::stream::{Kind, Phase, Stream};
 use crate::table::Key;
+use core::fmt;
 use hal::clock::Instant;
 
 /// Where a process runs.
@@ -35,6 +36,15 @@ pub(crate) enum Role {
     Further,
 }
 
+impl Role {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Further => "further",
+        }
+    }
+}
+
 /// Where a process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -52,6 +62,20 @@ pub(crate) enum State {
     Running,
     /// It has exited; its output is still being carried.
     Draining(ExitStatus),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Loading => "loading",
+            Self::Loaded => "loaded",
+            Self::Failed => "failed",
+            Self::Created => "created",
+            Self::Dialling(_) => "dialling",
+            Self::Running => "running",
+            Self::Draining(status) => return write!(f, "draining code={}", status.code()),
+        })
+    }
 }
 
 /// A process.

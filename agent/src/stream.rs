@@ -14,6 +14,7 @@
 use crate::kernel::{Input, Kernel, OutputStream, Pid};
 use crate::limits::{DRAIN_MS, FAREWELL_MS, STEP_STREAM_BYTES};
 use crate::world::{World, write_some};
+use core::fmt;
 use core::time::Duration;
 use embedded_io::{BufRead, Read, ReadReady};
 use hal::clock::Instant;
@@ -65,6 +66,18 @@ pub(crate) enum Phase {
     Open(ConnectionId),
     /// Everything was carried; an output waits until the host has taken it, an input for the process's end.
     Ended(ConnectionId),
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("absent"),
+            Self::Planned(port) => write!(f, "planned port={}", port.0),
+            Self::Dialling(port, id) => write!(f, "dialling port={} connection={id}", port.0),
+            Self::Open(id) => write!(f, "open connection={id}"),
+            Self::Ended(id) => write!(f, "ended connection={id}"),
+        }
+    }
 }
 
 /// One standard stream.

@@ -96,7 +96,7 @@ impl Machine {
         // SAFETY: once, on the entry code's tables; the linker script knows where the image lies.
         let mut memory = match unsafe { Memory::take_over(&info, &image) } {
             Ok(memory) => memory,
-            Err(error) => give_up!("memory cannot be taken over: {error:?}"),
+            Err(error) => give_up!("memory cannot be taken over: {error}"),
         };
         let ram = memory.ram_bytes();
         open_heap(&mut memory, ram);

@@ -39,8 +39,8 @@ pub(crate) struct Turns {
 impl Turns {
     /// Turns until somebody asks for the end.
     pub(crate) fn run(mut self) -> ! {
-        let lent = AGENT.with(|agent| self.turn(agent));
-        unreachable!("the agent is lent once: {lent:?}")
+        let _ended = AGENT.with(|agent| self.turn(agent));
+        unreachable!("the agent is lent once")
     }
 
     fn turn(&mut self, agent: &mut Agent) -> ! {

@@ -3,6 +3,7 @@
 use crate::clock::Instant;
 use crate::frame::{Frame, FramePool};
 use crate::limits::{BLOCK_SERIAL_BYTES, MAX_REQUEST_FRAMES};
+use core::fmt;
 
 /// Bytes of a sector (virtio 1.2 §5.2.2: always 512, whatever the device's block size).
 pub const SECTOR_BYTES: usize = 512;
@@ -49,6 +50,17 @@ pub enum ReadError {
     Broken,
     /// The device did not answer within its deadline and was shut off.
     TimedOut,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Io => "the device reports an I/O error",
+            Self::Unsupported => "the device does not support the request",
+            Self::Broken => "the device broke the rules and was shut off",
+            Self::TimedOut => "the device did not answer and was shut off",
+        })
+    }
 }
 
 /// A finished request: its frames come back, with data when `result` is `Ok`.

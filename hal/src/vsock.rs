@@ -1,6 +1,7 @@
 //! Stream connections to the host over virtio-vsock (virtio 1.2 §5.10): the trait the agent is written against.
 
 use crate::clock::Instant;
+use core::fmt;
 use embedded_io::{BufRead, Read, ReadReady, Write, WriteReady};
 
 /// The host's context id (virtio 1.2 §5.10.4).
@@ -17,6 +18,12 @@ pub struct ConnectionId {
     pub index: u16,
     /// How often the slot was used before.
     pub generation: u16,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
 }
 
 /// What a connection is for, which decides its share of the credit pool.

@@ -3,6 +3,7 @@
 use super::Session;
 use crate::kernel::{Kernel, View};
 use crate::limits::STACKS_BYTES;
+use crate::stream::Kind;
 use core::fmt::{self, Write};
 
 /// The document of a GetProperties response. Asked for nothing it knows, it is `{}`.
@@ -62,20 +63,22 @@ impl Session {
         for (_, container) in self.containers.iter() {
             writeln!(
                 out,
-                "container {}: {:?}{}",
+                "container {}: notice {}{}",
                 container.id,
-                container.notice,
+                container.notice.name(),
                 if container.deleted { ", deleted" } else { "" }
             )?;
         }
         for (_, process) in self.processes.iter() {
             writeln!(
                 out,
-                "process {}: {:?} {:?}",
-                process.pid.0, process.role, process.state
+                "process {}: {} {}",
+                process.pid.0,
+                process.role.name(),
+                process.state
             )?;
-            for stream in &process.streams {
-                writeln!(out, "\t{:?}", stream.phase())?;
+            for (kind, stream) in Kind::ALL.iter().zip(&process.streams) {
+                writeln!(out, "\t{} {}", kind.name(), stream.phase())?;
             }
         }
         Ok(())

@@ -62,7 +62,7 @@ impl<B: Block> System<B> {
         )?;
         match &process.life {
             Life::Loading(load) => match load.waits {
-                Some(key) => write!(out, "loading, waits for {key:?}")?,
+                Some(key) => write!(out, "loading, waits for {key}")?,
                 None => write!(out, "loading")?,
             },
             Life::Failed(error) => write!(out, "not loaded: {}", error.reason)?,
@@ -91,7 +91,7 @@ fn dump_task(task: &Task, out: &mut dyn Write) -> fmt::Result {
         Activity::Ready => write!(out, "ready")?,
         Activity::Stopped => write!(out, "stopped")?,
         Activity::Parked { key, deadline } => {
-            write!(out, "waits for {key:?}")?;
+            write!(out, "waits for {key}")?;
             if let Some(deadline) = deadline {
                 write!(out, " until {}ms", deadline.as_nanos() / 1_000_000)?;
             }

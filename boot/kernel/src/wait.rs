@@ -5,6 +5,7 @@
 
 use crate::errno::Errno;
 use agent::kernel::Pid;
+use core::fmt;
 
 /// What a parked call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,20 @@ pub enum WakeKey {
     Seed,
     /// Only a signal or the deadline.
     Nothing,
+}
+
+impl fmt::Display for WakeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disk(index) => return write!(f, "disk {index}"),
+            Self::PipeReadable(pipe) => return write!(f, "bytes in pipe {pipe}"),
+            Self::PipeWritable(pipe) => return write!(f, "room in pipe {pipe}"),
+            Self::Child(parent) => return write!(f, "a child of {}", parent.0),
+            Self::Memory => "memory",
+            Self::Seed => "a seed",
+            Self::Nothing => "a signal",
+        })
+    }
 }
 
 /// Why an operation did not give its result.

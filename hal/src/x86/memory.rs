@@ -13,6 +13,7 @@ use crate::frame::{FramePool, Region};
 use crate::limits::{
     MAX_MMIO_TABLES, MAX_POOL_REGIONS, MIN_MMIO_TABLES, MMIO_TABLE_SHARE_BYTES, PAGE_BYTES,
 };
+use core::fmt;
 use core::mem::MaybeUninit;
 
 /// A piece of RAM that belongs to one owner for good. Its content is whatever was there.
@@ -79,6 +80,15 @@ pub enum MemoryError {
     Map(MapError),
     /// The VMM's map, without image and module, has too many pieces.
     TooManyRanges,
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(error) => error.fmt(f),
+            Self::TooManyRanges => f.write_str("too many pieces of RAM"),
+        }
+    }
 }
 
 impl Memory {

@@ -28,7 +28,7 @@ impl fmt::Display for MmioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooManyRanges => write!(f, "more than {MAX_MMIO_RANGES} device windows"),
-            Self::Map(error) => write!(f, "device window cannot be mapped: {error:?}"),
+            Self::Map(error) => write!(f, "device window cannot be mapped: {error}"),
             Self::NotOpen => f.write_str("device windows are not open yet"),
         }
     }

@@ -5,6 +5,7 @@
 use super::layout::{DIRECT_MAP, Image, KERNEL_BASE};
 use super::memory_map::{MemoryMap, Range};
 use crate::limits::PAGE_BYTES;
+use core::fmt;
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
@@ -67,6 +68,16 @@ pub enum MapError {
     Occupied(u64),
     /// The range is not made of whole pages, or leaves the address space.
     Misplaced,
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfTables => f.write_str("no memory for page tables"),
+            Self::Occupied(address) => write!(f, "{address:#x} is mapped already"),
+            Self::Misplaced => f.write_str("not whole pages of the address space"),
+        }
+    }
 }
 
 /// Makes the tables of the image and of all RAM, and returns the physical address of their root.

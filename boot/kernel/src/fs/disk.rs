@@ -147,9 +147,9 @@ impl<B: Block> Disks<B> {
             serial: self.serial,
             bytes: wanted.bytes.min(count * PAGE_BYTES),
         };
-        disk.reads
-            .push(read)
-            .expect("a full list was refused above");
+        if disk.reads.push(read).is_err() {
+            unreachable!("a full list was refused above");
+        }
         for page in 0..count as u32 {
             // A page that finds no room in the table is read for nothing: its frame is given back when it comes.
             let _unplaced = cache.insert(
@@ -179,7 +179,7 @@ impl<B: Block> Disks<B> {
                 };
                 if let Err(error) = completion.result {
                     log::warn!(
-                        "disk={index} read of {} pages failed: {error:?}",
+                        "disk={index} read of {} pages failed: {error}",
                         completion.buffer.len()
                     );
                 }

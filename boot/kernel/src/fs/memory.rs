@@ -46,7 +46,7 @@ impl<B: Block> Files<B> {
             let missing = reserve + wanted - pool.available();
             self.pages.reclaim(pool, missing.max(RECLAIM_BATCH));
         }
-        pool.available().saturating_sub(reserve).clamp(1, wanted)
+        pool.available().saturating_sub(reserve).min(wanted).max(1)
     }
 
     /// Puts a frame into the cache as a copy of what its source has; it is given back when that fails.
