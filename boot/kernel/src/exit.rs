@@ -1,7 +1,7 @@
 //! How a process ends: at once for everybody else, and piece by piece for what it leaves behind.
 
 use crate::account::Resource;
-use crate::limits::WORK_PAGES;
+use crate::limits::{ENDING_SPACES_PER_STEP, WORK_PAGES};
 use crate::process::{Life, Notices, ProcessId};
 use crate::space::SpaceId;
 use crate::system::System;
@@ -80,14 +80,20 @@ impl<B: Block> System<B> {
     }
 
     /// Takes down some of what ended processes left; returns whether there was anything.
+    ///
+    /// A small process needs several steps, which is more than the turns it ran for. So the steps of a turn grow with
+    /// what waits: else a host that starts and ends processes without a pause would fill the table of address spaces.
     pub(crate) fn take_down(&mut self) -> bool {
-        let Some(&id) = self.dying.first() else {
-            return false;
-        };
-        if self.clear_space(id, WORK_PAGES) {
-            self.dying.swap_remove(0);
+        let waiting = self.dying.len();
+        for _ in 0..waiting.div_ceil(ENDING_SPACES_PER_STEP) {
+            let Some(&id) = self.dying.first() else {
+                break;
+            };
+            if self.clear_space(id, WORK_PAGES) {
+                self.dying.swap_remove(0);
+            }
         }
-        true
+        waiting > 0
     }
 
     /// Remembers something the agent is to be told.

@@ -31,6 +31,10 @@ pub const WORK_BYTES: usize = 64 * 1024;
 /// Pages one entry into the kernel maps, unmaps or releases before it lets the bridge have its turn.
 pub const WORK_PAGES: usize = 64;
 
+/// Address spaces of ended processes that wait, for each step of taking them down in one turn. One space alone is taken
+/// down step by step; 64 processes ending at once get sixteen steps a turn, which outruns a host that starts new ones.
+pub const ENDING_SPACES_PER_STEP: usize = 4;
+
 /// Neighbours that are mapped with a page that was asked for, when the page cache has them already: a fault costs
 /// more than mapping sixteen pages does (Linux `fault_around_bytes` is 64 KiB too).
 pub const FAULT_AROUND_PAGES: u64 = 16;

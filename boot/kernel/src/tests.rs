@@ -632,3 +632,22 @@ fn a_program_of_many_page_tables_is_taken_down_in_many_turns() {
     assert_eq!(bench.status(pid), ExitStatus::Exited(0));
     assert_eq!(bench.free(), before);
 }
+
+#[test]
+fn the_more_programs_have_ended_the_more_are_taken_down_in_a_turn() {
+    let mut bench = Bench::new(4096);
+    let pids: Vec<_> = (0..200).map(|_| bench.run(vec![Jump(0)])).collect();
+    for &pid in &pids {
+        let id = bench.id(pid);
+        let killed = ExitStatus::Killed(Signal::KILL);
+        bench.kernel.system.end_process(id, killed);
+    }
+    let mut turns = 0;
+    while bench.kernel.run_slice(&bench.clock) {
+        turns += 1;
+    }
+    assert!(turns < pids.len() / 2, "{turns} turns for {}", pids.len());
+    for pid in pids {
+        assert_eq!(bench.status(pid), ExitStatus::Killed(Signal::KILL));
+    }
+}
