@@ -11,7 +11,7 @@
 //!   ──► json::check, json::Cursor ──► message::Request<'_>          strings lent from the body, unescaped in place
 //!   ──► session::dispatch ──► containers, processes ──► Kernel
 //!   ──► answered now, or later: a launch, a Waiter, a notice        data in tables, not bytes
-//!   ──► message::Response ──► frame::Outbox ──► vsock
+//!   ──► message::Response ──► outbox::Outbox ──► vsock
 //! ```
 //!
 //! [`Agent::step`] moves all of it. Around that path: [`config`] reads the kernel command line, `entropy` and `log_stream` are
@@ -41,6 +41,7 @@ pub mod kernel;
 pub mod limits;
 mod log_stream;
 pub mod message;
+pub mod outbox;
 mod outgoing;
 mod process;
 mod record;

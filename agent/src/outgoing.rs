@@ -1,11 +1,12 @@
 //! What goes out on the bridge: responses and notifications, whole frames in order.
 
 use crate::failure::{Cause, Failure};
-use crate::frame::{Outbox, Sequence};
+use crate::frame::Sequence;
 use crate::limits::{MAX_FRAME_BYTES, SMALL_RESPONSE_BYTES};
 use crate::message::MessageType;
 use crate::message::guid::Activity;
 use crate::message::response::{self, Answer, ExitNotification, Response};
+use crate::outbox::{Full, Outbox};
 
 /// What must be remembered of a request to answer it, now or later.
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +113,8 @@ impl Outgoing {
         }
     }
 
-    fn push(&mut self, tag: &Tag, response: &Response<'_>) -> Result<(), crate::frame::Full> {
-        let buffer = self.buffer.as_deref_mut().ok_or(crate::frame::Full)?;
+    fn push(&mut self, tag: &Tag, response: &Response<'_>) -> Result<(), Full> {
+        let buffer = self.buffer.as_deref_mut().ok_or(Full)?;
         self.outbox
             .push(buffer, tag.message.response(), tag.sequence, |room| {
                 response::write(response, room)

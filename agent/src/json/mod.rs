@@ -13,9 +13,11 @@ mod check;
 mod cursor;
 mod lexeme;
 mod list;
+mod peek;
 
 pub use check::check;
-pub use cursor::{Cursor, Peek, Text, peek};
+pub use cursor::{Cursor, Text};
+pub use peek::{Peek, peek};
 
 use core::fmt;
 

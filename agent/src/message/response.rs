@@ -6,9 +6,9 @@
 
 use super::guid::{Activity, Guid};
 use crate::failure::Failure;
-use crate::frame::Full;
 use crate::hresult::Hresult;
 use crate::kernel::Pid;
+use crate::outbox::Full;
 use core::fmt;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 

@@ -9,16 +9,19 @@
 //! Standard input carries bytes from the host. What the program's pipe does not take stays in the connection, whose
 //! window then holds back the host. Output goes the other way; at its end the sending direction is shut down and the host
 //! is given time to take everything, at most [`DRAIN_MS`] since the last byte it took. Only then is the stream gone and
-//! can the process's exit be told (gcs-protocol §8.3).
+//! can the process's exit be told (gcs-protocol §8.3). Here is a stream's life; the two directions are in [`input`] and
+//! [`output`].
 
-use crate::kernel::{Input, Kernel, OutputStream, Pid};
-use crate::limits::{DRAIN_MS, FAREWELL_MS, STEP_STREAM_BYTES};
-use crate::world::{World, write_some};
+mod input;
+mod output;
+
+use crate::kernel::{Kernel, OutputStream, Pid};
+use crate::limits::{DRAIN_MS, FAREWELL_MS};
+use crate::world::World;
 use core::fmt;
 use core::time::Duration;
-use embedded_io::{BufRead, Read, ReadReady};
 use hal::clock::Instant;
-use hal::vsock::{ConnectionId, Direction, Port, Vsock};
+use hal::vsock::{ConnectionId, Port, Vsock};
 
 /// Which of the three it is. From 1 on, so that "none" is all zeros and a table of them takes no room in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,107 +178,6 @@ impl Stream {
         }
     }
 
-    fn carry_input<V: Vsock, K: Kernel>(
-        &mut self,
-        id: ConnectionId,
-        pid: Pid,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        let mut moved = 0;
-        while moved < STEP_STREAM_BYTES {
-            match offer_chunk(id, pid, world) {
-                Offer::Nothing => {
-                    self.ready = false;
-                    break;
-                }
-                Offer::Took { count, all } => {
-                    moved += count;
-                    if !all {
-                        // The pipe is full; the kernel tells when it is not.
-                        self.ready = false;
-                        break;
-                    }
-                }
-                Offer::End => return self.end_input(id, pid, world),
-                Offer::Broken => {
-                    world.vsock.shutdown(id, Direction::Receive);
-                    self.phase = Phase::Ended(id);
-                    self.ready = false;
-                    return true;
-                }
-            }
-        }
-        moved > 0
-    }
-
-    fn end_input<V: Vsock, K: Kernel>(
-        &mut self,
-        id: ConnectionId,
-        pid: Pid,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        world.kernel.close_input(pid);
-        self.phase = Phase::Ended(id);
-        self.ready = false;
-        true
-    }
-
-    fn carry_output<V: Vsock, K: Kernel>(
-        &mut self,
-        id: ConnectionId,
-        pid: Pid,
-        output: OutputStream,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        let mut moved = 0;
-        while moved < STEP_STREAM_BYTES {
-            let lent = world.kernel.output(pid, output);
-            if lent.bytes.is_empty() {
-                self.ready = false;
-                if lent.ended {
-                    world.vsock.shutdown(id, Direction::Send);
-                    self.phase = Phase::Ended(id);
-                    self.note_move(world.now, world.vsock.unforwarded(id));
-                    self.settle(id, world);
-                    return true;
-                }
-                break;
-            }
-            let Ok(count) = write_some(world.vsock, id, lent.bytes) else {
-                return self.lose_output(id, pid, output, world);
-            };
-            let all = count == lent.bytes.len();
-            if count > 0 {
-                world.kernel.consume(pid, output, count);
-                moved += count;
-            }
-            if !all {
-                // The window is full; the connection tells when it is not.
-                self.ready = false;
-                break;
-            }
-        }
-        if moved > 0 {
-            self.note_move(world.now, world.vsock.unforwarded(id));
-        }
-        moved > 0
-    }
-
-    /// The host reads no more: writers get EPIPE and the stream is over.
-    fn lose_output<V: Vsock, K: Kernel>(
-        &mut self,
-        id: ConnectionId,
-        pid: Pid,
-        output: OutputStream,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        world.kernel.close_output(pid, output);
-        world.vsock.abort(id);
-        self.phase = Phase::Absent;
-        self.ready = false;
-        true
-    }
-
     /// The host has closed its receiving direction, or the whole connection is gone.
     pub(crate) fn on_host_closed<V: Vsock, K: Kernel>(
         &mut self,
@@ -291,38 +193,6 @@ impl Stream {
             }
             _ => {}
         }
-    }
-
-    /// Reads away what a host sends on an output, where it means nothing.
-    fn discard_input<V: Vsock>(id: ConnectionId, vsock: &mut V) {
-        let mut scrap = [0; 64];
-        let Some(mut stream) = vsock.stream(id) else {
-            return;
-        };
-        while let Ok(true) = stream.read_ready() {
-            if !matches!(stream.read(&mut scrap), Ok(1..)) {
-                return;
-            }
-        }
-    }
-
-    /// Ends an output whose last byte the host's reader was given.
-    ///
-    /// The Linux guest also waits for the host to close its end. But vhost-device-vsock and its relatives do not pass our
-    /// half-close on, so that a host reading to the end would never see it; and once everything was forwarded, a full
-    /// close loses nothing: what the host has yet to read lies in its own socket, with the end behind it.
-    fn settle<V: Vsock, K: Kernel>(
-        &mut self,
-        id: ConnectionId,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        let done = world.vsock.unforwarded(id) == 0;
-        if done {
-            let deadline = world.now + Duration::from_millis(FAREWELL_MS);
-            world.vsock.close(id, deadline);
-            self.phase = Phase::Absent;
-        }
-        done
     }
 
     /// The process is gone: its input has no reader, and the time of its output begins to count.
@@ -379,46 +249,5 @@ impl Stream {
     const fn note_move(&mut self, now: Instant, unforwarded: usize) {
         self.moved_at = now;
         self.unforwarded = unforwarded;
-    }
-}
-
-/// What became of the bytes at the front of a standard input's connection.
-enum Offer {
-    /// There are none now.
-    Nothing,
-    /// The pipe took this many of them.
-    Took { count: usize, all: bool },
-    /// There will be none any more.
-    End,
-    /// Nobody will read them.
-    Broken,
-}
-
-fn offer_chunk<V: Vsock, K: Kernel>(
-    id: ConnectionId,
-    pid: Pid,
-    world: &mut World<'_, V, K>,
-) -> Offer {
-    let Some(mut stream) = world.vsock.stream(id) else {
-        return Offer::End;
-    };
-    if let Ok(false) = stream.read_ready() {
-        return Offer::Nothing;
-    }
-    // An error is the end of a connection that was reset: what came before has been read.
-    let chunk = stream.fill_buf().unwrap_or_default();
-    if chunk.is_empty() {
-        return Offer::End;
-    }
-    let offered = chunk.len();
-    match world.kernel.offer_input(pid, chunk) {
-        Input::Took(count) => {
-            stream.consume(count);
-            Offer::Took {
-                count,
-                all: count == offered,
-            }
-        }
-        Input::Broken => Offer::Broken,
     }
 }
