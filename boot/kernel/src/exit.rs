@@ -55,12 +55,10 @@ impl<B: Block> System<B> {
             parts.files.release_table(&mut parts.context, table);
         }
         if let Some(directories) = directories {
-            parts
-                .files
-                .release_directories(&mut parts.context, directories);
+            parts.files.release_directories(directories);
         }
         if let Some(executable) = executable {
-            parts.files.release_place(&mut parts.context, executable);
+            parts.files.release_place(executable);
         }
         if let Some(account) = self.accounts.get_mut(account) {
             account.refund(Resource::Tasks, 1);
@@ -84,6 +82,8 @@ impl<B: Block> System<B> {
     /// A small process needs several steps, which is more than the turns it ran for. So the steps of a turn grow with
     /// what waits: else a host that starts and ends processes without a pause would fill the table of address spaces.
     pub(crate) fn take_down(&mut self) -> bool {
+        let mut parts = self.own_file_parts();
+        let had_files = parts.files.tear_down(&mut parts.context);
         let waiting = self.dying.len();
         for _ in 0..waiting.div_ceil(ENDING_SPACES_PER_STEP) {
             let Some(&id) = self.dying.first() else {
@@ -93,7 +93,7 @@ impl<B: Block> System<B> {
                 self.dying.swap_remove(0);
             }
         }
-        waiting > 0
+        had_files || waiting > 0
     }
 
     /// Remembers something the agent is to be told.

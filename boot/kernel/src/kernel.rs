@@ -135,7 +135,8 @@ impl<U: User, B: Block> Kernel<U, B> {
         let busy = !system.ready.is_empty()
             || system.loading
             || !system.wakes.is_empty()
-            || !system.dying.is_empty();
+            || !system.dying.is_empty()
+            || system.files.has_remains();
         if busy {
             return Instant::ZERO;
         }
@@ -233,8 +234,8 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         };
         match entry.root {
             Root::Mounted(place) => {
-                let mut parts = self.system.own_file_parts();
-                parts.files.unmount_view(&mut parts.context, place);
+                let parts = self.system.own_file_parts();
+                parts.files.unmount_view(place);
             }
             Root::Named(frame, _) => self.system.pool.release(frame),
             Root::Unmounted => {}

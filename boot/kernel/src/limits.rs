@@ -35,6 +35,17 @@ pub const WORK_PAGES: usize = 64;
 /// down step by step; 64 processes ending at once get sixteen steps a turn, which outruns a host that starts new ones.
 pub const ENDING_SPACES_PER_STEP: usize = 4;
 
+/// Entries of a table one entry into the kernel looks at when it searches for something to give back. Looking is
+/// cheaper than giving back.
+pub const WORK_LOOKS: usize = 16 * WORK_PAGES;
+
+/// Names one entry into the kernel forgets before it lets the bridge have its turn.
+pub const WORK_NAMES: usize = 64;
+
+/// Files one entry into the kernel closes before it lets the bridge have its turn: as many pipes as have
+/// [`WORK_PAGES`].
+pub const WORK_FILES: usize = WORK_PAGES / PIPE_FRAMES;
+
 /// Neighbours that are mapped with a page that was asked for, when the page cache has them already: a fault costs
 /// more than mapping sixteen pages does (Linux `fault_around_bytes` is 64 KiB too).
 pub const FAULT_AROUND_PAGES: u64 = 16;
@@ -106,8 +117,8 @@ pub const READ_AHEAD_PAGES: usize = hal::limits::MAX_REQUEST_FRAMES;
 /// Longest text a file of `/proc` gives; what is longer is cut at a line.
 pub const REPORT_BYTES: usize = 64 * 1024;
 
-/// Largest file: what a page index of 32 bits reaches. Writing behind it is EFBIG.
-pub const FILE_BYTES: u64 = 1 << 44;
+/// Largest file: its pages can be counted with 32 bits. Writing behind it is EFBIG.
+pub const FILE_BYTES: u64 = (u32::MAX as u64) * PAGE_BYTES as u64;
 
 /// Entries of the initrd. What is behind them makes the archive unusable as a root; that is logged.
 pub const MAX_INITRD_ENTRIES: usize = 16384;

@@ -144,7 +144,7 @@ impl<B: Block> System<B> {
         let working = match files.make_directories(&mut context, start, path) {
             Ok(working) => working,
             Err(stall) => {
-                files.release_place(&mut context, root);
+                files.release_place(root);
                 return Err(stall);
             }
         };
@@ -154,8 +154,8 @@ impl<B: Block> System<B> {
                 Ok(())
             }
             Err((root, working, errno)) => {
-                files.release_place(&mut context, root);
-                files.release_place(&mut context, working);
+                files.release_place(root);
+                files.release_place(working);
                 Err(errno.into())
             }
         }
@@ -202,10 +202,10 @@ impl<B: Block> System<B> {
             .walk(&mut context, start, &path[..length], Last::Follow)
             .and_then(|over| {
                 let mounted = files.mount_view(&mut context, over.by_ref());
-                files.release_place(&mut context, over);
+                files.release_place(over);
                 mounted
             });
-        files.release_place(&mut context, top);
+        files.release_place(top);
         self.set_root(view, mounted?)
     }
 

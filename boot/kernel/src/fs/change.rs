@@ -44,7 +44,7 @@ impl<B: Block> Files<B> {
         if mount.sort == Sort::Processes {
             return Err(Errno::EPERM);
         }
-        if entry.state == State::Detached {
+        if entry.state == State::Detached || mount.is_abandoned {
             return Err(Errno::ENOENT);
         }
         let attributes = self.attributes_at(directory)?;
@@ -76,7 +76,7 @@ impl<B: Block> Files<B> {
         self.permit_change(context, directory)?;
         let id = self.new_inode(context, directory, make, permissions)?;
         if let Err(errno) = self.write_entry(found.entry.0, Some(id)) {
-            self.release_inode(context, id);
+            self.release_inode(id);
             return Err(errno);
         }
         self.directory_changed(context, directory, matches!(make, Make::Directory) as i32);
@@ -316,7 +316,7 @@ impl<B: Block> Files<B> {
     fn take_name(&mut self, context: &mut Context<'_>, id: DentryId) -> Result<(), Errno> {
         let entry = self.dentries.get(id)?;
         let inode = entry.inode.ok_or(Errno::ENOENT)?;
-        self.leave_mark(context, id)?;
+        self.leave_mark(id)?;
         self.unpin_entry(id)?;
         self.dentries.unlink(id);
         self.dentries.get_mut(id)?.state = State::Detached;
@@ -333,14 +333,14 @@ impl<B: Block> Files<B> {
             && is_last
             && core::mem::take(&mut union.pinned)
         {
-            self.release_inode(context, inode);
+            self.release_inode(inode);
         }
-        self.clear_marks(context, id);
+        self.clear_marks(id);
         Ok(())
     }
 
     /// Puts a mark in place of a name that a source has, beside the entry that is about to go.
-    fn leave_mark(&mut self, context: &mut Context<'_>, id: DentryId) -> Result<(), Errno> {
+    fn leave_mark(&mut self, id: DentryId) -> Result<(), Errno> {
         let entry = self.dentries.get(id)?;
         if !entry.shadows {
             return Ok(());
@@ -349,14 +349,14 @@ impl<B: Block> Files<B> {
         mark.shadows = true;
         let mark = self.dentries.insert(mark)?;
         if let Err(errno) = self.pin_entry(mark) {
-            self.drop_entry(context, mark);
+            self.drop_entry(mark);
             return Err(errno);
         }
         Ok(())
     }
 
     /// Forgets the marks and cached names in a directory that was removed (it is empty, so there is nothing else).
-    fn clear_marks(&mut self, context: &mut Context<'_>, directory: DentryId) {
+    fn clear_marks(&mut self, directory: DentryId) {
         let Ok(inode) = self.inode_at(directory) else {
             return;
         };
@@ -375,7 +375,7 @@ impl<B: Block> Files<B> {
                 .get(first)
                 .is_ok_and(|entry| entry.references > 0);
             if !is_used {
-                self.drop_entry(context, first);
+                self.drop_entry(first);
             }
         }
     }
@@ -417,7 +417,7 @@ impl<B: Block> Files<B> {
         inode.references += 1;
         let id = self.inode_at(from.0)?;
         if let Err(errno) = self.write_entry(found.entry.0, Some(id)) {
-            self.release_inode(context, id);
+            self.release_inode(id);
             return Err(errno);
         }
         self.directory_changed(context, found.directory.0, 0);
@@ -475,7 +475,7 @@ impl<B: Block> Files<B> {
         copy.try_reserve_exact(name.len())
             .map_err(|_| Errno::ENOMEM)?;
         copy.extend_from_slice(name);
-        self.leave_mark(context, source)?;
+        self.leave_mark(source)?;
         let shadows = self.dentries.get(target)?.shadows;
         if replaced.is_some() {
             self.dentries.get_mut(target)?.shadows = false;
@@ -496,7 +496,7 @@ impl<B: Block> Files<B> {
         self.dentries.link(source);
         self.pin_entry(source)?;
         if let Some(parent) = parent {
-            self.let_go(context, parent);
+            self.let_go(parent);
         }
         let wall = context.wall;
         self.own(from.entry.by_ref())?.attributes.changed = wall;

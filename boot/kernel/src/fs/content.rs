@@ -25,6 +25,15 @@ impl<B: Block> Files<B> {
         }
     }
 
+    /// Waits while a page that was cut off is yet to be given back.
+    fn await_cut(&self, id: InodeId, index: u32) -> Result<(), Stall> {
+        let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
+        if inode.remains.contains(&index) {
+            return Err(Stall::Again);
+        }
+        Ok(())
+    }
+
     /// Returns the page that holds a file's bytes from `index * 4096` on; `None` when they are zero.
     fn content_page(
         &mut self,
@@ -32,6 +41,7 @@ impl<B: Block> Files<B> {
         id: InodeId,
         index: u32,
     ) -> Result<Option<PageId>, Stall> {
+        self.await_cut(id, index)?;
         let union = self.union_of(id)?;
         let (lower, kept) = (union.lower, union.kept);
         if let Some(own) = self.pages.find(Owner::Inode(id), index) {
@@ -54,6 +64,7 @@ impl<B: Block> Files<B> {
         index: u32,
         is_overwritten: bool,
     ) -> Result<PageId, Stall> {
+        self.await_cut(id, index)?;
         if let Some(own) = self.pages.find(Owner::Inode(id), index) {
             return Ok(own);
         }
@@ -74,9 +85,9 @@ impl<B: Block> Files<B> {
             };
             let made = self.insert_owned(context, id, index, account, Some(&copied));
             context.pool.release(copied);
-            return Ok(made?);
+            return made;
         }
-        Ok(self.insert_owned(context, id, index, account, None)?)
+        self.insert_owned(context, id, index, account, None)
     }
 
     fn insert_owned(
@@ -86,13 +97,16 @@ impl<B: Block> Files<B> {
         index: u32,
         account: AccountId,
         copied: Option<&Frame>,
-    ) -> Result<PageId, Errno> {
-        context
-            .accounts
-            .get_mut(account)
-            .ok_or(Errno::ENOSPC)?
-            .charge(Resource::Frames, 1)
-            .map_err(|_| Errno::ENOSPC)?;
+    ) -> Result<PageId, Stall> {
+        let payer = context.accounts.get_mut(account).ok_or(Errno::ENOSPC)?;
+        if payer.charge(Resource::Frames, 1).is_err() {
+            return Err(if self.teardown.has_pages() {
+                // What the account gave up may not have come back yet.
+                Stall::Again
+            } else {
+                Errno::ENOSPC.into()
+            });
+        }
         let made = self.take_frame(context).and_then(|frame| {
             match copied {
                 Some(from) => context
@@ -106,12 +120,15 @@ impl<B: Block> Files<B> {
                     if let Content::Owned(frame) = content {
                         context.pool.release(frame);
                     }
-                    errno
+                    errno.into()
                 })
         });
-        made.map_err(|_| {
+        made.map_err(|stall| {
             context.refund(account, Resource::Frames, 1);
-            Errno::ENOSPC
+            match stall {
+                Stall::Error(_) => Errno::ENOSPC.into(),
+                _ => stall,
+            }
         })
     }
 
@@ -197,7 +214,7 @@ impl<B: Block> Files<B> {
         Ok(done)
     }
 
-    /// Sets a regular file's length. What is cut off is gone; what is added is zero.
+    /// Sets a regular file's length. What is cut off is gone, its pages some turns later; what is added is zero.
     pub(super) fn set_length(
         &mut self,
         context: &mut Context<'_>,
@@ -220,14 +237,9 @@ impl<B: Block> Files<B> {
                     context.pool.bytes_mut(frame)[within..].fill(0);
                 }
             }
-            let account = self.union_of(id)?.account;
-            let owned = self.pages.remove_range(
-                context.pool,
-                Owner::Inode(id),
-                length.div_ceil(PAGE) as u32,
-                size.div_ceil(PAGE) as u32,
-            );
-            context.refund(account, Resource::Frames, owned);
+            let cut = length.div_ceil(PAGE) as u32..size.div_ceil(PAGE) as u32;
+            self.abandon_pages(id, cut);
+            self.give_pages_back(context.pool, context.accounts);
         }
         let wall = context.wall;
         let inode = self.inodes.get_mut(id).ok_or(Errno::EIO)?;

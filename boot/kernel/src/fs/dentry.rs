@@ -34,6 +34,8 @@ pub(super) enum State {
     Written,
     /// Removed while still in use; has a name, but is found no more.
     Detached,
+    /// Removed and unused: waits to be forgotten.
+    Fallen,
 }
 
 /// A directory entry in memory.
@@ -91,7 +93,9 @@ impl Dentry {
 
     /// Returns whether nothing is lost when this entry is forgotten.
     const fn is_idle(&self) -> bool {
-        self.references == 0 && !matches!(self.state, State::Written) && self.mounted.is_none()
+        self.references == 0
+            && !matches!(self.state, State::Written | State::Fallen)
+            && self.mounted.is_none()
     }
 }
 
@@ -101,6 +105,8 @@ pub(super) struct Dentries {
     table: Slab<Dentry>,
     buckets: Vec<u32>,
     hand: u32,
+    /// Slot of a fallen entry, whose chain leads to the next one.
+    fallen: u32,
 }
 
 impl Dentries {
@@ -109,6 +115,7 @@ impl Dentries {
             table: Slab::new(MAX_NAMES),
             buckets: Vec::new(),
             hand: 0,
+            fallen: NONE,
         }
     }
 
@@ -233,6 +240,27 @@ impl Dentries {
             }
         }
         None
+    }
+
+    /// Lets a detached entry that nobody uses wait to be forgotten.
+    pub(super) fn fall(&mut self, id: DentryId) {
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.state = State::Fallen;
+            entry.chain = core::mem::replace(&mut self.fallen, id.index());
+        }
+    }
+
+    /// Returns whether an entry waits to be forgotten.
+    pub(super) const fn has_fallen(&self) -> bool {
+        self.fallen != NONE
+    }
+
+    /// Returns an entry that waits to be forgotten; it waits no more.
+    pub(super) fn next_fallen(&mut self) -> Option<DentryId> {
+        let (id, entry) = self.table.at_mut(self.fallen)?;
+        self.fallen = core::mem::replace(&mut entry.chain, NONE);
+        entry.state = State::Detached;
+        Some(id)
     }
 
     /// Returns the number of slots entries stand in.

@@ -12,6 +12,7 @@ use crate::fs::mount::MountId;
 use crate::fs::proc::ProcNode;
 use crate::slab::Id;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Names an inode.
 pub type InodeId = Id<Inode>;
@@ -27,8 +28,10 @@ pub struct Inode {
     pub(super) references: u32,
     /// For a base, the first of the union inodes over it.
     pub(super) over: Option<InodeId>,
-    /// The next base inode with the same hash.
+    /// The next base inode with the same hash; of an inode with remains, the next one of those.
     pub(super) chain: u32,
+    /// Numbers of pages that are yet to be given back (`teardown`). Until then nobody may see or make them.
+    pub(super) remains: Range<u32>,
 }
 
 /// End of a chain.
@@ -43,6 +46,7 @@ impl Inode {
             references: 1,
             over: None,
             chain: NO_SLOT,
+            remains: 0..0,
         }
     }
 }

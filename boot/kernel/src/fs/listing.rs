@@ -156,7 +156,7 @@ impl<B: Block> Files<B> {
                 break;
             };
             if let Some(base) = self.base_find(context, source, name)? {
-                self.release_inode(context, base);
+                self.release_inode(base);
                 return Ok(true);
             }
         }
@@ -170,7 +170,7 @@ impl<B: Block> Files<B> {
             .inodes
             .get(base)
             .is_some_and(|inode| is_whiteout(&inode.attributes));
-        self.release_inode(context, base);
+        self.release_inode(base);
         Ok(is_mark)
     }
 

@@ -57,12 +57,12 @@ impl<B: Block> Files<B> {
                 Ok(Some(_)) => Ok(()),
                 Err(errno) => Err(errno),
             };
-            self.release_resolved(context, found);
+            self.release_resolved(found);
             made?;
         }
         let place = self.walk(context, start, path, Last::Follow)?;
         if self.attributes_at(place.0)?.kind != Kind::Directory {
-            self.release_place(context, place);
+            self.release_place(place);
             return Err(Errno::ENOTDIR.into());
         }
         Ok(place)
@@ -78,6 +78,9 @@ impl<B: Block> Files<B> {
     ) -> Option<Frame> {
         let id = self.inode_at(place.0).ok()?;
         let inode = self.inodes.get(id)?;
+        if inode.remains.contains(&index) {
+            return None;
+        }
         if u64::from(index) * PAGE_BYTES as u64 >= inode.attributes.size {
             return None;
         }

@@ -41,6 +41,7 @@ mod place;
 mod proc;
 mod sharing;
 mod table;
+mod teardown;
 mod transfer;
 mod union;
 mod walk;
@@ -80,6 +81,7 @@ use initrd::Initrd;
 use mount::Mount;
 use page_cache::PageCache;
 use table::Slots;
+use teardown::Teardown;
 use walk::SCRATCH_BYTES;
 
 /// Clean names are kept in proportion to memory: with its inodes a name takes about half a KiB.
@@ -109,6 +111,8 @@ pub struct Files<B> {
     warm_names: usize,
     /// What is left of a path that is walked.
     scratch: Vec<u8>,
+    /// What is yet to be given back.
+    teardown: Teardown,
     /// All pipes. The agent's ends are reached here directly.
     pub pipes: Pipes,
 }
@@ -133,6 +137,7 @@ impl<B: Block> Files<B> {
             root: None,
             warm_names: (frames / FRAMES_PER_NAME).clamp(MIN_WARM_NAMES, MAX_WARM_NAMES),
             scratch: vec![0; SCRATCH_BYTES],
+            teardown: Teardown::new(),
             pipes: Pipes::new(),
         }
     }
@@ -163,7 +168,7 @@ impl<B: Block> Files<B> {
         self.disks.next_deadline()
     }
 
-    /// Makes frames free that hold nothing but copies of what disks have; returns how many.
+    /// Makes frames free that hold nothing but copies of what disks have; returns how many. Looks at some pages only.
     pub fn reclaim(&mut self, pool: &mut FramePool, count: usize) -> usize {
         self.pages.reclaim(pool, count)
     }

@@ -41,6 +41,8 @@ pub(super) struct Mount {
     pub(super) root: Option<DentryId>,
     /// The directory it covers; `None` for a view's root.
     pub(super) over: Option<DentryId>,
+    /// It was unmounted; its entries are being forgotten, and nothing is made in it any more.
+    pub(super) is_abandoned: bool,
     /// Number of the next file made in it.
     pub(super) next_number: u64,
     /// `st_dev` of its files.

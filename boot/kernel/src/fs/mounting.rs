@@ -13,6 +13,7 @@ use crate::fs::mount::{Mount, MountId, Sort};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::proc::ProcNode;
 use crate::fs::walk::{LastName, Resolved};
+use crate::limits::MAX_MOUNTS;
 use crate::wait::Stall;
 use agent::kernel::Credentials;
 use alloc::vec::Vec;
@@ -27,6 +28,9 @@ const FURNITURE: [(&[u8], u16, Option<Sort>); 3] = [
     (b"proc", 0o555, Some(Sort::Processes)),
     (b"tmp", 0o1777, None),
 ];
+
+/// Trees of one view: its own and those its furniture is covered with.
+const TREES: usize = 3;
 
 const DEVICES: [(&[u8], u64); 6] = [
     (b"null", Device::Null.number()),
@@ -77,7 +81,7 @@ impl<B: Block> Files<B> {
             {
                 Ok(base) if self.is_directory(base) => return Ok(Some(base)),
                 Ok(base) => {
-                    self.release_inode(context, base);
+                    self.release_inode(base);
                     failure = Some(Errno::EIO);
                 }
                 Err(Stall::Error(errno)) => failure = Some(errno),
@@ -113,7 +117,7 @@ impl<B: Block> Files<B> {
             Ok(mount) => mount,
             Err(errno) => {
                 for base in base.into_iter().chain(deeper) {
-                    self.release_inode(context, base);
+                    self.release_inode(base);
                 }
                 return Err(errno);
             }
@@ -122,7 +126,7 @@ impl<B: Block> Files<B> {
             Some(base) => self.union_root(context, mount, base, deeper),
             None => self.memory_directory(context, mount, 0o755),
         };
-        self.finish_mount(context, mount, inode)
+        self.finish_mount(mount, inode)
     }
 
     /// Makes a view's tree over a directory of another tree.
@@ -138,6 +142,9 @@ impl<B: Block> Files<B> {
         context: &mut Context<'_>,
         over: PlaceRef<'_>,
     ) -> Result<Place, Stall> {
+        if self.mounts.len() + TREES > MAX_MOUNTS && self.has_abandoned_trees() {
+            return Err(Stall::Again);
+        }
         let id = self.inode_at(over.0)?;
         if !self.is_directory(id) {
             return Err(Errno::ENOTDIR.into());
@@ -160,7 +167,7 @@ impl<B: Block> Files<B> {
         let root = Place(root);
         if let Err(stall) = self.furnish_as_root(context, root.0) {
             // What was read until now is in the cache: the next try comes further.
-            self.unmount_view(context, root);
+            self.unmount_view(root);
             return Err(stall);
         }
         Ok(root)
@@ -220,7 +227,7 @@ impl<B: Block> Files<B> {
             is_slashed: false,
         };
         let made = self.make(context, &found, make, permissions);
-        self.release_resolved(context, found);
+        self.release_resolved(found);
         made.map(|_inode| ())
     }
 
@@ -239,7 +246,7 @@ impl<B: Block> Files<B> {
         } else {
             self.memory_directory(context, mount, 0o755)
         };
-        let root = self.finish_mount(context, mount, inode)?;
+        let root = self.finish_mount(mount, inode)?;
         if sort == Sort::Devices {
             for (name, special) in DEVICES {
                 let entry = self.child(context, root, name)?;
@@ -264,6 +271,7 @@ impl<B: Block> Files<B> {
             sort,
             root: None,
             over,
+            is_abandoned: false,
             next_number: FIRST_NUMBER,
             device: 0,
         };
@@ -305,13 +313,12 @@ impl<B: Block> Files<B> {
     /// Gives a tree its root, or takes the tree back when that could not be made.
     fn finish_mount(
         &mut self,
-        context: &mut Context<'_>,
         mount: MountId,
         inode: Result<InodeId, Errno>,
     ) -> Result<DentryId, Errno> {
         let entered = inode.and_then(|inode| {
-            self.enter(context, None, b"", Some(inode), mount, State::Cached)
-                .inspect_err(|_| self.release_inode(context, inode))
+            self.enter(None, b"", Some(inode), mount, State::Cached)
+                .inspect_err(|_| self.release_inode(inode))
         });
         match entered {
             Ok(root) => {
@@ -329,9 +336,9 @@ impl<B: Block> Files<B> {
     }
 
     /// Takes a view's tree away with all that was written in it. What is still open in it stays until it is closed.
-    pub fn unmount_view(&mut self, context: &mut Context<'_>, root: Place) {
+    pub fn unmount_view(&mut self, root: Place) {
         let entry = root.0;
-        self.release_place(context, root);
+        self.release_place(root);
         let Ok(known) = self.dentries.get(entry) else {
             return;
         };
@@ -352,53 +359,9 @@ impl<B: Block> Files<B> {
             if let Ok(entry) = self.dentries.get_mut(over) {
                 entry.mounted = None;
             }
-            self.drop_tree(context, above);
-            self.let_go(context, over);
+            self.abandon_tree(above);
+            self.let_go(over);
         }
-        self.drop_tree(context, mount);
-    }
-
-    /// Forgets every entry of a tree; those in use are detached and go with their last user.
-    fn drop_tree(&mut self, context: &mut Context<'_>, mount: MountId) {
-        let root = self.mounts.remove(mount).and_then(|mount| mount.root);
-        if let Some(root) = root {
-            if let Ok(entry) = self.dentries.get_mut(root) {
-                entry.state = State::Detached;
-            }
-            self.let_go(context, root);
-        }
-        // Leaves first: dropping one may drop the directories above it, once they are detached.
-        for slot in 0..self.dentries.slots() {
-            let Some(id) = self.dentries.at(slot) else {
-                continue;
-            };
-            let Ok(entry) = self.dentries.get_mut(id) else {
-                continue;
-            };
-            if entry.mount != mount || entry.state == State::Detached {
-                continue;
-            }
-            entry.state = State::Detached;
-            entry.earlier = None;
-            entry.later = None;
-            let is_used = entry.references > 0;
-            self.dentries.unlink(id);
-            self.unpin_inode(context, id);
-            if !is_used {
-                self.drop_entry(context, id);
-            }
-        }
-    }
-
-    /// Gives back the reference that kept a changed file of several names.
-    fn unpin_inode(&mut self, context: &mut Context<'_>, id: DentryId) {
-        let Ok(inode) = self.inode_at(id) else {
-            return;
-        };
-        if let Some(Node::Union(union)) = self.inodes.get_mut(inode).map(|inode| &mut inode.node)
-            && core::mem::take(&mut union.pinned)
-        {
-            self.release_inode(context, inode);
-        }
+        self.abandon_tree(mount);
     }
 }

@@ -27,7 +27,7 @@ impl<B: Block> Files<B> {
     ) -> Result<T, Stall> {
         let found = self.resolve(context, start, path, last)?;
         let result = act(self, context, &found);
-        self.release_resolved(context, found);
+        self.release_resolved(found);
         result
     }
 
@@ -111,7 +111,9 @@ impl<B: Block> Files<B> {
         path: &[u8],
     ) -> Result<(), Stall> {
         self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
-            files.remove(context, found, Kind::Regular)
+            files.remove(context, found, Kind::Regular)?;
+            files.give_pages_back(context.pool, context.accounts);
+            Ok(())
         })
     }
 
@@ -221,7 +223,7 @@ impl<B: Block> Files<B> {
         let place = self.share_place(place);
         let state = self.directories_mut(directories)?;
         let before = core::mem::replace(&mut state.working, place);
-        self.release_place(context, before);
+        self.release_place(before);
         Ok(())
     }
 
@@ -232,7 +234,6 @@ impl<B: Block> Files<B> {
     /// ENOENT when the directory state is gone.
     pub fn set_root(
         &mut self,
-        context: &mut Context<'_>,
         directories: DirectoriesId,
         place: PlaceRef<'_>,
     ) -> Result<(), Errno> {
@@ -240,7 +241,7 @@ impl<B: Block> Files<B> {
         let place = self.share_place(place);
         let state = self.directories_mut(directories)?;
         let before = core::mem::replace(&mut state.root, place);
-        self.release_place(context, before);
+        self.release_place(before);
         Ok(())
     }
 

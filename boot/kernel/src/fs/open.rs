@@ -12,6 +12,7 @@ use crate::fs::pipe::PipeEnd;
 use crate::fs::proc::Jump;
 use crate::fs::table::TableId;
 use crate::fs::walk::{LastName, Resolved, Start};
+use crate::limits::WORK_FILES;
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -40,7 +41,7 @@ impl<B: Block> Files<B> {
         };
         let found = self.resolve(context, start, path, last)?;
         let opened = self.open_resolved(context, &found, flags, permissions);
-        self.release_resolved(context, found);
+        self.release_resolved(found);
         let description = opened?;
         let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
         Ok(self.install(context, table, 0, description, close_on_exec)?)
@@ -182,24 +183,30 @@ impl<B: Block> Files<B> {
     ) -> Result<(), Errno> {
         let descriptor = self.table_mut(table)?.take(fd)?;
         self.release_description(context, descriptor.description);
+        // Whoever makes work does some of it.
+        self.give_pages_back(context.pool, context.accounts);
         Ok(())
     }
 
-    /// Closes every descriptor at or above `first`.
+    /// Closes the descriptors from `first` to `last`.
     ///
     /// # Errors
     ///
-    /// EBADF when the table is gone.
-    pub fn close_from(
+    /// [`Stall::Again`] when some are left, EBADF when the table is gone.
+    pub fn close_range(
         &mut self,
         context: &mut Context<'_>,
         table: TableId,
         first: usize,
-    ) -> Result<(), Errno> {
-        while let Some(descriptor) = self.table_mut(table)?.take_next(first, false) {
-            self.release_description(context, descriptor.description);
+        last: usize,
+    ) -> Result<(), Stall> {
+        for _ in 0..WORK_FILES {
+            match self.table(table)?.next_used(first) {
+                Some((fd, _)) if fd <= last => self.close(context, table, fd as i32)?,
+                _ => return Ok(()),
+            }
         }
-        Ok(())
+        Err(Stall::Again)
     }
 
     /// Returns the open file a descriptor refers to.

@@ -5,8 +5,10 @@
 
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
+use crate::limits::{WORK_LOOKS, WORK_PAGES};
 use crate::slab::{Id, Slab};
 use alloc::vec::Vec;
+use core::ops::Range;
 use hal::frame::{Frame, FramePool};
 
 /// Names a page in the cache.
@@ -56,6 +58,8 @@ pub(super) struct PageCache {
     buckets: Vec<u32>,
     wanted_buckets: usize,
     hand: u32,
+    /// Pages looked at in vain since one could be forgotten.
+    in_vain: usize,
 }
 
 impl PageCache {
@@ -66,6 +70,7 @@ impl PageCache {
             buckets: Vec::new(),
             wanted_buckets: (frames / 4).next_power_of_two().clamp(64, 1 << 16),
             hand: 0,
+            in_vain: 0,
         }
     }
 
@@ -165,53 +170,73 @@ impl PageCache {
         self.table.remove(id).map(|page| page.content)
     }
 
-    /// Takes out every page of `owner` with a number in `from..until`, giving their frames back. Returns how many
-    /// of them were owned.
-    pub(super) fn remove_range(
+    /// Takes out up to [`WORK_PAGES`] pages of `owner` whose numbers lie in `range`, giving their frames back, and
+    /// leaves in `range` what may still be there. `hand` is where an unfinished search goes on. Returns how many of
+    /// the pages were owned.
+    pub(super) fn remove_some(
         &mut self,
         pool: &mut FramePool,
         owner: Owner,
-        from: u32,
-        until: u32,
+        range: &mut Range<u32>,
+        hand: &mut u32,
     ) -> u64 {
         let mut owned = 0;
-        let mut drop = |cache: &mut Self, id| match cache.remove(id) {
-            Some(Content::Owned(frame)) => {
-                pool.release(frame);
-                owned += 1;
-            }
-            Some(Content::Clean(frame)) => pool.release(frame),
-            _ => {}
-        };
+        let slots = self.table.slots() as u32;
         // Whichever is shorter: asking for each number, or looking at each page.
-        if ((until - from.min(until)) as usize) <= self.table.slots() {
-            for index in from..until {
+        if range.len() as u32 <= slots {
+            for _ in 0..WORK_PAGES {
+                let Some(index) = range.next() else {
+                    break;
+                };
                 if let Some(id) = self.find(owner, index) {
-                    drop(self, id);
+                    owned += self.give_back(pool, id);
                 }
             }
             return owned;
         }
-        for slot in 0..self.table.slots() as u32 {
-            let found = self.table.at_mut(slot).and_then(|(id, page)| {
-                (page.owner == owner && page.index >= from && page.index < until).then_some(id)
+        let end = slots.min(hand.saturating_add(WORK_LOOKS as u32));
+        let mut pages = 0;
+        while *hand < end && pages < WORK_PAGES {
+            let found = self.table.at_mut(*hand).and_then(|(id, page)| {
+                (page.owner == owner && range.contains(&page.index)).then_some(id)
             });
             if let Some(id) = found {
-                drop(self, id);
+                owned += self.give_back(pool, id);
+                pages += 1;
             }
+            *hand += 1;
+        }
+        if *hand == slots {
+            range.start = range.end;
         }
         owned
     }
 
+    /// Takes a page out and gives its frame back; returns 1 when it was owned.
+    fn give_back(&mut self, pool: &mut FramePool, id: PageId) -> u64 {
+        match self.remove(id) {
+            Some(Content::Owned(frame)) => {
+                pool.release(frame);
+                1
+            }
+            Some(Content::Clean(frame)) => {
+                pool.release(frame);
+                0
+            }
+            _ => 0,
+        }
+    }
+
     /// Forgets up to `count` clean pages that nobody maps, the least recently used first; returns how many frames
-    /// became free. Looks at every page at most twice.
+    /// became free. Looks at [`WORK_LOOKS`] pages at most.
     pub(super) fn reclaim(&mut self, pool: &mut FramePool, count: usize) -> usize {
         let slots = self.table.slots() as u32;
         let mut freed = 0;
-        for _ in 0..2 * slots {
+        for _ in 0..WORK_LOOKS.min(2 * slots as usize) {
             if freed >= count {
                 break;
             }
+            self.in_vain += 1;
             self.hand = (self.hand + 1) % slots;
             let Some((id, page)) = self.table.at_mut(self.hand) else {
                 continue;
@@ -227,8 +252,19 @@ impl PageCache {
             if let Some(Content::Clean(frame)) = self.remove(id) {
                 pool.release(frame);
                 freed += 1;
+                self.in_vain = 0;
             }
         }
         freed
+    }
+
+    /// Returns whether every page was looked at twice since one could be forgotten: there is none. Whoever asks
+    /// next begins anew.
+    pub(super) fn is_exhausted(&mut self) -> bool {
+        let is_exhausted = self.in_vain >= 2 * self.table.slots();
+        if is_exhausted {
+            self.in_vain = 0;
+        }
+        is_exhausted
     }
 }

@@ -238,7 +238,7 @@ impl<B: Block> Files<B> {
             }
             None => None,
         };
-        match self.enter(context, Some(directory), name, inode, mount, State::Cached) {
+        match self.enter(Some(directory), name, inode, mount, State::Cached) {
             Ok(id) => {
                 self.dentries.unlink(id);
                 self.dentries.get_mut(id)?.state = State::Detached;
@@ -246,7 +246,7 @@ impl<B: Block> Files<B> {
             }
             Err(errno) => {
                 if let Some(inode) = inode {
-                    self.release_inode(context, inode);
+                    self.release_inode(inode);
                 }
                 Err(errno.into())
             }

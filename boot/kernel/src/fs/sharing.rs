@@ -98,7 +98,7 @@ impl<B: Block> Files<B> {
         })
     }
 
-    /// Counts one task less; with the last one every descriptor is closed and the table is gone.
+    /// Counts one task less; with the last one every descriptor is closed, a few of them at once.
     pub fn release_table(&mut self, context: &mut Context<'_>, id: TableId) {
         let Some(table) = self.tables.get_mut(id) else {
             return;
@@ -107,28 +107,15 @@ impl<B: Block> Files<B> {
         if table.sharers > 0 {
             return;
         }
-        while let Some(descriptor) = self
-            .tables
-            .get_mut(id)
-            .and_then(|table| table.take_next(0, false))
-        {
-            self.release_description(context, descriptor.description);
-        }
+        self.abandon_table(context, id);
+    }
+
+    /// Takes an empty table out, keeping its memory for the next one.
+    pub(super) fn remove_table(&mut self, id: TableId) {
         if let Some(spare) = self.tables.remove(id).and_then(Table::into_spare)
             && self.spare_slots.len() < self.spare_slots.capacity()
         {
             self.spare_slots.push(spare);
-        }
-    }
-
-    /// Closes the descriptors that are marked so (execve).
-    pub fn close_on_exec(&mut self, context: &mut Context<'_>, id: TableId) {
-        while let Some(descriptor) = self
-            .tables
-            .get_mut(id)
-            .and_then(|table| table.take_next(0, true))
-        {
-            self.release_description(context, descriptor.description);
         }
     }
 
@@ -183,11 +170,7 @@ impl<B: Block> Files<B> {
     /// # Errors
     ///
     /// ENOMEM.
-    pub fn copy_directories(
-        &mut self,
-        context: &mut Context<'_>,
-        id: DirectoriesId,
-    ) -> Result<DirectoriesId, Errno> {
+    pub fn copy_directories(&mut self, id: DirectoriesId) -> Result<DirectoriesId, Errno> {
         let state = self.directories.get(id).ok_or(Errno::ENOENT)?;
         let (root, working, umask) = (state.root.0, state.working.0, state.umask);
         self.dentries.hold(root);
@@ -200,15 +183,15 @@ impl<B: Block> Files<B> {
                 Ok(copy)
             }
             Err((root, working, errno)) => {
-                self.release_place(context, root);
-                self.release_place(context, working);
+                self.release_place(root);
+                self.release_place(working);
                 Err(errno)
             }
         }
     }
 
     /// Counts one task less.
-    pub fn release_directories(&mut self, context: &mut Context<'_>, id: DirectoriesId) {
+    pub fn release_directories(&mut self, id: DirectoriesId) {
         let Some(state) = self.directories.get_mut(id) else {
             return;
         };
@@ -217,8 +200,8 @@ impl<B: Block> Files<B> {
             return;
         }
         if let Some(state) = self.directories.remove(id) {
-            self.release_place(context, state.root);
-            self.release_place(context, state.working);
+            self.release_place(state.root);
+            self.release_place(state.working);
         }
     }
 
@@ -312,7 +295,7 @@ impl<B: Block> Files<B> {
         made.map_err(|(place, errno)| {
             self.release_target(context, target);
             if let Some(place) = place {
-                self.release_place(context, place);
+                self.release_place(place);
             }
             errno
         })
@@ -390,7 +373,7 @@ impl<B: Block> Files<B> {
         context.refund(description.account, Resource::Files, 1);
         self.release_target(context, description.target);
         if let Some(place) = description.place {
-            self.release_place(context, place);
+            self.release_place(place);
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Table {
     /// RLIMIT_NOFILE: descriptors at or above it cannot be made.
     limit: usize,
     pub(super) sharers: u32,
+    /// Once nobody uses it, the next table that is to be closed.
+    pub(super) next_abandoned: Option<TableId>,
 }
 
 impl Default for Table {
@@ -47,6 +49,7 @@ impl Table {
             slots: Vec::new(),
             limit: MAX_DESCRIPTORS,
             sharers: 1,
+            next_abandoned: None,
         }
     }
 
@@ -131,13 +134,10 @@ impl Table {
         self.slots[fd as usize].take().ok_or(Errno::EBADF)
     }
 
-    /// Takes some descriptor out at or above `first`, only ones to be closed by execve if asked for.
-    pub(super) fn take_next(&mut self, first: usize, only_cloexec: bool) -> Option<Descriptor> {
-        self.slots
-            .iter_mut()
-            .skip(first)
-            .find(|slot| slot.is_some_and(|known| known.close_on_exec || !only_cloexec))
-            .and_then(Option::take)
+    /// Takes some descriptor out at or above `first`.
+    pub(super) fn take_next(&mut self, first: usize) -> Option<Descriptor> {
+        let (index, _) = self.next_used(first)?;
+        self.slots[index].take()
     }
 
     /// Returns the descriptor with the smallest number that is at least `from`.
@@ -175,7 +175,7 @@ impl Table {
         Ok(Self {
             slots,
             limit: self.limit,
-            sharers: 1,
+            ..Self::new()
         })
     }
 }

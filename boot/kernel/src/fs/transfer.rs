@@ -103,7 +103,7 @@ impl<B: Block> Files<B> {
             Target::Pipe(_, PipeEnd::Read) | Target::Nothing => return Err(Errno::EBADF.into()),
             Target::Pipe(..) if position.is_some() => return Err(Errno::ESPIPE.into()),
             Target::Pipe(pipe, PipeEnd::Write) => {
-                self.room_for_pipe(context.pool);
+                self.room_for_pipe(context)?;
                 return self.pipes.write(context, pipe, span, whole);
             }
             Target::Device(device) => return Ok(device.write(span.len)?),

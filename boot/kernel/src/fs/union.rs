@@ -4,7 +4,7 @@
 //! name the cache does not know is asked of the sources, topmost first. Directories of several sources become one;
 //! a source's mark for "removed" is a character device 0:0, as overlayfs writes it.
 
-use crate::account::{AccountId, Resource};
+use crate::account::AccountId;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
@@ -12,8 +12,8 @@ use crate::fs::context::Context;
 use crate::fs::dentry::{Dentry, DentryId, State};
 use crate::fs::inode::{EntryList, Inode, InodeId, Node, Union};
 use crate::fs::mount::MountId;
-use crate::fs::page_cache::Owner;
 use crate::fs::place::{Place, PlaceRef};
+use crate::limits::WORK_NAMES;
 use crate::wait::Stall;
 use alloc::vec::Vec;
 use hal::block::Block;
@@ -69,14 +69,14 @@ impl<B: Block> Files<B> {
             None => None,
         };
         let shadows = inode.is_some();
-        match self.enter(context, Some(directory), name, inode, mount, State::Cached) {
+        match self.enter(Some(directory), name, inode, mount, State::Cached) {
             Ok(id) => {
                 self.dentries.get_mut(id)?.shadows = shadows;
                 Ok(id)
             }
             Err(errno) => {
                 if let Some(inode) = inode {
-                    self.release_inode(context, inode);
+                    self.release_inode(inode);
                 }
                 Err(errno.into())
             }
@@ -99,7 +99,7 @@ impl<B: Block> Files<B> {
             (Ok(()), None) => Ok(None),
             (Err(stall), _) => {
                 for base in top.into_iter().chain(deeper) {
-                    self.release_inode(context, base);
+                    self.release_inode(base);
                 }
                 Err(stall)
             }
@@ -123,13 +123,13 @@ impl<B: Block> Files<B> {
             let attributes = self.inodes.get(base).ok_or(Errno::EIO)?.attributes;
             let is_directory = attributes.kind == Kind::Directory;
             if is_whiteout(&attributes) || (top.is_some() && !is_directory) {
-                self.release_inode(context, base);
+                self.release_inode(base);
                 return Ok(());
             }
             if top.is_none() {
                 *top = Some(base);
             } else if deeper.try_reserve(1).is_err() {
-                self.release_inode(context, base);
+                self.release_inode(base);
                 return Err(Errno::ENOMEM.into());
             } else {
                 deeper.push(base);
@@ -175,7 +175,7 @@ impl<B: Block> Files<B> {
                 next = union.next_over_base;
                 if union.mount == mount {
                     inode.references += 1;
-                    self.release_inode(context, base);
+                    self.release_inode(base);
                     return Ok(id);
                 }
             }
@@ -196,10 +196,10 @@ impl<B: Block> Files<B> {
             Err((inode, _)) => {
                 if let Node::Union(union) = inode.node {
                     for base in union.deeper {
-                        self.release_inode(context, base);
+                        self.release_inode(base);
                     }
                 }
-                self.release_inode(context, base);
+                self.release_inode(base);
                 Err(Errno::ENOSPC)
             }
         }
@@ -220,7 +220,6 @@ impl<B: Block> Files<B> {
     /// there are many.
     pub(super) fn enter(
         &mut self,
-        context: &mut Context<'_>,
         parent: Option<DentryId>,
         name: &[u8],
         inode: Option<InodeId>,
@@ -234,7 +233,7 @@ impl<B: Block> Files<B> {
                 self.dentries.hold(parent);
             }
             if let Some(idle) = self.dentries.find_idle() {
-                self.drop_entry(context, idle);
+                self.drop_entry(idle);
             }
             if let Some(parent) = parent {
                 self.dentries.let_go(parent);
@@ -243,15 +242,19 @@ impl<B: Block> Files<B> {
         self.dentries.insert(entry)
     }
 
-    /// Forgets an entry, gives its inode back, and forgets the directories above that were waiting for that.
-    pub(super) fn drop_entry(&mut self, context: &mut Context<'_>, id: DentryId) {
+    /// Forgets an entry, gives its inode back, and forgets the directories above that were waiting for that: some
+    /// now, the others fall.
+    pub(super) fn drop_entry(&mut self, id: DentryId) {
         let mut next = Some(id);
-        while let Some(id) = next.take() {
+        for _ in 0..WORK_NAMES {
+            let Some(id) = next.take() else {
+                return;
+            };
             let Some(entry) = self.dentries.remove(id) else {
                 return;
             };
             if let Some(inode) = entry.inode {
-                self.release_inode(context, inode);
+                self.release_inode(inode);
             }
             if let Some(parent) = entry.parent
                 && self.dentries.let_go(parent)
@@ -259,12 +262,15 @@ impl<B: Block> Files<B> {
                 next = Some(parent);
             }
         }
+        if let Some(id) = next {
+            self.dentries.fall(id);
+        }
     }
 
     /// Gives a reference to an entry back.
-    pub(super) fn let_go(&mut self, context: &mut Context<'_>, id: DentryId) {
+    pub(super) fn let_go(&mut self, id: DentryId) {
         if self.dentries.let_go(id) {
-            self.drop_entry(context, id);
+            self.drop_entry(id);
         }
     }
 
@@ -275,13 +281,13 @@ impl<B: Block> Files<B> {
     }
 
     /// Gives a place back.
-    pub fn release_place(&mut self, context: &mut Context<'_>, place: Place) {
-        self.let_go(context, place.0);
+    pub fn release_place(&mut self, place: Place) {
+        self.let_go(place.0);
     }
 
     /// Gives a reference to an inode back; with the last one it goes, and what it stands on may go too. The depth of
     /// this is two: a union's bases stand on nothing.
-    pub(super) fn release_inode(&mut self, context: &mut Context<'_>, id: InodeId) {
+    pub(super) fn release_inode(&mut self, id: InodeId) {
         let Some(inode) = self.inodes.get_mut(id) else {
             return;
         };
@@ -290,28 +296,18 @@ impl<B: Block> Files<B> {
             return;
         }
         self.forget_base(id);
-        let Some(inode) = self.inodes.remove(id) else {
-            return;
-        };
-        let pages = inode
-            .attributes
-            .size
-            .div_ceil(hal::limits::PAGE_BYTES as u64);
-        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-        let owned = self
-            .pages
-            .remove_range(context.pool, Owner::Inode(id), 0, pages);
-        let Node::Union(union) = inode.node else {
-            return;
-        };
-        context.refund(union.account, Resource::Frames, owned);
-        if let Some(base) = union.lower {
-            self.unlink_over(base, id, union.next_over_base);
-            self.release_inode(context, base);
+        if let Some(Node::Union(union)) = self.inodes.get_mut(id).map(|inode| &mut inode.node) {
+            let (lower, after) = (union.lower.take(), union.next_over_base.take());
+            let deeper = core::mem::take(&mut union.deeper);
+            if let Some(base) = lower {
+                self.unlink_over(base, id, after);
+                self.release_inode(base);
+            }
+            for base in deeper {
+                self.release_inode(base);
+            }
         }
-        for base in union.deeper {
-            self.release_inode(context, base);
-        }
+        self.abandon_inode(id);
     }
 
     /// Takes a union inode out of the list of those over its base.

@@ -85,7 +85,7 @@ impl<B: Block> Files<B> {
         last: Last,
     ) -> Result<Place, Stall> {
         let found = self.resolve(context, start, path, last)?;
-        self.release_place(context, found.directory);
+        self.release_place(found.directory);
         let checked = self.attributes_at(found.entry.0).and_then(|attributes| {
             if found.is_slashed && attributes.kind != Kind::Directory {
                 return Err(Errno::ENOTDIR);
@@ -95,16 +95,16 @@ impl<B: Block> Files<B> {
         match checked {
             Ok(()) => Ok(found.entry),
             Err(errno) => {
-                self.release_place(context, found.entry);
+                self.release_place(found.entry);
                 Err(errno.into())
             }
         }
     }
 
     /// Gives both places of a finished walk back.
-    pub(super) fn release_resolved(&mut self, context: &mut Context<'_>, found: Resolved) {
-        self.release_place(context, found.directory);
-        self.release_place(context, found.entry);
+    pub(super) fn release_resolved(&mut self, found: Resolved) {
+        self.release_place(found.directory);
+        self.release_place(found.entry);
     }
 
     /// Walks a path up to its last component and looks that up, following a link there if asked to (and if the path
@@ -156,7 +156,7 @@ impl<B: Block> Files<B> {
         match result {
             Ok(()) => Ok(found),
             Err(stall) => {
-                self.release_resolved(context, found);
+                self.release_resolved(found);
                 Err(stall)
             }
         }
@@ -190,19 +190,19 @@ impl<B: Block> Files<B> {
             b"." => {
                 let here = walk.entry;
                 self.dentries.hold(here);
-                self.move_to(context, walk, here, LastName::Dot);
+                self.move_to(walk, here, LastName::Dot);
             }
             b".." => {
                 let above = self.above(walk.root, walk.entry)?;
                 self.dentries.hold(above);
-                self.move_to(context, walk, above, LastName::DotDot);
+                self.move_to(walk, above, LastName::DotDot);
             }
             _ => {
                 let child = self.child(context, walk.entry, &name)?;
                 let child = self.top_of(child);
                 self.dentries.hold(child);
                 if let Err(stall) = self.enter_child(context, walk, child, last, name) {
-                    self.let_go(context, child);
+                    self.let_go(child);
                     return Err(stall);
                 }
             }
@@ -231,7 +231,7 @@ impl<B: Block> Files<B> {
             let directory = core::mem::replace(&mut walk.directory, walk.entry);
             walk.entry = child;
             walk.last_name = LastName::Name(name);
-            self.let_go(context, directory);
+            self.let_go(directory);
             return Ok(());
         };
         walk.links += 1;
@@ -241,12 +241,12 @@ impl<B: Block> Files<B> {
         match self.jump(context, link)? {
             Some(Jump::To(target)) => {
                 self.dentries.hold(target);
-                self.move_to(context, walk, target, LastName::Jumped);
-                self.let_go(context, child);
+                self.move_to(walk, target, LastName::Jumped);
+                self.let_go(child);
                 return Ok(());
             }
             Some(Jump::Open(_)) => {
-                self.move_to(context, walk, child, LastName::Jumped);
+                self.move_to(walk, child, LastName::Jumped);
                 return Ok(());
             }
             None => {}
@@ -256,26 +256,20 @@ impl<B: Block> Files<B> {
         if self.scratch[start] == b'/' {
             let root = walk.root;
             self.dentries.hold(root);
-            self.move_to(context, walk, root, LastName::Start);
+            self.move_to(walk, root, LastName::Start);
         }
-        self.let_go(context, child);
+        self.let_go(child);
         Ok(())
     }
 
     /// Makes `entry`, whose reference is taken, the present one and its own directory.
-    fn move_to(
-        &mut self,
-        context: &mut Context<'_>,
-        walk: &mut Walk,
-        entry: DentryId,
-        last_name: LastName,
-    ) {
+    fn move_to(&mut self, walk: &mut Walk, entry: DentryId, last_name: LastName) {
         self.dentries.hold(entry);
         let directory = core::mem::replace(&mut walk.directory, entry);
         let before = core::mem::replace(&mut walk.entry, entry);
         walk.last_name = last_name;
-        self.let_go(context, directory);
-        self.let_go(context, before);
+        self.let_go(directory);
+        self.let_go(before);
     }
 
     /// Returns the directory above an entry, out of mounted trees but not out of `root`.

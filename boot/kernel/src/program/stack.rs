@@ -58,6 +58,9 @@ pub(crate) const TICKS_PER_SECOND: u64 = 100;
 /// Pairs of the auxiliary vector, its end included.
 const AUXILIARY_PAIRS: usize = 20;
 
+/// How often copying a spawn's strings asks for memory that may come back: a spawn is answered at once.
+const MOST_TRIES: usize = 64;
+
 /// Pointers that are written at once.
 const POINTERS: usize = 64;
 
@@ -91,11 +94,16 @@ impl<B: Block> System<B> {
         let random = (arguments_at - RANDOM_BYTES) & !15;
         let platform = random - PLATFORM.len() as u64;
         let mut write = |at: u64, bytes: &[u8]| {
-            self.store(space, UserAddr(at), bytes, Access::Load)
-                .map_err(|stall| match stall {
-                    Stall::Error(Errno::EFAULT) | Stall::Wait(_) | Stall::Again => Errno::ENOMEM,
-                    Stall::Error(errno) => errno,
-                })
+            for _ in 0..MOST_TRIES {
+                match self.store(space, UserAddr(at), bytes, Access::Load) {
+                    // Memory is short, but some is on its way back.
+                    Err(Stall::Again) => self.take_down(),
+                    Err(Stall::Error(Errno::EFAULT) | Stall::Wait(_)) => return Err(Errno::ENOMEM),
+                    Err(Stall::Error(errno)) => return Err(errno),
+                    Ok(()) => return Ok(()),
+                };
+            }
+            Err(Errno::ENOMEM)
         };
         write(directory, cwd.as_bytes())?;
         write(environment_at, environment)?;

@@ -3,7 +3,7 @@
 use super::{Area, Backing, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
-use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES, WORK_PAGES};
+use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES};
 use crate::system::System;
 use crate::user_memory::Access;
 use crate::wait::{Stall, WakeKey};
@@ -118,8 +118,11 @@ impl<B: Block> System<B> {
         if let Ok(frame) = self.pool.take() {
             return Ok(frame);
         }
-        self.files.reclaim(&mut self.pool, WORK_PAGES);
-        self.pool.take().map_err(|_| Denial::OutOfMemory)
+        match self.files.make_room(&mut self.pool, &mut self.accounts) {
+            Err(Stall::Error(_)) if !self.dying.is_empty() => Err(Denial::Again),
+            Err(stall) => Err(Denial::of_file(stall)),
+            Ok(()) => self.pool.take().map_err(|_| Denial::OutOfMemory),
+        }
     }
 
     /// Maps a copy of `shared`, whose token is given back.

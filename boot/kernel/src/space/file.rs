@@ -28,12 +28,11 @@ impl<B: Block> System<B> {
     /// # Errors
     ///
     /// ENOMEM; the place was given back.
-    pub(crate) fn show_file(&mut self, process: ProcessId, place: Place) -> Result<FileId, Errno> {
+    pub(crate) fn show_file(&mut self, place: Place) -> Result<FileId, Errno> {
         match self.shown.insert(ShownFile { place, users: 1 }) {
             Ok(id) => Ok(id),
             Err((file, _)) => {
-                let mut parts = self.file_parts(process)?;
-                parts.files.release_place(&mut parts.context, file.place);
+                self.files.release_place(file.place);
                 Err(Errno::ENOMEM)
             }
         }
@@ -55,8 +54,7 @@ impl<B: Block> System<B> {
         if file.users == 0
             && let Some(file) = self.shown.remove(id)
         {
-            let mut parts = self.own_file_parts();
-            parts.files.release_place(&mut parts.context, file.place);
+            self.files.release_place(file.place);
         }
     }
 
@@ -103,17 +101,17 @@ impl<B: Block> System<B> {
             base: base.by_ref(),
         };
         let found = files.walk(context, start, path, Last::Follow);
-        files.release_place(context, root);
-        files.release_place(context, base);
+        files.release_place(root);
+        files.release_place(base);
         let place = found?;
         let size = match executable_size(files.attributes(place.by_ref()), context.credentials) {
             Ok(size) => size,
             Err(errno) => {
-                files.release_place(context, place);
+                files.release_place(place);
                 return Err(errno.into());
             }
         };
-        Ok((self.show_file(process, place)?, size))
+        Ok((self.show_file(place)?, size))
     }
 }
 

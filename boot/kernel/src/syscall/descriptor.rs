@@ -63,14 +63,8 @@ pub(super) fn close_range<B: Block>(system: &mut System<B>, call: &mut Call) -> 
     let FileParts {
         files, mut context, ..
     } = system.file_parts(call.process)?;
-    let mut next = call.uint(0) as usize;
-    while let Some((fd, _)) = files.table(table)?.next_used(next) {
-        if fd > call.uint(1) as usize {
-            break;
-        }
-        files.close(&mut context, table, fd as i32)?;
-        next = fd + 1;
-    }
+    let (first, last) = (call.uint(0) as usize, call.uint(1) as usize);
+    files.close_range(&mut context, table, first, last)?;
     Ok(0)
 }
 

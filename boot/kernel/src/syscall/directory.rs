@@ -6,7 +6,7 @@ use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{Access, Kind, Last};
 use crate::limits::{NAME_BYTES, PATH_BYTES};
-use crate::system::{FileParts, System};
+use crate::system::System;
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -224,8 +224,7 @@ fn make_link<B: Block>(
         files.make_link(context, place.by_ref(), start, path)?;
         Ok(0)
     });
-    let mut parts = system.file_parts(call.process)?;
-    parts.files.release_place(&mut parts.context, place);
+    system.files.release_place(place);
     made
 }
 
@@ -271,11 +270,8 @@ fn move_name<B: Block>(
         files.move_name(context, (start, path), (onto, target), may_replace)?;
         Ok(0)
     });
-    let FileParts {
-        files, mut context, ..
-    } = system.file_parts(call.process)?;
-    files.release_place(&mut context, directory.0);
-    files.release_place(&mut context, directory.1);
+    system.files.release_place(directory.0);
+    system.files.release_place(directory.1);
     moved
 }
 
@@ -324,7 +320,7 @@ pub(super) fn chroot<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         if !context.is_root() {
             return Err(Errno::EPERM.into());
         }
-        files.set_root(context, state, place)?;
+        files.set_root(state, place)?;
         Ok(0)
     })
 }

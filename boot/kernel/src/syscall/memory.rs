@@ -177,7 +177,7 @@ fn open_mapped<B: Block>(
         let parts = system.file_parts(process)?;
         parts.files.mapped_place(table, fd)?
     };
-    Ok(system.show_file(process, place)?)
+    Ok(system.show_file(place)?)
 }
 
 /// munmap(2).

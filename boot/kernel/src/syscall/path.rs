@@ -158,7 +158,7 @@ impl<B: Block> System<B> {
             .process(call.process)?
             .directories
             .ok_or(Errno::ENOENT)?;
-        let mut parts = self.file_parts(call.process)?;
+        let parts = self.file_parts(call.process)?;
         let base = if from == AT_FDCWD || path.first() == Some(&b'/') {
             None
         } else {
@@ -176,7 +176,7 @@ impl<B: Block> System<B> {
             }
             Err(errno) => {
                 if let Some(base) = base {
-                    parts.files.release_place(&mut parts.context, base);
+                    parts.files.release_place(base);
                 }
                 Err(errno.into())
             }
@@ -253,7 +253,7 @@ impl<B: Block> FileParts<'_, B> {
     fn release_origin(&mut self, origin: Origin) {
         let places = [origin.root, origin.working];
         for place in places.into_iter().chain(origin.base) {
-            self.files.release_place(&mut self.context, place);
+            self.files.release_place(place);
         }
     }
 
@@ -264,7 +264,7 @@ impl<B: Block> FileParts<'_, B> {
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
         let result = act(self.files, &mut self.context, place.by_ref());
-        self.files.release_place(&mut self.context, place);
+        self.files.release_place(place);
         result
     }
 }

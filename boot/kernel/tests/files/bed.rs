@@ -254,6 +254,7 @@ impl Bed {
                 Err(Stall::Error(errno)) => return Err(errno),
                 Err(Stall::Wait(_) | Stall::Again) => {
                     self.stalls += 1;
+                    self.tear_down();
                     self.files
                         .poll(&mut self.pool, &mut self.wakes, Instant::ZERO);
                 }
@@ -278,8 +279,8 @@ impl Bed {
     }
 
     pub(crate) fn release(&mut self, place: Place) {
-        self.once(|files, context| {
-            files.release_place(context, place);
+        self.once(|files, _| {
+            files.release_place(place);
             Ok(())
         })
         .unwrap();
@@ -549,8 +550,24 @@ impl Bed {
         result
     }
 
-    /// Frames charged to the account.
-    pub(crate) fn used_frames(&self) -> u64 {
+    /// Gives one turn's share of what nobody can reach back; returns whether there was anything.
+    pub(crate) fn tear_down(&mut self) -> bool {
+        let mut moved = false;
+        self.run_once(|files, context| moved = files.tear_down(context));
+        moved
+    }
+
+    /// Gives everything back that nobody can reach, and forgets what disks have too.
+    pub(crate) fn forget_clean(&mut self) {
+        while self.tear_down() {}
+        for _ in 0..64 {
+            self.files.reclaim(&mut self.pool, usize::MAX);
+        }
+    }
+
+    /// Frames charged to the account, once everything was given back that nobody can reach.
+    pub(crate) fn used_frames(&mut self) -> u64 {
+        while self.tear_down() {}
         let account = self.accounts.get(self.account).unwrap();
         account.used(Resource::Frames)
     }

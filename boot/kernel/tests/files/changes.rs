@@ -3,6 +3,7 @@
 use crate::bed::{Bed, Disk, image, pattern};
 use kernel::errno::Errno;
 use kernel::fs::{Access, Kind, Last, NewTime, OpenFlags};
+use kernel::limits::FILE_BYTES;
 use std::fs;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const RW: OpenFlags = OpenFlags::RDWR;
 fn a_new_file_is_there_until_it_is_removed_and_leaves_nothing() {
     let mut bed = bed();
     bed.list("/dir").unwrap();
-    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    bed.forget_clean();
     let free = bed.pool.available();
     bed.write_all("/dir/new", &pattern(20_000)).unwrap();
     assert_eq!(bed.read_all("/dir/new").unwrap(), pattern(20_000));
@@ -38,7 +39,7 @@ fn a_new_file_is_there_until_it_is_removed_and_leaves_nothing() {
     bed.unlink("/dir/new").unwrap();
     assert_eq!(bed.stat("/dir/new"), Err(Errno::ENOENT));
     assert_eq!(bed.list("/dir").unwrap().len(), 6);
-    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    bed.forget_clean();
     assert_eq!(bed.pool.available(), free);
     assert_eq!(bed.used_frames(), 0);
 }
@@ -53,7 +54,7 @@ fn writing_into_a_files_middle_keeps_the_rest_of_it() {
     assert_eq!(bed.read_all("/dir/file").unwrap(), expected);
     assert_eq!(bed.used_frames(), 1);
     bed.close(fd);
-    bed.files.reclaim(&mut bed.pool, usize::MAX);
+    bed.forget_clean();
     assert_eq!(bed.read_all("/dir/file").unwrap(), expected);
 }
 
@@ -169,7 +170,7 @@ fn changes_are_kept_when_the_name_cache_is_full_of_other_names() {
     bed.at(|files, context, start| {
         let place = files.walk(context, start, b"/dir/file", Last::Keep)?;
         let changed = files.set_permissions(context, place.by_ref(), 0o400);
-        files.release_place(context, place);
+        files.release_place(place);
         Ok(changed?)
     })
     .unwrap();
@@ -271,10 +272,10 @@ fn memory_that_may_not_be_used_is_no_space_left() {
     // What crosses into a page that cannot be had ends at it.
     assert_eq!(bed.write(fd, Some(3 * 4096 - 10), &[2; 20]).unwrap(), 10);
     assert_eq!(
-        bed.write(fd, Some((1 << 44) - 1), &[2; 20]),
+        bed.write(fd, Some(FILE_BYTES - 1), &[2; 20]),
         Err(Errno::ENOSPC)
     );
-    assert_eq!(bed.write(fd, Some(1 << 44), &[2; 1]), Err(Errno::EFBIG));
+    assert_eq!(bed.write(fd, Some(FILE_BYTES), &[2; 1]), Err(Errno::EFBIG));
     bed.close(fd);
     bed.unlink("/tmp/file").unwrap();
     assert_eq!(bed.used_frames(), 0);
@@ -292,7 +293,7 @@ fn attributes_change_and_stay() {
                 let time = NewTime::At(Duration::new(77, 5));
                 files.set_times(context, place.by_ref(), NewTime::Keep, time)
             });
-        files.release_place(context, place);
+        files.release_place(place);
         Ok(result?)
     })
     .unwrap();
@@ -364,7 +365,7 @@ fn a_view_sees_the_disk_and_its_own_changes_only() {
     let view = bed.root.replace(machine).unwrap();
     assert_eq!(bed.read_all("/dir/other").unwrap(), b"machine");
     assert_eq!(bed.stat("/dir/only-here"), Err(Errno::ENOENT));
-    bed.run_once(|files, context| files.unmount_view(context, view));
+    bed.run_once(|files, _| files.unmount_view(view));
     assert_eq!(bed.used_frames(), free);
     assert_eq!(bed.read_all("/dir/other").unwrap(), b"machine");
 }
@@ -377,7 +378,7 @@ fn a_view_can_be_made_and_taken_away_for_ever() {
         let view = bed.run(|files, context| files.mount_view(context, over.by_ref()));
         bed.release(over);
         let view = view.unwrap_or_else(|errno| panic!("round {round}: {errno}"));
-        bed.run_once(|files, context| files.unmount_view(context, view));
+        bed.run_once(|files, _| files.unmount_view(view));
     }
 }
 

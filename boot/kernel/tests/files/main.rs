@@ -4,6 +4,7 @@ mod bed;
 mod changes;
 mod ext4;
 mod pipes;
+mod teardown;
 
 #[global_allocator]
 static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();

@@ -125,7 +125,7 @@ impl<B: Block> Files<B> {
 
     /// Starts a read and says what to wait for.
     fn start_read<T>(&mut self, context: &mut Context<'_>, wanted: Wanted) -> Result<T, Stall> {
-        let count = self.room_for_reading(context.pool, wanted.count);
+        let count = self.room_for_reading(context, wanted.count)?;
         let wanted = Wanted { count, ..wanted };
         self.disks
             .read(context.pool, &mut self.pages, wanted, context.now)?;
