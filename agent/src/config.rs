@@ -59,8 +59,9 @@ impl Config {
     /// [`ConfigError`] names the first option whose value cannot be read.
     pub fn from_command_line(line: &str) -> Result<Self, ConfigError> {
         let mut config = Self::DEFAULT;
-        if let Some((_, init)) = line.split_once(" -- ") {
-            config.read_init_arguments(init)?;
+        let mut words = line.split_ascii_whitespace();
+        if words.any(|word| word == "--") {
+            config.read_init_arguments(words)?;
         }
         for word in line.split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else {
@@ -83,10 +84,12 @@ impl Config {
     }
 
     /// Reads `[-e port] [/bin/vsockexec [-i p] [-o p] [-e p]] /bin/gcs [flags]`, the words hcsshim's init is given.
-    fn read_init_arguments(&mut self, arguments: &str) -> Result<(), ConfigError> {
+    fn read_init_arguments<'a>(
+        &mut self,
+        mut words: impl Iterator<Item = &'a str>,
+    ) -> Result<(), ConfigError> {
         let mut program = Program::Init;
         let (mut entropy, mut log) = (None, None);
-        let mut words = arguments.split_ascii_whitespace();
         while let Some(word) = words.next() {
             match (program, word) {
                 (Program::Init, "-e") => entropy = port("-e", words.next().unwrap_or(""))?,

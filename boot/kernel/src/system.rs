@@ -166,7 +166,9 @@ impl<B: Block> System<B> {
         })
     }
 
-    /// Borrows what an operation on files needs, on behalf of the kernel itself.
+    /// Borrows what an operation on files needs, on behalf of the kernel itself. Never inlined: what calls
+    /// it is not in a hurry.
+    #[inline(never)]
     pub(crate) fn own_file_parts(&mut self) -> FileParts<'_, B> {
         let wall = self.wall();
         let context = Context {

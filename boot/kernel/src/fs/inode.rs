@@ -38,7 +38,8 @@ pub struct Inode {
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
 impl Inode {
-    /// Makes an inode with one reference.
+    /// Makes an inode with one reference. Never inlined, because it moves much.
+    #[inline(never)]
     pub(super) const fn new(attributes: Attributes, node: Node) -> Self {
         Self {
             attributes,

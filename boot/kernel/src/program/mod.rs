@@ -90,6 +90,7 @@ pub(crate) enum About {
 }
 
 impl From<Stall> for Trouble {
+    #[cold]
     fn from(stall: Stall) -> Self {
         match stall {
             Stall::Wait(key) => Self::Wait(key),

@@ -163,7 +163,9 @@ impl<H: Hal + 'static, const N: usize> Ring<H, N> {
                 unsafe { self.queue.add(&[], &mut [buffer]) }
             }
         };
-        let id = added.expect("no more buffers exist than the queue has descriptors");
+        let Ok(id) = added else {
+            unreachable!("no more buffers exist than the queue has descriptors");
+        };
         self.lent[usize::from(id)] = Some(Lent {
             region,
             access,
