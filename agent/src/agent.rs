@@ -118,6 +118,7 @@ impl Agent {
         moved |= self.bridge.write(&mut self.outgoing, world);
         moved |= self.log.write(world.vsock);
         self.power_off(&mut earliest, world);
+        world.vsock.flush();
         earliest.note(world.vsock.next_deadline());
         Activity {
             moved,
@@ -269,6 +270,12 @@ impl Agent {
     #[must_use]
     pub const fn can_log(&self) -> bool {
         self.log.takes_lines()
+    }
+
+    /// Returns whether the host takes the log now.
+    #[must_use]
+    pub const fn has_log(&self) -> bool {
+        self.log.is_up()
     }
 
     /// Queues one line for the host's log and sends what the connection takes. Never waits; a line that does not fit is

@@ -88,6 +88,11 @@ impl LogStream {
         !matches!(self.link, Link::Gone)
     }
 
+    /// Returns whether the host takes lines now.
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
     /// Dials, if the log is wanted.
     pub(crate) fn begin<V: Vsock, K: Kernel>(
         &mut self,

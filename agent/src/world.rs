@@ -26,8 +26,10 @@ impl Earliest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gone;
 
-/// Writes what a connection takes now, and starts transmission. Less than everything means that
-/// [`hal::vsock::Event::Writable`] will follow.
+/// Writes what a connection takes now. Less than everything means that [`hal::vsock::Event::Writable`] will follow.
+///
+/// Transmission does not start here but with [`Vsock::flush`] at the end of the step: a pipe is relayed page by page, and
+/// a packet and a notification for each page would cost more than the copying.
 pub(crate) fn write_some<V: Vsock>(
     vsock: &mut V,
     id: ConnectionId,
@@ -37,7 +39,5 @@ pub(crate) fn write_some<V: Vsock>(
     if !stream.write_ready().or(Err(Gone))? {
         return Ok(0);
     }
-    let count = stream.write(bytes).or(Err(Gone))?;
-    stream.flush().or(Err(Gone))?;
-    Ok(count)
+    stream.write(bytes).or(Err(Gone))
 }

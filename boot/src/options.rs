@@ -2,7 +2,7 @@
 //!
 //! | option | meaning | default |
 //! |---|---|---|
-//! | `mote.serial_level=L` | what is worth writing to the serial port: `off`, `error`, `warn`, `info`, `debug`, `trace` | `warn` |
+//! | `mote.serial_level=L` | what is worth writing to the serial port: `off`, `error`, `warn`, `info`, `debug`, `trace` | `warn`, and `error` while the host takes the log |
 //! | `mote.debug_exit` | power off through `isa-debug-exit` (status 33), so that a test can tell it from a crash | off |
 //! | `mote.self_test` | try user mode, traps and time, then power off; only in the profile `image-debug` | off |
 
@@ -12,6 +12,8 @@ use log::LevelFilter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) serial_level: LevelFilter,
+    /// The same while the host takes the log: a line costs a tenth of a millisecond there, and would be there twice.
+    pub(crate) serial_level_beside_log: LevelFilter,
     pub(crate) debug_exit: bool,
     pub(crate) self_test: bool,
 }
@@ -21,6 +23,7 @@ impl Options {
     pub(crate) fn from_command_line(line: &str) -> Result<Self, &str> {
         let mut options = Self {
             serial_level: LevelFilter::Warn,
+            serial_level_beside_log: LevelFilter::Error,
             debug_exit: false,
             self_test: false,
         };
@@ -28,6 +31,7 @@ impl Options {
             match word.split_once('=') {
                 Some(("mote.serial_level", level)) => {
                     options.serial_level = level.parse().map_err(|_| word)?;
+                    options.serial_level_beside_log = options.serial_level;
                 }
                 None if word == "mote.debug_exit" => options.debug_exit = true,
                 None if word == "mote.self_test" => options.self_test = true,

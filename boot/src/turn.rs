@@ -79,7 +79,12 @@ impl Turns {
         trap::report_nmis();
         while let Some(record) = logger::next() {
             any = true;
-            print(&mut self.serial, self.options.serial_level, &record);
+            let level = if agent.has_log() {
+                self.options.serial_level_beside_log
+            } else {
+                self.options.serial_level
+            };
+            print(&mut self.serial, level, &record);
             if agent.can_log() {
                 agent.log(
                     record.at,

@@ -162,6 +162,10 @@ pub trait Vsock {
     /// that is void.
     fn stream(&mut self, id: ConnectionId) -> Option<Self::Stream<'_>>;
 
+    /// Starts transmission of everything that streams were given since the last `poll` or `flush`, with one notification
+    /// of the host for all of it. The next `poll` would do it as well.
+    fn flush(&mut self);
+
     /// Ends one direction, in order: what was written before still goes out, and the peer's reader sees the end then.
     /// `Receive` tells the peer that further bytes are unwelcome. A void id does nothing.
     fn shutdown(&mut self, id: ConnectionId, direction: Direction);

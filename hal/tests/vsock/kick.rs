@@ -228,3 +228,32 @@ fn more_answers_than_slots_go_out_as_slots_come_back() {
     answered.sort_unstable();
     assert_eq!(answered, expected);
 }
+
+#[test]
+fn a_flush_sends_what_several_connections_gathered_with_one_kick() {
+    let mut bench = Bench::new();
+    let (first, _) = bench.connection(Purpose::Control, 1 << 16);
+    let (second, _) = bench.connection(Purpose::Output, 1 << 16);
+    let kicks = bench.host.device.kicks(TX);
+    for id in [first, second] {
+        let mut stream = bench.guest.stream(id).expect("connected");
+        assert_eq!(stream.write(b"news"), Ok(4));
+    }
+    assert_eq!(bench.host.device.kicks(TX), kicks, "nothing is sent early");
+    bench.guest.flush();
+    bench.guest.flush();
+    assert_eq!(bench.host.device.kicks(TX), kicks + 1);
+    assert_eq!(bench.host.all().len(), 2);
+}
+
+#[test]
+fn a_flush_does_not_forget_packets_that_came_meanwhile() {
+    let mut bench = Bench::new();
+    let (id, mut peer) = bench.connection(Purpose::Control, 1 << 16);
+    let mut stream = bench.guest.stream(id).expect("connected");
+    assert_eq!(stream.write(b"news"), Ok(4));
+    bench.host.send(&peer.data(b"more"));
+    bench.guest.flush();
+    assert_eq!(bench.guest.next_deadline(), Instant::ZERO, "poll is due");
+    bench.expect_events(&[Event::Readable(id)]);
+}

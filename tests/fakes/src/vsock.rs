@@ -309,6 +309,9 @@ impl Vsock for FakeVsock {
             .then_some(FakeStream { connection, window })
     }
 
+    /// What streams are given is with the host at once.
+    fn flush(&mut self) {}
+
     fn shutdown(&mut self, id: ConnectionId, direction: Direction) {
         if let Some(connection) = self.get(id) {
             match direction {

@@ -211,12 +211,17 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             }
             self.serve();
             self.receiver.settle();
-            let is_empty = !self.receiver.has_used() && !self.events.has_used();
+            let is_empty = !self.has_used();
             if is_empty || packets == 0 {
                 self.is_behind = !is_empty;
                 return;
             }
         }
+    }
+
+    /// Returns whether the device has returned anything that was not looked at.
+    pub(super) fn has_used(&self) -> bool {
+        self.receiver.has_used() || self.events.has_used()
     }
 
     /// Returns when something is due.

@@ -57,6 +57,13 @@ impl<H: Hal + 'static, T: Transport> Vsock for VirtioVsock<H, T> {
         Some(VirtioStream::new(self, index))
     }
 
+    fn flush(&mut self) {
+        if self.is_behind {
+            self.serve();
+            self.is_behind = self.has_used();
+        }
+    }
+
     fn shutdown(&mut self, id: ConnectionId, direction: Direction) {
         if let Some(index) = self.find(id) {
             self.connections[index].shutdown(direction, self.now);
