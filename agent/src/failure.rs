@@ -222,7 +222,7 @@ impl Failure {
     #[must_use]
     pub fn file_name(&self) -> &'static str {
         let path = self.place.file();
-        path.rsplit('/').next().unwrap_or(path)
+        path.rsplit_once('/').map_or(path, |(_, name)| name)
     }
 }
 
