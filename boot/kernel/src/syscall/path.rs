@@ -63,8 +63,7 @@ pub(super) fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
 }
 
 impl<B: Block> System<B> {
-    /// Returns a process's descriptor table. Never inlined: most calls on files begin with it.
-    #[inline(never)]
+    /// Returns a process's descriptor table.
     pub(super) fn table_of(&self, call: &Call) -> Result<TableId, Errno> {
         self.process(call.process)?.files.ok_or(Errno::EBADF)
     }
