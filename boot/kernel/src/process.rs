@@ -4,7 +4,7 @@ use crate::account::AccountId;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
-use crate::slab::{Id, Slab};
+use crate::slab::{Full, Id, Slab};
 use crate::space::SpaceId;
 use crate::task::{Task, TaskId};
 use agent::kernel::{Credentials, ExitStatus, LoadError, Pid, View};
@@ -144,14 +144,14 @@ impl ProcessTable {
         }
     }
 
-    /// Puts a process in. `None` at the limit or without memory.
-    pub(crate) fn insert(&mut self, process: Process) -> Option<ProcessId> {
-        self.numbers.try_reserve(1).ok()?;
+    /// Puts a process in.
+    pub(crate) fn insert(&mut self, process: Process) -> Result<ProcessId, Full> {
+        self.numbers.try_reserve(1).map_err(|_| Full::Memory)?;
         let pid = process.pid.0;
-        let id = self.processes.insert(process).ok()?;
+        let id = self.processes.insert(process).map_err(|(_, full)| full)?;
         let at = self.numbers.partition_point(|&(number, _)| number < pid);
         self.numbers.insert(at, (pid, id));
-        Some(id)
+        Ok(id)
     }
 
     /// Takes a process out.

@@ -1,5 +1,6 @@
 //! Tables whose entries are named by index and generation, so that a stale name misses.
 
+use crate::errno::Errno;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -41,9 +42,25 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
-/// There is no room for another entry: the limit was reached, or memory is short.
+/// Why there is no room for another entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub enum Full {
+    /// The table's limit was reached.
+    Limit,
+    /// The heap had no memory for the table to grow.
+    Memory,
+}
+
+impl Full {
+    /// Returns the error for a program: ENOMEM without memory, and `at_limit` at the limit.
+    #[must_use]
+    pub const fn errno(self, at_limit: Errno) -> Errno {
+        match self {
+            Self::Limit => at_limit,
+            Self::Memory => Errno::ENOMEM,
+        }
+    }
+}
 
 #[derive(Debug)]
 enum Slot<T> {
@@ -104,8 +121,8 @@ impl<T> Slab<T> {
                 of: PhantomData,
             });
         }
-        if self.slots.len() >= self.limit || self.slots.try_reserve(1).is_err() {
-            return Err((value, Full));
+        if let Err(full) = self.make_room() {
+            return Err((value, full));
         }
         let index = self.slots.len() as u32;
         self.slots.push(Slot::Taken {
@@ -118,6 +135,14 @@ impl<T> Slab<T> {
             generation: 0,
             of: PhantomData,
         })
+    }
+
+    /// Makes sure that one more slot can be added.
+    fn make_room(&mut self) -> Result<(), Full> {
+        if self.slots.len() >= self.limit {
+            return Err(Full::Limit);
+        }
+        self.slots.try_reserve(1).map_err(|_| Full::Memory)
     }
 
     /// Takes an entry out; `None` for a stale name.
@@ -208,5 +233,21 @@ impl<T> Slab<T> {
                 )),
                 Slot::Free { .. } => None,
             })
+    }
+}
+
+#[cfg(test)]
+mod room_tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_full_table_from_a_full_heap() {
+        let mut table = Slab::new(1);
+        assert!(table.insert(0_u8).is_ok());
+        assert_eq!(table.insert(1), Err((1, Full::Limit)));
+        let mut huge: Slab<[u8; 1 << 60]> = Slab::new(1);
+        assert_eq!(huge.make_room(), Err(Full::Memory));
+        assert_eq!(Full::Limit.errno(Errno::EAGAIN), Errno::EAGAIN);
+        assert_eq!(Full::Memory.errno(Errno::EAGAIN), Errno::ENOMEM);
     }
 }

@@ -7,6 +7,7 @@ use crate::limits::{ARGUMENT_BYTES, MAX_PROCESSES, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
+use crate::slab::Full;
 use crate::system::{FileParts, System};
 use crate::task::Task;
 use crate::view::Root;
@@ -45,7 +46,11 @@ impl<B: Block> System<B> {
         account: crate::account::AccountId,
         program: &Program<'_>,
     ) -> Result<Pid, Refusal> {
-        let space = self.new_space(account).map_err(refusal)?;
+        let space = self.new_space(account).map_err(|errno| match errno {
+            // One address space for each process: those of ended ones count until they are taken down.
+            Errno::EAGAIN => Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES),
+            errno => refusal(errno),
+        })?;
         let top = self.space(space).map_err(refusal)?.stack_top;
         let strings = match self.copy_strings(space, top, program.args, program.env, program.cwd) {
             Ok(strings) => strings,
@@ -86,11 +91,17 @@ impl<B: Block> System<B> {
             user_nanos: 0,
             kernel_nanos: 0,
         };
-        let Some(id) = self.table.insert(process) else {
-            let mut parts = self.own_file_parts();
-            parts.files.release_table(&mut parts.context, files);
-            self.leave_space(space);
-            return Err(Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES));
+        let id = match self.table.insert(process) {
+            Ok(id) => id,
+            Err(full) => {
+                let mut parts = self.own_file_parts();
+                parts.files.release_table(&mut parts.context, files);
+                self.leave_space(space);
+                return Err(match full {
+                    Full::Limit => Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES),
+                    Full::Memory => Refusal::OutOfMemory,
+                });
+            }
         };
         if let Err(errno) = self.add_task(id, pid) {
             self.drop_belongings(id);
@@ -110,7 +121,7 @@ impl<B: Block> System<B> {
             .table
             .tasks
             .insert(Task::new(id, tid))
-            .map_err(|_| Errno::EAGAIN)?;
+            .map_err(|(_, full)| full.errno(Errno::EAGAIN))?;
         self.process_mut(id)?.leader = Some(task);
         Ok(())
     }

@@ -114,10 +114,10 @@ impl<B: Block> System<B> {
         };
         match self.spaces.insert(space) {
             Ok(id) => Ok(id),
-            Err((space, _)) => {
+            Err((space, full)) => {
                 space.table.release(&mut self.pool);
                 self.refund(account, 1);
-                Err(Errno::EAGAIN)
+                Err(full.errno(Errno::EAGAIN))
             }
         }
     }
