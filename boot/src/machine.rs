@@ -252,7 +252,9 @@ impl Machine {
 
 #[inline(never)]
 fn make_kernel(processor: Processor, parts: Parts<MachineDisk>) -> Box<MachineKernel> {
-    Box::new(Kernel::new(processor, parts))
+    let mut kernel = Box::new(Kernel::new(processor, parts));
+    kernel.make_ready();
+    kernel
 }
 
 fn open_heap(memory: &mut Memory, ram: u64) {

@@ -68,7 +68,7 @@ impl Bench {
 
     fn make(frames: usize, initrd: Option<&'static [u8]>) -> Self {
         let clock = HandClock::new();
-        let kernel = Kernel::new(
+        let mut kernel = Kernel::new(
             FakeUser::new(clock.clone()),
             Parts {
                 pool: fakes::memory::frame_pool(frames),
@@ -78,6 +78,7 @@ impl Bench {
                 seed: Some([7; 32]),
             },
         );
+        kernel.make_ready();
         Self {
             kernel,
             clock,

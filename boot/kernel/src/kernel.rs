@@ -113,6 +113,12 @@ impl<U: User, B: Block> Kernel<U, B> {
         Self { user, system }
     }
 
+    /// Makes room in the tables for as many processes and containers at once as memory carries, so that from here on only
+    /// what is new in the caches calls the heap. To be called once, where the kernel stays: it is large.
+    pub fn make_ready(&mut self) {
+        self.system.reserve();
+    }
+
     /// Takes the kernel's turn: disks, wake-ups, loads, one program, and what ended ones left. Returns whether
     /// anything moved; if not, nothing will before an interrupt or [`Kernel::next_deadline`].
     pub fn run_slice(&mut self, clock: &impl Clock) -> bool {

@@ -60,5 +60,7 @@ mod tests;
 mod user_memory;
 mod view;
 pub mod wait;
+#[cfg(test)]
+mod warm_tests;
 
 pub use kernel::{Kernel, Parts};

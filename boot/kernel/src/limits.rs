@@ -128,3 +128,78 @@ pub const MAX_BUFFERS: usize = 1024;
 
 /// How often a call that waits for several files looks at them, in milliseconds.
 pub const POLL_MS: u64 = 5;
+
+/// Frames of memory for which the tables of one process are made ready at start.
+///
+/// A process whose program and names are cached must not call the heap, and neither may one more of them at once than
+/// ever before. So what bounds concurrency is there from the start, for as many as RAM can carry: 80 from about 48 MiB of
+/// RAM on. A process' share of the tables is about 9 KiB; with a share of its names and a container's that leaves half of
+/// the heap (1/16 of RAM). Beyond it the tables grow, and at their limits the host is refused.
+pub const FRAMES_PER_PROCESS: usize = 128;
+
+/// Processes whose tables are made ready where RAM is scarce: one that runs, one that ends, one that starts, one spare.
+pub const MIN_READY_PROCESSES: usize = 4;
+
+/// Returns for how many processes tables are made ready on a machine of `frames` frames: what the agent may start at most.
+#[must_use]
+pub const fn ready_processes(frames: usize) -> usize {
+    let processes = frames / FRAMES_PER_PROCESS;
+    if processes < MIN_READY_PROCESSES {
+        MIN_READY_PROCESSES
+    } else if processes > agent::limits::MAX_PROCESSES {
+        agent::limits::MAX_PROCESSES
+    } else {
+        processes
+    }
+}
+
+/// Address spaces made ready for each process: its own, and that of one that ended and is still being taken down.
+pub const SPACES_PER_PROCESS: usize = 2;
+
+/// Areas of an address space made ready. Static programs have about ten. A list that grew is kept up to
+/// [`SPARE_AREAS`]; another program of more areas grows its own.
+pub const READY_AREAS: usize = 24;
+
+/// Areas of the largest list whose memory is kept for the next address space.
+pub const SPARE_AREAS: usize = 128;
+
+/// Files shown by areas that are made ready for each process: its program, with its two address spaces, and some more.
+pub const SHOWN_PER_PROCESS: usize = 4;
+
+/// Descriptor tables made ready for each process: its own, and that of one that ended whose files are still being closed.
+pub const TABLES_PER_PROCESS: usize = 2;
+
+/// Descriptors of a table made ready: the three streams and a few files.
+pub const READY_DESCRIPTORS: usize = 8;
+
+/// Descriptors of the largest table whose memory is kept for the next one.
+pub const SPARE_DESCRIPTORS: usize = 64;
+
+const _: () = assert!(READY_DESCRIPTORS <= SPARE_DESCRIPTORS && READY_AREAS <= SPARE_AREAS);
+
+/// Pipes made ready for each descriptor table: three streams.
+pub const PIPES_PER_PROCESS: usize = 3;
+
+/// Returns for how many containers tables are made ready, by the processes they are made ready for: in the proportion of
+/// the agent's limits.
+#[must_use]
+pub const fn ready_views(processes: usize) -> usize {
+    (processes * agent::limits::MAX_CONTAINERS).div_ceil(agent::limits::MAX_PROCESSES)
+}
+
+/// Trees made ready for each container's view: its own, and that of a deleted one that still forgets its names.
+pub const TREES_PER_VIEW: usize = 2;
+
+/// Names, and inodes, made ready for each such tree: its furniture (`/dev` with eleven files, `/proc`, `/tmp`) and
+/// the way to its program and working directory.
+pub const NAMES_PER_VIEW: usize = 24;
+
+/// Mounts made ready for each of them: the tree itself, `/dev` and `/proc`.
+pub const MOUNTS_PER_VIEW: usize = 3;
+
+/// Frames of memory for which one clean name is kept: with its inodes a name takes about half a KiB.
+pub const FRAMES_PER_NAME: usize = 8;
+
+/// Names up to this long, and targets of symbolic links, lie in their entry, not on the heap. Linux has 40
+/// (`DNAME_INLINE_LEN`).
+pub const SHORT_NAME_BYTES: usize = 30;

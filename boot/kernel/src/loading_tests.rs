@@ -13,9 +13,9 @@ use std::vec::Vec;
 
 /// Address of the program's first segment, and of its entry.
 const BASE: u64 = 0x40_0000;
-const ENTRY: u64 = BASE + 0x1000;
+pub(crate) const ENTRY: u64 = BASE + 0x1000;
 /// Address of the writable segment: `DATA` at its start, zeroes from `DATA_BYTES` on.
-const WRITABLE: u64 = 0x40_3000;
+pub(crate) const WRITABLE: u64 = 0x40_3000;
 const DATA: &[u8] = b"data of the program";
 
 /// A static program: headers, a page of code, a page of data with a zeroed tail of two pages.
@@ -88,8 +88,12 @@ fn archive(files: &[(&str, u32, &[u8])]) -> &'static [u8] {
 }
 
 fn bench(file: &[u8]) -> Bench {
+    large_bench(file, 1024)
+}
+
+pub(crate) fn large_bench(file: &[u8], frames: usize) -> Bench {
     Bench::with_initrd(
-        1024,
+        frames,
         archive(&[
             ("bin", 0o040_755, &[]),
             ("bin/test", 0o100_755, file),

@@ -127,6 +127,14 @@ impl ProcessTable {
         }
     }
 
+    /// Makes room for `ready` processes of one task each.
+    pub(crate) fn reserve(&mut self, ready: usize) {
+        self.processes.reserve(ready);
+        self.tasks.reserve(ready);
+        // Where memory does not suffice, the list grows with the processes.
+        let _ = self.numbers.try_reserve_exact(ready);
+    }
+
     /// Returns a number that no process or task has, and that was not given for as long as possible.
     pub(crate) fn fresh_number(&mut self) -> u32 {
         loop {

@@ -68,7 +68,8 @@ enum Slot<T> {
     Free { generation: u32, next: Option<u32> },
 }
 
-/// A table of at most `limit` entries. It grows on demand, fallibly, and never shrinks: once warm it does not allocate.
+/// A table of at most `limit` entries. It grows on demand, fallibly, and never shrinks: once warm, or within what was
+/// reserved, it does not allocate.
 #[derive(Debug)]
 pub struct Slab<T> {
     slots: Vec<Slot<T>>,
@@ -87,6 +88,14 @@ impl<T> Slab<T> {
             taken: 0,
             limit,
         }
+    }
+
+    /// Makes room for `entries` in all, so that putting them in asks the heap for nothing. Where memory does not suffice the
+    /// table grows when it has to.
+    pub fn reserve(&mut self, entries: usize) {
+        let more = entries.min(self.limit).saturating_sub(self.slots.len());
+        // Nothing is lost: growing later is tried again, and refused by then.
+        let _ = self.slots.try_reserve_exact(more);
     }
 
     /// Returns how many entries there are.

@@ -3,11 +3,15 @@
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::fs::{AgentPipes, Last, Place, Start};
-use crate::limits::{ARGUMENT_BYTES, MAX_PROCESSES, PATH_BYTES};
+use crate::limits::{
+    ARGUMENT_BYTES, MAX_PROCESSES, PATH_BYTES, SHOWN_PER_PROCESS, SPACES_PER_PROCESS,
+    ready_processes, ready_views,
+};
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
 use crate::slab::Full;
+use crate::space::AreaList;
 use crate::system::{FileParts, System};
 use crate::task::Task;
 use crate::view::Root;
@@ -16,6 +20,27 @@ use agent::kernel::{Pid, Program, Refusal, Stdio, View};
 use hal::block::Block;
 
 impl<B: Block> System<B> {
+    /// Makes room in the tables that bound how many processes and containers there are at once. What memory does not
+    /// suffice for is made when it is needed.
+    pub(crate) fn reserve(&mut self) {
+        let ready = ready_processes(self.pool.total());
+        let views = ready_views(ready);
+        // The utility VM has an account, too.
+        self.accounts.reserve(1 + views);
+        self.table.reserve(ready);
+        self.files.reserve(self.pool.total(), ready, views);
+        let spaces = SPACES_PER_PROCESS * ready;
+        self.spaces.reserve(spaces);
+        self.shown.reserve(SHOWN_PER_PROCESS * ready);
+        let _ = self.ready.try_reserve_exact(ready);
+        // One more, because the room is made before a list is used.
+        if self.spare_areas.try_reserve_exact(spaces + 1).is_ok() {
+            for _ in 0..spaces {
+                self.spare_areas.push(AreaList::ready_memory());
+            }
+        }
+    }
+
     /// Makes a process that will be loaded.
     ///
     /// # Errors

@@ -8,10 +8,10 @@ use crate::fs::dentry::{Dentry, DentryId, State};
 use crate::fs::inode::{Inode, InodeId, Node, Union};
 use crate::fs::mount::Sort;
 use crate::fs::place::PlaceRef;
+use crate::fs::text::Text;
 use crate::fs::walk::{LastName, Resolved};
 use crate::limits::PATH_BYTES;
 use crate::wait::Stall;
-use alloc::vec::Vec;
 use hal::block::Block;
 
 /// The sticky bit: in such a directory only owners remove names.
@@ -139,11 +139,7 @@ impl<B: Block> Files<B> {
             if target.len() >= PATH_BYTES {
                 return Err(Errno::ENAMETOOLONG);
             }
-            let mut copy = Vec::new();
-            copy.try_reserve_exact(target.len())
-                .map_err(|_| Errno::ENOMEM)?;
-            copy.extend_from_slice(target);
-            union.link = copy;
+            union.link = Text::copy_of(target)?;
         }
         self.inodes
             .insert(Inode::new(attributes, Node::Union(union)))
@@ -471,10 +467,7 @@ impl<B: Block> Files<B> {
             }
         }
         // From here on only memory can run out, and that is found out before anything changes.
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(name.len())
-            .map_err(|_| Errno::ENOMEM)?;
-        copy.extend_from_slice(name);
+        let copy = Text::copy_of(name)?;
         self.leave_mark(source)?;
         let shadows = self.dentries.get(target)?.shadows;
         if replaced.is_some() {
@@ -489,7 +482,7 @@ impl<B: Block> Files<B> {
         self.unpin_entry(source)?;
         self.dentries.unlink(source);
         let entry = self.dentries.get_mut(source)?;
-        entry.name = copy.into_boxed_slice();
+        entry.name = copy;
         entry.shadows = shadows;
         let parent = entry.parent.replace(to.directory.0);
         self.dentries.hold(to.directory.0);

@@ -5,12 +5,12 @@
 //!
 //! An entry that has an entry below it, a [`super::Place`] or a mount on it is referenced and stays.
 
+use super::text::Text;
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::mount::MountId;
 use crate::limits::MAX_NAMES;
 use crate::slab::{Id, Slab};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Names a directory entry.
@@ -43,7 +43,7 @@ pub(super) enum State {
 pub(super) struct Dentry {
     /// The directory's entry; `None` for the root of a mounted tree.
     pub(super) parent: Option<DentryId>,
-    pub(super) name: Box<[u8]>,
+    pub(super) name: Text,
     /// The file; `None` when there is none by this name.
     pub(super) inode: Option<InodeId>,
     pub(super) state: State,
@@ -70,13 +70,9 @@ impl Dentry {
         mount: MountId,
         state: State,
     ) -> Result<Self, Errno> {
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(name.len())
-            .map_err(|_| Errno::ENOMEM)?;
-        copy.extend_from_slice(name);
         Ok(Self {
             parent,
-            name: copy.into_boxed_slice(),
+            name: Text::copy_of(name)?,
             inode,
             state,
             shadows: false,
@@ -117,6 +113,11 @@ impl Dentries {
             hand: 0,
             fallen: NONE,
         }
+    }
+
+    /// Makes room for `ready` entries.
+    pub(super) fn reserve(&mut self, ready: usize) {
+        self.table.reserve(ready);
     }
 
     pub(super) fn get(&self, id: DentryId) -> Result<&Dentry, Errno> {

@@ -10,6 +10,7 @@ use crate::fs::dentry::DentryId;
 use crate::fs::ext4;
 use crate::fs::mount::MountId;
 use crate::fs::proc::ProcNode;
+use crate::fs::text::Text;
 use crate::slab::Id;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -83,7 +84,7 @@ pub(super) struct Union {
     /// A reference is held because of a base with several names: the change must be found by each of them.
     pub(super) pinned: bool,
     /// Target of a symbolic link that was made here.
-    pub(super) link: Vec<u8>,
+    pub(super) link: Text,
     /// Who pays for its pages.
     pub(super) account: AccountId,
     /// Sequence number of the directory's next written entry.

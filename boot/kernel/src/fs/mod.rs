@@ -42,6 +42,7 @@ mod proc;
 mod sharing;
 mod table;
 mod teardown;
+mod text;
 mod transfer;
 mod union;
 mod walk;
@@ -63,7 +64,7 @@ pub use table::{Descriptor, Table, TableId};
 pub use transfer::Readiness;
 pub use walk::Start;
 
-use crate::limits::{MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
+use crate::limits::{FRAMES_PER_NAME, MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
 use crate::slab::Slab;
 use crate::wait::WakeQueue;
 use alloc::vec;
@@ -84,8 +85,7 @@ use table::Slots;
 use teardown::Teardown;
 use walk::SCRATCH_BYTES;
 
-/// Clean names are kept in proportion to memory: with its inodes a name takes about half a KiB.
-const FRAMES_PER_NAME: usize = 8;
+/// Clean names are kept in proportion to memory, within these bounds.
 const MIN_WARM_NAMES: usize = 96;
 const MAX_WARM_NAMES: usize = 8192;
 

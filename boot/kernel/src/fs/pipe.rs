@@ -104,6 +104,13 @@ impl Pipes {
         }
     }
 
+    /// Makes room for `pipes` of the agent's.
+    pub(super) fn reserve(&mut self, pipes: usize) {
+        self.table.reserve(pipes);
+        // Where memory does not suffice, the queue grows with the pipes.
+        let _ = self.ready.try_reserve_exact(pipes);
+    }
+
     /// Makes a pipe with one reader and one writer, both programs'.
     pub(crate) fn create(&mut self, account: AccountId) -> Result<PipeId, Errno> {
         self.insert(account, 1, 1, None)
@@ -117,7 +124,7 @@ impl Pipes {
         stream: AgentStream,
     ) -> Result<PipeId, Errno> {
         self.ready
-            .try_reserve(self.table.len() + 1)
+            .try_reserve((self.table.len() + 1).saturating_sub(self.ready.len()))
             .map_err(|_| Errno::ENOMEM)?;
         let agent = AgentEnd {
             pid,
@@ -458,6 +465,10 @@ impl Pipes {
         let Some(agent) = self.table.get_mut(id).and_then(|pipe| pipe.agent.take()) else {
             return;
         };
+        if agent.queued {
+            // The queue has room for the agent's ends there are, not for names of those that were.
+            self.ready.retain(|&queued| queued != id);
+        }
         let end = match agent.stream {
             AgentStream::Input => PipeEnd::Write,
             AgentStream::Output(_) => PipeEnd::Read,

@@ -11,6 +11,10 @@ use crate::fs::flags::OpenFlags;
 use crate::fs::pipe::{AgentStream, PipeEnd, PipeId};
 use crate::fs::place::Place;
 use crate::fs::table::{Descriptor, Table, TableId};
+use crate::limits::{
+    FRAMES_PER_NAME, MOUNTS_PER_VIEW, NAMES_PER_VIEW, PIPES_PER_PROCESS, READY_DESCRIPTORS,
+    TABLES_PER_PROCESS, TREES_PER_VIEW,
+};
 use agent::kernel::{End, OutputStream, Pid, Stdio};
 use hal::block::Block;
 
@@ -26,13 +30,37 @@ pub struct AgentPipes {
 }
 
 impl<B: Block> Files<B> {
+    /// Makes room on a machine of `frames` frames for what `ready` processes and `views` containers have: clean names,
+    /// trees, descriptor tables, directory states and standard streams.
+    pub(crate) fn reserve(&mut self, frames: usize, ready: usize, views: usize) {
+        let tables = TABLES_PER_PROCESS * ready;
+        let names = (frames / FRAMES_PER_NAME).min(self.warm_names);
+        let trees = TREES_PER_VIEW * views;
+        let view_names = trees * NAMES_PER_VIEW;
+        self.dentries.reserve(names + view_names);
+        // A clean name has two inodes at most: what programs see, and its source.
+        self.inodes.reserve(2 * names + view_names);
+        // The machine's own tree is furnished as a view's is.
+        self.mounts.reserve(MOUNTS_PER_VIEW * (1 + trees));
+        self.tables.reserve(tables);
+        self.directories.reserve(ready);
+        self.descriptions.reserve(READY_DESCRIPTORS * tables);
+        self.pipes.reserve(PIPES_PER_PROCESS * tables);
+        // One more, because the room is made before a table uses its memory.
+        if self.spare_slots.try_reserve_exact(tables + 1).is_ok() {
+            for _ in 0..tables {
+                self.spare_slots.push(Table::ready_memory());
+            }
+        }
+    }
+
     /// Makes an empty descriptor table.
     ///
     /// # Errors
     ///
     /// ENOMEM at the limit.
     pub fn new_table(&mut self) -> Result<TableId, Errno> {
-        let spare = self.spare_slots.pop().unwrap_or_default();
+        let spare = self.spare_slots.pop().unwrap_or_else(Table::ready_memory);
         // Every table's memory may come back at once. Without room for it, it is given to the heap instead.
         let _ = self.spare_slots.try_reserve(self.tables.len() + 1);
         self.tables

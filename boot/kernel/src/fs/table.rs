@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::fs::description::DescriptionId;
-use crate::limits::MAX_DESCRIPTORS;
+use crate::limits::{MAX_DESCRIPTORS, READY_DESCRIPTORS, SPARE_DESCRIPTORS};
 use crate::slab::Id;
 use alloc::vec::Vec;
 
@@ -20,9 +20,6 @@ pub struct Descriptor {
 
 /// A table's memory.
 pub(super) type Slots = Vec<Option<Descriptor>>;
-
-/// Descriptors of the largest table whose memory is kept for the next one.
-const SPARE_SLOTS: usize = 64;
 
 /// One descriptor table.
 #[derive(Debug)]
@@ -53,6 +50,14 @@ impl Table {
         }
     }
 
+    /// Returns memory for as many descriptors as programs usually have; less where there is none.
+    pub(super) fn ready_memory() -> Slots {
+        let mut slots = Vec::new();
+        // The table grows when it has to.
+        let _ = slots.try_reserve_exact(READY_DESCRIPTORS);
+        slots
+    }
+
     /// Makes an empty table with one owner that uses the memory of `spare`.
     pub(super) fn reusing(spare: Slots) -> Self {
         Self {
@@ -64,7 +69,7 @@ impl Table {
     /// Returns the table's memory for the next one, unless it is more than programs usually need.
     pub(super) fn into_spare(mut self) -> Option<Slots> {
         self.slots.clear();
-        (self.slots.capacity() <= SPARE_SLOTS).then_some(self.slots)
+        (self.slots.capacity() <= SPARE_DESCRIPTORS).then_some(self.slots)
     }
 
     /// Returns what a descriptor refers to.

@@ -13,6 +13,7 @@ use crate::fs::dentry::{Dentry, DentryId, State};
 use crate::fs::inode::{EntryList, Inode, InodeId, Node, Union};
 use crate::fs::mount::MountId;
 use crate::fs::place::{Place, PlaceRef};
+use crate::fs::text::Text;
 use crate::limits::WORK_NAMES;
 use crate::wait::Stall;
 use alloc::vec::Vec;
@@ -29,7 +30,7 @@ impl Union {
             kept: 0,
             changed: false,
             pinned: false,
-            link: Vec::new(),
+            link: Text::EMPTY,
             account,
             next_entry: 1,
             listed: None,

@@ -2,7 +2,7 @@
 
 use super::file::FileId;
 use crate::errno::Errno;
-use crate::limits::MAX_AREAS;
+use crate::limits::{MAX_AREAS, READY_AREAS, SPARE_AREAS};
 use alloc::vec::Vec;
 use core::ops::Range;
 use hal::page_table::Protection;
@@ -114,9 +114,17 @@ impl AreaList {
         Self { areas: spare }
     }
 
-    /// Returns the list's memory for reuse.
-    pub(crate) fn into_spare(self) -> Vec<Area> {
-        self.areas
+    /// Returns memory for a list of as many areas as programs usually have; less where there is none.
+    pub(crate) fn ready_memory() -> Vec<Area> {
+        let mut areas = Vec::new();
+        // The list grows when it has to.
+        let _ = areas.try_reserve_exact(READY_AREAS);
+        areas
+    }
+
+    /// Returns the list's memory for the next one, unless it is more than programs usually need.
+    pub(crate) fn into_spare(self) -> Option<Vec<Area>> {
+        (self.areas.capacity() <= SPARE_AREAS).then_some(self.areas)
     }
 
     /// Returns the area that contains `page`.

@@ -81,13 +81,6 @@ impl<B: Block> System<B> {
     pub(crate) fn new_space(&mut self, account: AccountId) -> Result<SpaceId, Errno> {
         let stack_end = Page::END.number() - self.random.next_u64() % STACK_SPREAD_PAGES;
         let map_top = stack_end - STACK_PAGES - self.random.next_u64() % MAP_SPREAD_PAGES;
-        let mut areas = AreaList::reusing(self.spare_areas.pop().unwrap_or_default());
-        areas.insert(Area {
-            first: stack_end - 1,
-            end: stack_end,
-            protection: Protection::READ | Protection::WRITE,
-            backing: Backing::Stack,
-        })?;
         // The list comes back here when the space is taken down, so room for it is made now.
         let lists = self.spaces.len() + 1;
         self.spare_areas
@@ -101,6 +94,17 @@ impl<B: Block> System<B> {
                 return Err(Errno::ENOMEM);
             }
         };
+        let spare = self
+            .spare_areas
+            .pop()
+            .unwrap_or_else(AreaList::ready_memory);
+        let mut areas = AreaList::reusing(spare);
+        let stack = areas.insert(Area {
+            first: stack_end - 1,
+            end: stack_end,
+            protection: Protection::READ | Protection::WRITE,
+            backing: Backing::Stack,
+        });
         let space = AddressSpace {
             table,
             areas,
@@ -112,14 +116,20 @@ impl<B: Block> System<B> {
             map_top,
             stack_top: stack_end * PAGE_BYTES as u64,
         };
-        match self.spaces.insert(space) {
-            Ok(id) => Ok(id),
-            Err((space, full)) => {
-                space.table.release(&mut self.pool);
-                self.refund(account, 1);
-                Err(full.errno(Errno::EAGAIN))
-            }
+        let refused = match stack {
+            Ok(()) => match self.spaces.insert(space) {
+                Ok(id) => return Ok(id),
+                Err((space, full)) => (space, full.errno(Errno::EAGAIN)),
+            },
+            Err(errno) => (space, errno),
+        };
+        let (space, errno) = refused;
+        space.table.release(&mut self.pool);
+        if let Some(spare) = space.areas.into_spare() {
+            self.spare_areas.push(spare);
         }
+        self.refund(account, 1);
+        Err(errno)
     }
 
     fn charge(&mut self, account: AccountId, frames: u64) -> Result<(), Errno> {

@@ -70,8 +70,10 @@ impl<B: Block> System<B> {
         if let Some(space) = self.spaces.remove(id) {
             space.table.release(&mut self.pool);
             self.refund(space.account, space.charged);
-            // Room was made when the space was.
-            self.spare_areas.push(space.areas.into_spare());
+            if let Some(spare) = space.areas.into_spare() {
+                // Room was made when the space was.
+                self.spare_areas.push(spare);
+            }
             self.wakes.wake(WakeKey::Memory);
         }
         true

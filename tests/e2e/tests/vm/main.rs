@@ -4,6 +4,7 @@ mod applet;
 mod boot;
 mod container;
 mod disk;
+mod heap;
 mod load;
 mod mote;
 mod program;

@@ -1,0 +1,161 @@
+//! The heap of the booted image is not called once caches are warm: one process after the other, many at once, containers.
+
+use e2e::{Bed, DEADLINE, busybox_disk, config};
+use mote_host::{Container, ContainerConfig, ContainerExit, Machine, ProcessConfig};
+use std::io::{Read, Write};
+
+/// As many as the product promises.
+const PROCESSES: usize = 64;
+
+/// Containers at once, each with its init process and another.
+const CONTAINERS: usize = 16;
+
+/// Rounds behind the first, each of which must call nothing.
+const ROUNDS: usize = 5;
+
+/// Returns how often the guest's allocator was called since it booted.
+fn heap_calls(bed: &Bed) -> u64 {
+    let text = bed.guest.dump_stacks().expect("answered");
+    text.lines()
+        .find_map(|line| line.strip_prefix("heap: ")?.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("no count of heap calls in:\n{text}"))
+}
+
+/// Plays `round` once to warm the caches, then some times more, in none of which the allocator may be called.
+fn assert_calls_nothing(bed: &Bed, round: impl Fn()) {
+    round();
+    let mut before = heap_calls(bed);
+    assert!(before > 0, "start-up calls it");
+    let mut calls = [0; ROUNDS];
+    for count in &mut calls {
+        round();
+        let now = heap_calls(bed);
+        *count = now - before;
+        before = now;
+    }
+    assert_eq!(calls, [0; ROUNDS], "heap calls in each round");
+}
+
+fn small_cycle(bed: &Bed, input: &[u8]) {
+    assert_eq!(bed.output(&["/programs/true"]).exit_code, 0);
+    let output = bed.run(&ProcessConfig::new(["/programs/echo"]), input);
+    assert!(output.stdout == input);
+    let spinner = bed
+        .guest
+        .create_process(&ProcessConfig::new(["/programs/spin"]).without_stdio())
+        .expect("runs");
+    assert!(spinner.kill().expect("delivered"));
+    assert_eq!(spinner.wait_timeout(DEADLINE).expect("ended"), 128 + 9);
+}
+
+#[test]
+fn no_message_and_no_stream_calls_the_allocator() {
+    let bed = Bed::busybox();
+    let input = vec![b'x'; 300_000];
+    assert_calls_nothing(&bed, || {
+        for _ in 0..10 {
+            small_cycle(&bed, &input);
+        }
+    });
+}
+
+#[test]
+fn more_processes_at_once_than_ever_before_call_nothing() {
+    let bed = Bed::busybox();
+    let input = vec![b'x'; 10_000];
+    small_cycle(&bed, &input);
+    let before = heap_calls(&bed);
+    many_at_once(&bed);
+    assert_eq!(
+        heap_calls(&bed) - before,
+        0,
+        "only the second level of concurrency calls it"
+    );
+    assert_calls_nothing(&bed, || many_at_once(&bed));
+}
+
+/// Lets as many processes as are promised live at once and answer, then ends half of them by a signal.
+fn many_at_once(bed: &Bed) {
+    let processes: Vec<_> = (0..PROCESSES)
+        .map(|_| {
+            bed.guest
+                .create_process(&ProcessConfig::new(["/programs/echo"]))
+                .unwrap_or_else(|error| panic!("{error}"))
+        })
+        .collect();
+    for (number, process) in processes.iter().enumerate() {
+        let line = format!("process {number}\n");
+        process
+            .stdin()
+            .expect("asked for")
+            .write_all(line.as_bytes())
+            .expect("taken");
+        let mut back = vec![0; line.len()];
+        process
+            .stdout()
+            .expect("asked for")
+            .read_exact(&mut back)
+            .expect("answered");
+        assert_eq!(back, line.as_bytes());
+    }
+    for (number, process) in processes.iter().enumerate() {
+        let status = if number % 2 == 0 {
+            assert!(process.kill().expect("delivered"));
+            128 + 9
+        } else {
+            0
+        };
+        let output = process.output_within(b"", DEADLINE).expect("ended");
+        assert_eq!(output.exit_code, status);
+    }
+}
+
+#[test]
+fn containers_from_creation_to_deletion_call_nothing() {
+    let bed = Bed::boot(
+        config(Machine::Microvm)
+            .disk(busybox_disk())
+            .memory_mib(128),
+    );
+    assert_calls_nothing(&bed, || {
+        let containers: Vec<_> = (0..CONTAINERS).map(|number| live(&bed, number)).collect();
+        for (number, (container, init)) in containers.iter().enumerate() {
+            let output = init
+                .output_within(b"through init", DEADLINE)
+                .expect("ended");
+            assert_eq!(output.stdout, b"through init");
+            match container.wait_timeout(DEADLINE).expect("ended") {
+                ContainerExit::Notified(_) => {}
+                ContainerExit::BridgeEnded(reason) => panic!("{reason}"),
+            }
+            bed.guest
+                .delete_container_state(&id(number))
+                .expect("deleted");
+        }
+    });
+}
+
+fn id(number: usize) -> String {
+    format!("container-{number}")
+}
+
+/// Creates and starts a container, executes its init process, which goes on, and another one to its end.
+fn live(bed: &Bed, number: usize) -> (Container, mote_host::Process) {
+    let init = ProcessConfig::new(["/bin/busybox", "cat"]);
+    let container = bed
+        .guest
+        .create_container(&id(number), &ContainerConfig::new(&init))
+        .unwrap_or_else(|error| panic!("{error}\n{}", bed.vm.console()));
+    container.start().expect("started");
+    let init = container
+        .create_process(&ProcessConfig::init())
+        .expect("runs");
+    let exec = container
+        .create_process(&ProcessConfig::new(["/programs/true"]))
+        .expect("runs");
+    assert_eq!(
+        exec.output_within(b"", DEADLINE).expect("ended").exit_code,
+        0
+    );
+    (container, init)
+}
