@@ -104,3 +104,27 @@ fn no_message_stream_wait_signal_or_notification_allocates() {
     );
     assert_eq!(calls() - before, 0, "log");
 }
+
+#[test]
+fn no_signal_to_an_external_process_and_no_forced_end_allocates() {
+    let mut stage = Stage::connected();
+    assert_free(&mut stage, NEGOTIATE, &json!({"MaximumVersion": 4}));
+    let external = json!({"CommandLine": "a"});
+    let external = assert_free(&mut stage, EXECUTE, &execute_request(NULL_ID, &external))
+        .unwrap()
+        .body["ProcessId"]
+        .as_u64()
+        .unwrap() as u32;
+    assert_free(
+        &mut stage,
+        SIGNAL,
+        &json!({"ContainerId": NULL_ID, "ProcessId": external, "Options": {"Signal": 9}}),
+    );
+    assert_free(&mut stage, DUMP, &base(NULL_ID));
+    for (id, message) in [("x", SHUTDOWN_FORCED), ("y", SHUTDOWN_GRACEFUL)] {
+        assert_free(&mut stage, CREATE, &create_request(id));
+        assert_free(&mut stage, START, &base(id));
+        assert_free(&mut stage, message, &base(id));
+    }
+    assert_free(&mut stage, SHUTDOWN_FORCED, &base(NULL_ID));
+}
