@@ -6,7 +6,7 @@ use crate::entropy::Entropy;
 use crate::failure::{Cause, Failure};
 use crate::frame::{Arrival, Header};
 use crate::json;
-use crate::kernel::{self, Kernel, PowerOff};
+use crate::kernel::{self, Kernel};
 use crate::limits::{MAX_FRAME_BYTES, MIN_BODY_BYTES, STEP_QUOTA};
 use crate::log_stream::LogStream;
 use crate::message::MessageType;
@@ -262,7 +262,7 @@ impl Agent {
             self.bridge.close(deadline, world);
         }
         if self.bridge.is_closed() || world.now >= deadline {
-            world.kernel.power_off(PowerOff::Off);
+            world.kernel.power_off();
         }
     }
 

@@ -274,15 +274,6 @@ pub struct ProcessInfo {
     pub memory_bytes: u64,
 }
 
-/// How the machine is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerOff {
-    /// In order: power off.
-    Off,
-    /// Reset.
-    Reset,
-}
-
 /// Whatever runs the programs.
 pub trait Kernel {
     /// Makes a container's view whose root is the directory `root` of the utility VM. Whether that directory exists
@@ -370,6 +361,6 @@ pub trait Kernel {
     /// Feeds bytes from the host's entropy stream into the random generator.
     fn add_entropy(&mut self, bytes: &[u8]);
 
-    /// Ends the machine, as soon as the caller's loop comes round.
-    fn power_off(&mut self, how: PowerOff);
+    /// Powers the machine off, as soon as the caller's loop comes round.
+    fn power_off(&mut self);
 }

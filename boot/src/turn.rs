@@ -3,7 +3,6 @@
 use crate::machine::AGENT;
 use crate::options::Options;
 use agent::Agent;
-use agent::kernel::PowerOff;
 use alloc::boxed::Box;
 use hal::clock::Clock;
 use hal::console::Console;
@@ -57,8 +56,8 @@ impl Turns {
             let mut moved = self.kernel.run_slice(&self.clock) | activity.moved;
             // What this writes to the host has deadlines of its own, which the next step tells.
             moved |= self.drain_log(agent);
-            if let Some(how) = self.kernel.power_off_requested() {
-                end(how);
+            if self.kernel.is_power_off_requested() {
+                power::off();
             }
             let now = self.clock.now();
             if moved {
@@ -95,13 +94,6 @@ impl Turns {
             }
         }
         any
-    }
-}
-
-fn end(how: PowerOff) -> ! {
-    match how {
-        PowerOff::Off => power::off(),
-        PowerOff::Reset => power::reset(),
     }
 }
 

@@ -13,8 +13,8 @@ use crate::task::Activity;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
-    Credentials, Event, ExitStatus, Input, Output, OutputStream, Pid, PowerOff, ProcessInfo,
-    Program, Refusal, Signal, Stdio, View,
+    Credentials, Event, ExitStatus, Input, Output, OutputStream, Pid, ProcessInfo, Program,
+    Refusal, Signal, Stdio, View,
 };
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -108,7 +108,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             random,
             unknown_calls: heapless::Vec::new(),
             other_unknown_calls: 0,
-            power_off: None,
+            power_off: false,
         };
         Self { user, system }
     }
@@ -154,9 +154,9 @@ impl<U: User, B: Block> Kernel<U, B> {
         &mut self.user
     }
 
-    /// Returns how the machine is to end, once somebody asked for it.
+    /// Whether somebody asked for the machine's end.
     #[must_use]
-    pub const fn power_off_requested(&self) -> Option<PowerOff> {
+    pub const fn is_power_off_requested(&self) -> bool {
         self.system.power_off
     }
 
@@ -426,8 +426,8 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         self.system.add_entropy(bytes);
     }
 
-    fn power_off(&mut self, how: PowerOff) {
-        self.system.power_off = Some(how);
+    fn power_off(&mut self) {
+        self.system.power_off = true;
     }
 }
 

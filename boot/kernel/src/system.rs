@@ -14,7 +14,7 @@ use crate::space::{AddressSpace, ShownFile, SpaceId};
 use crate::task::{Task, TaskId};
 use crate::view::Views;
 use crate::wait::WakeQueue;
-use agent::kernel::{Credentials, PowerOff};
+use agent::kernel::Credentials;
 use alloc::collections::VecDeque;
 use core::time::Duration;
 use hal::block::Block;
@@ -68,8 +68,8 @@ pub(crate) struct System<B> {
     pub(crate) unknown_calls: heapless::Vec<(u32, u64), MAX_UNKNOWN_CALLS>,
     /// How often others were, when the table was full.
     pub(crate) other_unknown_calls: u64,
-    /// How the machine is to end.
-    pub(crate) power_off: Option<PowerOff>,
+    /// Whether somebody asked for the machine's end.
+    pub(crate) power_off: bool,
 }
 
 /// What an operation on files needs, borrowed at once.

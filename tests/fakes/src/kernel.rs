@@ -3,7 +3,7 @@
 use crate::alloc::uncounted;
 use agent::kernel::{
     Credentials, End, Event, ExitStatus, Input, Kernel, LoadError, Output, OutputStream, Pid,
-    PowerOff, ProcessInfo, Program, Refusal, Signal, Stdio, StringList, View,
+    ProcessInfo, Program, Refusal, Signal, Stdio, StringList, View,
 };
 use core::fmt;
 use core::time::Duration;
@@ -65,8 +65,8 @@ pub struct FakeKernel {
     pub views: HashMap<u16, String>,
     /// Bytes for the random generator.
     pub entropy: Vec<u8>,
-    /// What the machine was told.
-    pub power: Option<PowerOff>,
+    /// Whether the machine was told to power off.
+    pub powered_off: bool,
     /// Whether programs are loaded at once; else [`FakeKernel::load`] does it.
     pub loads_at_once: bool,
     /// Signals that programs do not die of.
@@ -95,7 +95,7 @@ impl FakeKernel {
             processes: Vec::with_capacity(1024),
             views: HashMap::new(),
             entropy: Vec::new(),
-            power: None,
+            powered_off: false,
             loads_at_once: true,
             ignored: Vec::new(),
             refusal: None,
@@ -429,7 +429,7 @@ impl Kernel for FakeKernel {
         uncounted(|| self.entropy.extend_from_slice(bytes));
     }
 
-    fn power_off(&mut self, how: PowerOff) {
-        self.power = Some(how);
+    fn power_off(&mut self) {
+        self.powered_off = true;
     }
 }
