@@ -1,8 +1,9 @@
 //! Start-up, as a list; then the loop.
 
+use crate::entry;
 use crate::options::Options;
+use crate::self_test::{self, SelfTest};
 use crate::turn::{self, MachineKernel, MachineVsock, Turns};
-use crate::{entry, self_test};
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
 use agent::{Agent, Buffers, Config};
 use alloc::boxed::Box;
@@ -147,11 +148,11 @@ impl Machine {
     /// What start-up builds on the stack is gone when this returns: the loop has the stack for itself.
     #[inline(never)]
     pub(crate) fn share_out(mut self: Box<Self>) -> Turns {
-        if self.options.self_test {
+        if let Some(what) = self.options.self_test {
             if !cfg!(debug_assertions) {
                 give_up!("mote.self_test is only in an image with checks (profile image-debug)");
             }
-            self.run_self_test();
+            self.run_self_test(what);
         }
         let config = match Config::from_command_line(&self.command_line) {
             Ok(config) => config,
@@ -238,11 +239,11 @@ impl Machine {
         }
     }
 
-    fn run_self_test(mut self: Box<Self>) -> ! {
+    fn run_self_test(mut self: Box<Self>, what: SelfTest) -> ! {
         let Some(mut pool) = self.memory.into_pool() else {
             give_up!("no memory is left for programs");
         };
-        self_test::run(&mut self.processor, &mut pool, &self.clock);
+        self_test::run(what, &mut self.processor, &mut pool, &self.clock);
         while let Some(record) = logger::next() {
             turn::print(&mut self.serial, self.options.serial_level, &record);
         }

@@ -5,7 +5,9 @@
 //! | `mote.serial_level=L` | what is worth writing to the serial port: `off`, `error`, `warn`, `info`, `debug`, `trace` | `warn`, and `error` while the host takes the log |
 //! | `mote.debug_exit` | power off through `isa-debug-exit` (status 33), so that a test can tell it from a crash | off |
 //! | `mote.self_test` | try user mode, traps and time, then power off; only in the profile `image-debug` | off |
+//! | `mote.self_test=panic`, `=fault`, `=overflow` | end at once by a panic, a fault of the kernel, its stack's end | off |
 
+use crate::self_test::SelfTest;
 use log::LevelFilter;
 
 /// The options.
@@ -15,7 +17,7 @@ pub(crate) struct Options {
     /// The same while the host takes the log: a line costs a tenth of a millisecond there, and would be there twice.
     pub(crate) serial_level_beside_log: LevelFilter,
     pub(crate) debug_exit: bool,
-    pub(crate) self_test: bool,
+    pub(crate) self_test: Option<SelfTest>,
 }
 
 impl Options {
@@ -25,7 +27,7 @@ impl Options {
             serial_level: LevelFilter::Warn,
             serial_level_beside_log: LevelFilter::Error,
             debug_exit: false,
-            self_test: false,
+            self_test: None,
         };
         for word in line.split_ascii_whitespace() {
             match word.split_once('=') {
@@ -34,7 +36,10 @@ impl Options {
                     options.serial_level_beside_log = options.serial_level;
                 }
                 None if word == "mote.debug_exit" => options.debug_exit = true,
-                None if word == "mote.self_test" => options.self_test = true,
+                None if word == "mote.self_test" => options.self_test = Some(SelfTest::Trials),
+                Some(("mote.self_test", name)) => {
+                    options.self_test = Some(SelfTest::from_name(name).ok_or(word)?);
+                }
                 _ => {}
             }
         }

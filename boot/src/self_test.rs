@@ -7,8 +7,37 @@ use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::page_table::{Page, PageTable, Protection};
 use hal::user::{Context, Fault, Trap, User};
+use hal::x86::last_words;
 use hal::x86::processor::Processor;
 use hal::x86::tsc::Tsc;
+
+/// What to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SelfTest {
+    /// Everything that must go well.
+    Trials,
+    /// The end by a panic.
+    Panic,
+    /// The end by a fault of the kernel.
+    Fault,
+    /// The end by a stack that is used up.
+    Overflow,
+}
+
+impl SelfTest {
+    /// Reads the option's value. An image without checks refuses every self-test, so it need not tell them apart.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        if !cfg!(debug_assertions) {
+            return Some(Self::Trials);
+        }
+        match name {
+            "panic" => Some(Self::Panic),
+            "fault" => Some(Self::Fault),
+            "overflow" => Some(Self::Overflow),
+            _ => None,
+        }
+    }
+}
 
 /// Where the program's code lies.
 const CODE: u64 = 0x40_0000;
@@ -150,8 +179,31 @@ const TRIALS: &[Trial] = &[
     },
 ];
 
+/// Runs what was asked for. Only the trials come back.
+pub(crate) fn run(what: SelfTest, processor: &mut Processor, pool: &mut FramePool, clock: &Tsc) {
+    match what {
+        SelfTest::Trials => run_trials(processor, pool, clock),
+        SelfTest::Panic => panic!("the self-test asked for it"),
+        SelfTest::Fault => last_words::fault(),
+        SelfTest::Overflow => {
+            let depth = descend(0);
+            panic!("the stack took {depth} calls");
+        }
+    }
+}
+
+/// Calls itself with frames that are smaller than a guard page, far deeper than any stack of ours.
+fn descend(depth: u64) -> u64 {
+    const DEEP: u64 = 1 << 20;
+    let frame = core::hint::black_box([depth; 64]);
+    if depth == DEEP {
+        return depth;
+    }
+    descend(depth + 1).max(core::hint::black_box(frame)[0])
+}
+
 /// Runs all trials, then measures what a system call costs.
-pub(crate) fn run(processor: &mut Processor, pool: &mut FramePool, clock: &Tsc) {
+fn run_trials(processor: &mut Processor, pool: &mut FramePool, clock: &Tsc) {
     let frames = pool.available();
     for trial in TRIALS {
         try_one(trial, processor, pool, clock);

@@ -136,10 +136,22 @@ pub enum Trap {
     Deadline,
 }
 
+/// What happened to a processor, for who looks into a machine from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waits in which the processor was halted.
+    pub halts: u64,
+    /// Interrupts that devices made.
+    pub device_interrupts: u64,
+}
+
 /// The processor's user mode.
 pub trait User {
     /// Returns the upper half that every page table of this machine has in common.
     fn kernel_half(&self) -> KernelHalf;
+
+    /// Returns what the processor has counted since it was set up.
+    fn counts(&self) -> Counts;
 
     /// Runs the program described by `context` on `space` until it traps, a device interrupts, or `deadline` comes.
     ///

@@ -108,6 +108,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             random,
             unknown_calls: heapless::Vec::new(),
             other_unknown_calls: 0,
+            turns: 0,
             power_off: false,
         };
         Self { user, system }
@@ -124,6 +125,7 @@ impl<U: User, B: Block> Kernel<U, B> {
     pub fn run_slice(&mut self, clock: &impl Clock) -> bool {
         let system = &mut self.system;
         system.now = clock.now();
+        system.turns += 1;
         system
             .files
             .poll(&mut system.pool, &mut system.wakes, system.now);
@@ -419,6 +421,12 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     }
 
     fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let counts = self.user.counts();
+        writeln!(
+            out,
+            "machine: {} turns, {} halts, {} device interrupts",
+            self.system.turns, counts.halts, counts.device_interrupts
+        )?;
         self.system.dump(out)
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct System<B> {
     pub(crate) unknown_calls: heapless::Vec<(u32, u64), MAX_UNKNOWN_CALLS>,
     /// How often others were, when the table was full.
     pub(crate) other_unknown_calls: u64,
+    /// How often the machine's loop came round.
+    pub(crate) turns: u64,
     /// Whether somebody asked for the machine's end.
     pub(crate) power_off: bool,
 }

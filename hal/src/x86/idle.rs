@@ -69,6 +69,7 @@ impl Processor {
         if !self.timer_mut().is_armed_until(until) {
             self.timer_mut().arm(now, until);
         }
+        self.on_halt();
         // SAFETY: all vectors have gates, and their stubs leave registers and memory as they were.
         unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
         trap::report_nmis();

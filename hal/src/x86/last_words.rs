@@ -31,6 +31,9 @@ impl Cause {
     }
 }
 
+/// Where [`fault`] reads.
+const TRIED_ADDRESS: u64 = 0x123;
+
 static DYING: AtomicBool = AtomicBool::new(false);
 
 /// Says why, and ends the machine: `isa-debug-exit` gives the cause as exit status, otherwise it powers off.
@@ -44,6 +47,14 @@ pub fn die(cause: Cause, words: fmt::Arguments<'_>) -> ! {
         );
     }
     power::fail(cause as u8)
+}
+
+/// Reads where nothing is mapped, so that the kernel faults: how its last words can be tried.
+pub fn fault() -> ! {
+    // SAFETY: nothing is ever mapped in the first page, so the read has no effect but the fault, which ends the machine.
+    unsafe {
+        core::arch::asm!("mov rax, [{}]", "ud2", in(reg) TRIED_ADDRESS, options(noreturn));
+    }
 }
 
 struct Out(Serial);

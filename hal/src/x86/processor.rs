@@ -8,7 +8,7 @@ use super::tsc::Tsc;
 use crate::clock::{Clock, Instant};
 use crate::frame::FramePool;
 use crate::page_table::{KernelHalf, Page, PageTable, Stale};
-use crate::user::{Context, Fault, Trap, User};
+use crate::user::{Context, Counts, Fault, Trap, User};
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -111,6 +111,8 @@ pub struct Processor {
     kernel_half: KernelHalf,
     clock: Tsc,
     timer: Timer,
+    /// Waits in which the processor was halted.
+    halts: u64,
 }
 
 impl Processor {
@@ -156,6 +158,7 @@ impl Processor {
             kernel_half: KernelHalf(core::array::from_fn(|slot| read_entry(root, 256 + slot))),
             clock,
             timer,
+            halts: 0,
         }
     }
 
@@ -177,6 +180,11 @@ impl Processor {
             word.copy_from_slice(&value.to_le_bytes());
         }
         Some(seed)
+    }
+
+    /// Counts one more halt.
+    pub(crate) const fn on_halt(&mut self) {
+        self.halts += 1;
     }
 
     /// Returns the local timer, for the idle wait.
@@ -243,6 +251,13 @@ impl Features {
 impl User for Processor {
     fn kernel_half(&self) -> KernelHalf {
         self.kernel_half
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            halts: self.halts,
+            device_interrupts: trap::device_interrupts(),
+        }
     }
 
     fn run(

@@ -11,7 +11,7 @@ use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::limits::PAGE_BYTES;
 use hal::page_table::{KernelHalf, Page, PageTable, Protection};
-use hal::user::{Context, Fault, Registers, Trap, User};
+use hal::user::{Context, Counts, Fault, Registers, Trap, User};
 use std::collections::BTreeMap;
 
 /// Bytes each step takes.
@@ -146,6 +146,10 @@ fn write(pool: &mut FramePool, space: &PageTable, address: u64, from: &[u8]) -> 
 impl User for FakeUser {
     fn kernel_half(&self) -> KernelHalf {
         KernelHalf::empty()
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
     }
 
     fn run(

@@ -6,7 +6,7 @@ use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::limits::PAGE_BYTES;
 use hal::page_table::{KernelHalf, Page, PageTable, Protection};
-use hal::user::{Context, Fault, Trap, User};
+use hal::user::{Context, Counts, Fault, Trap, User};
 use std::time::Duration;
 
 /// Where the test programs have their text; a page of data follows.
@@ -71,6 +71,10 @@ impl ScriptedUser {
 impl User for ScriptedUser {
     fn kernel_half(&self) -> KernelHalf {
         KernelHalf::empty()
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
     }
 
     fn run(
