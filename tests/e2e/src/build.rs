@@ -1,6 +1,7 @@
 //! What is booted and what is run: built by Cargo, once, as `cargo xtask` builds it.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -16,6 +17,20 @@ pub fn image() -> &'static Path {
     IMAGE.get_or_init(|| {
         cargo(&["build", "--package", "boot", "--profile", "image"]);
         existing(target().join("image/mote-guest"))
+    })
+}
+
+/// Returns the guest image with checks on (profile `image-debug`), built.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn checked_image() -> &'static Path {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        cargo(&["build", "--package", "boot", "--profile", "image-debug"]);
+        existing(target().join("image-debug/mote-guest"))
     })
 }
 
@@ -53,6 +68,8 @@ pub fn mote() -> &'static Path {
 fn std_program(name: &str, relocation_model: &str) {
     let source = root().join("tests/programs/std/hello.rs");
     let output = target().join("image").join(name);
+    // Complete or not there, whoever else builds it at the same time.
+    let new = output.with_extension(std::process::id().to_string());
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let model = format!("relocation-model={relocation_model}");
     run(Command::new(rustc)
@@ -60,7 +77,8 @@ fn std_program(name: &str, relocation_model: &str) {
         .args(["-C", "opt-level=s", "-C", "strip=symbols"])
         .args(["-C", "target-feature=+crt-static", "-C", &model])
         .arg("-o")
-        .args([&output, &source]));
+        .args([&new, &source]));
+    fs::rename(&new, &output).expect("the target folder takes it");
 }
 
 fn cargo(arguments: &[&str]) {

@@ -8,7 +8,7 @@
 mod build;
 mod disk;
 
-pub use build::{image, mote, program};
+pub use build::{checked_image, image, mote, program};
 pub use disk::{Tree, busybox_disk, host_busybox, marker_disk};
 
 use mote_host::vm::Acceleration;

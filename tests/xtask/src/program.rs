@@ -69,6 +69,8 @@ fn build_std(name: &str, relocation_model: &str) -> Result<PathBuf> {
     }
     let progress = Progress::start(&format!("Building {name}"));
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    // Complete or not there, whoever else builds it at the same time.
+    let new = path.with_extension(std::process::id().to_string());
     let status = Command::new(rustc)
         .args([
             "--edition",
@@ -83,12 +85,13 @@ fn build_std(name: &str, relocation_model: &str) -> Result<PathBuf> {
         .args(["-C", "target-feature=+crt-static", "-C"])
         .arg(format!("relocation-model={relocation_model}"))
         .arg("-o")
-        .args([&path, &source])
+        .args([&new, &source])
         .status()
         .context("rustc could not be started")?;
     if !status.success() {
         bail!("{} could not be built ({status})", place::shown(&path));
     }
+    fs::rename(&new, &path)?;
     progress.finish();
     Ok(path)
 }

@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::{cargo, image, program, setup};
+use anyhow::bail;
 use clap::Args;
 use std::process::{Command, ExitCode};
 
@@ -15,10 +16,16 @@ pub(crate) struct Options {
     /// Leave out what boots the image: only checks that run on the host
     #[arg(long)]
     host_only: bool,
+    /// Only boot the image, this many times over the whole suite, and count the runs that pass
+    #[arg(long, value_name = "N", conflicts_with = "host_only", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
 }
 
 /// Runs them all; the exit code is a failure when any fails, and the last line names it.
 pub(crate) fn run(options: &Options) -> ExitCode {
+    if let Some(runs) = options.repeat {
+        return repeat(runs);
+    }
     let mut plan = Plan::default();
     if !options.host_only {
         plan.work("set up the machine", setup::run);
@@ -37,11 +44,37 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     });
     plan.work("build the user programs", || program::build().map(drop));
     if !options.host_only {
-        plan.command(
-            "boot the image in QEMU",
-            cargo::command(&["test", "--locked", "--package", "e2e"]),
-        );
+        plan.command("boot the image in QEMU", booted_tests());
     }
+    plan.run()
+}
+
+fn booted_tests() -> Command {
+    cargo::command(&["test", "--locked", "--package", "e2e"])
+}
+
+/// Runs the booting tests again and again: a test that fails now and then is a mistake in it or in the image.
+fn repeat(runs: u32) -> ExitCode {
+    let mut plan = Plan::default();
+    plan.work("set up the machine", setup::run);
+    plan.work("boot the image in QEMU, repeatedly", move || {
+        let mut failed = Vec::new();
+        for run in 1..=runs {
+            eprintln!("\n── run {run} of {runs}, {} failed so far", failed.len());
+            if !booted_tests().status()?.success() {
+                failed.push(run);
+            }
+        }
+        println!(
+            "{runs} runs: {} passed, {} failed",
+            runs as usize - failed.len(),
+            failed.len()
+        );
+        if !failed.is_empty() {
+            bail!("runs {failed:?} of {runs} failed");
+        }
+        Ok(())
+    });
     plan.run()
 }
 

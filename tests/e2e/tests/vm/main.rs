@@ -6,6 +6,7 @@ mod container;
 mod disk;
 mod heap;
 mod load;
+mod machine;
 mod mote;
 mod program;
 mod reconnect;

@@ -9,6 +9,8 @@ pub enum Machine {
     /// `microvm` without ACPI: virtio-mmio, the fastest to boot.
     #[default]
     Microvm,
+    /// `microvm` with its devices on PCI Express: no I/O ports of PCI, no table that tells of it, nothing assigned.
+    MicrovmPci,
     /// `q35`: PCI Express.
     Q35,
 }

@@ -57,6 +57,7 @@ impl CommandLine {
         };
         let machine = match config.machine {
             Machine::Microvm => "microvm,acpi=off",
+            Machine::MicrovmPci => "microvm,pcie=on",
             Machine::Q35 => "q35",
         };
         let machine = format!("{machine},accel={accelerator},memory-backend=mem");
@@ -79,7 +80,7 @@ impl CommandLine {
         self.0.push(chardev);
         let device = match machine {
             Machine::Microvm => "vhost-user-vsock-device,chardev=vsock",
-            Machine::Q35 => "vhost-user-vsock-pci,chardev=vsock",
+            Machine::MicrovmPci | Machine::Q35 => "vhost-user-vsock-pci,chardev=vsock",
         };
         self.plain(&["-device", device]);
     }
@@ -93,7 +94,7 @@ impl CommandLine {
         self.0.push(drive);
         let device = match machine {
             Machine::Microvm => "virtio-blk-device",
-            Machine::Q35 => "virtio-blk-pci",
+            Machine::MicrovmPci | Machine::Q35 => "virtio-blk-pci",
         };
         let device = format!("{device},drive=drive{index},serial=disk{index}");
         self.plain(&["-device", &device]);
