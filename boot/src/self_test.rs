@@ -244,7 +244,9 @@ fn keeps_vector_registers(processor: &mut Processor, pool: &mut FramePool) {
     two.registers.rbx = 0x2222;
     for _ in 0..2 {
         processor.run(pool, &mut one_space, &mut one, Instant::NEVER);
+        one.extended.settle();
         processor.run(pool, &mut two_space, &mut two, Instant::NEVER);
+        two.extended.settle();
     }
     assert_eq!(
         (one.registers.rax, two.registers.rax),

@@ -3,6 +3,7 @@
 use crate::clock::Instant;
 use crate::frame::FramePool;
 use crate::page_table::{KernelHalf, PageTable};
+use crate::x86::extended;
 
 /// Bytes of the extended state kept for each task: the legacy area, the XSAVE header and the AVX halves
 /// (Intel SDM vol. 1, 13.4). `XCR0` is limited to x87, SSE and AVX, so a wider machine needs no more.
@@ -35,10 +36,32 @@ pub struct Registers {
     pub gs_base: u64,
 }
 
+/// Where MXCSR and the XMM registers stand in the legacy area (Intel SDM vol. 1, table 10-2).
+pub(crate) const LEGACY_MXCSR: usize = 24;
+pub(crate) const LEGACY_XMM: usize = 160;
+
 /// x87, SSE and AVX state in the layout of XSAVE (or FXSAVE on a machine without it).
-#[derive(Clone, Debug)]
+///
+/// While the state is on loan to the processor, only MXCSR and the XMM registers in the bytes are current. Whoever runs
+/// another program settles the loan of the one that ran before; everything that reads the bytes does so by itself.
+#[derive(Debug)]
 #[repr(C, align(64))]
-pub struct ExtendedState(pub(crate) [u8; EXTENDED_STATE_BYTES]);
+pub struct ExtendedState(
+    [u8; EXTENDED_STATE_BYTES],
+    /// The loan's number; 0 when all bytes are current.
+    u64,
+);
+
+impl Clone for ExtendedState {
+    /// Returns a settled copy; a loan stays with the original.
+    fn clone(&self) -> Self {
+        let mut copy = Self(self.0, 0);
+        if extended::is_lent(self) {
+            extended::complete(&mut copy);
+        }
+        copy
+    }
+}
 
 impl ExtendedState {
     /// Returns the state a new program starts with: x87 and SSE exceptions masked, everything else zero
@@ -52,7 +75,28 @@ impl ExtendedState {
         bytes[24] = 0x80;
         bytes[25] = 0x1f;
         bytes[512] = 0x03;
-        Self(bytes)
+        Self(bytes, 0)
+    }
+
+    /// Makes all bytes current and ends the loan: before another program runs.
+    #[inline(never)]
+    pub fn settle(&mut self) {
+        if extended::is_lent(self) {
+            extended::complete(self);
+            self.1 = 0;
+        }
+    }
+
+    pub(crate) const fn loan(&self) -> u64 {
+        self.1
+    }
+
+    pub(crate) const fn set_loan(&mut self, loan: u64) {
+        self.1 = loan;
+    }
+
+    pub(crate) const fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr()
     }
 
     /// Forgets components that this processor does not have: XRSTOR would refuse them.
@@ -65,15 +109,17 @@ impl ExtendedState {
     /// Takes over a state that a program kept in its memory (a signal frame). What the processor would refuse is
     /// cleared: unknown features, the compacted form, reserved bits of MXCSR (Intel SDM vol. 1, 13.4.2, 10.2.3).
     pub fn restore(&mut self, bytes: &[u8; EXTENDED_STATE_BYTES]) {
+        self.1 = 0;
         self.0.copy_from_slice(bytes);
         self.0[26..28].fill(0);
         self.0[512] &= 0x07;
         self.0[513..576].fill(0);
     }
 
-    /// Returns the raw bytes.
+    /// Returns the raw bytes, all of them current.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; EXTENDED_STATE_BYTES] {
+    pub fn as_bytes(&mut self) -> &[u8; EXTENDED_STATE_BYTES] {
+        self.settle();
         &self.0
     }
 }
@@ -154,6 +200,8 @@ pub trait User {
     fn counts(&self) -> Counts;
 
     /// Runs the program described by `context` on `space` until it traps, a device interrupts, or `deadline` comes.
+    ///
+    /// Afterwards `context.extended` may be on loan ([`ExtendedState::settle`]): it is settled before another one runs.
     ///
     /// `pool` is the memory the program runs on; borrowing it exclusively proves that no slice of it is alive.
     fn run(

@@ -302,7 +302,8 @@ fn run_turn<U: User, B: Block>(
     let mut turn = system.approach_user(id);
     while turn == Turn::Goes {
         let Some(trap) = enter(user, system, id, end, clock, &mut entered) else {
-            return;
+            turn = Turn::Over;
+            break;
         };
         turn = match trap {
             Trap::Syscall => system.begin_call(id),
@@ -319,6 +320,9 @@ fn run_turn<U: User, B: Block>(
     }
     let kernel = clock.now().since(entered).as_nanos() as u64;
     system.charge_time(id, 0, kernel);
+    if let Some(task) = system.table.tasks.get_mut(id) {
+        task.context.extended.settle();
+    }
     if turn == Turn::Yields && system.table.tasks.get(id).is_some() {
         system.ready.push_back(id);
     }

@@ -17,6 +17,7 @@ pub mod apic;
 pub mod console;
 pub mod descriptor;
 pub mod exclusive;
+pub(crate) mod extended;
 pub mod idle;
 pub mod ioapic;
 pub mod last_words;

@@ -2,6 +2,7 @@
 
 use super::apic::Timer;
 use super::descriptor::{KERNEL_CODE, KERNEL_DATA};
+use super::extended;
 use super::memory::read_entry;
 use super::trap::{self, SYSCALL};
 use super::tsc::Tsc;
@@ -106,8 +107,6 @@ impl Features {
 #[derive(Debug)]
 pub struct Processor {
     features: Features,
-    /// Components of the extended state in use; 0 without XSAVE.
-    components: u64,
     kernel_half: KernelHalf,
     clock: Tsc,
     timer: Timer,
@@ -154,7 +153,6 @@ impl Processor {
         let root = KERNEL_ROOT.load(Ordering::Relaxed);
         Self {
             features,
-            components,
             kernel_half: KernelHalf(core::array::from_fn(|slot| read_entry(root, 256 + slot))),
             clock,
             timer,
@@ -271,7 +269,9 @@ impl User for Processor {
             return Trap::Fault(fault);
         }
         context.registers.rflags = user_flags(context.registers.rflags);
-        context.extended.limit_components(self.components);
+        if !extended::is_lent(&context.extended) {
+            extended::lend(&mut context.extended);
+        }
         self.switch(space);
         self.load_bases(context);
         loop {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! enter(context) ──► user mode ──syscall───────► save ─┐
-//!                              ──exception─────► save ─┼─► leave: extended state, kernel stack ──► returns to enter's
+//!                              ──exception─────► save ─┼─► leave: vector registers, kernel stack ──► returns to enter's
 //!                              ──interrupt─────► save ─┘                                          caller with the vector
 //! kernel, idle in hlt ──interrupt──► count, acknowledge, back
 //! kernel, anywhere    ──exception──► last words
@@ -16,7 +16,7 @@
 use super::descriptor::{USER_CODE, USER_DATA};
 use super::exclusive::Exclusive;
 use super::last_words::{self, Cause};
-use crate::user::{Context, Registers};
+use crate::user::{Context, LEGACY_MXCSR, LEGACY_XMM, Registers};
 use core::arch::{global_asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -117,7 +117,7 @@ const fn register(offset: usize) -> usize {
 /// # Safety
 ///
 /// The loaded page tables are the program's. `context` is valid, its `rip` and bases are canonical, its `rflags` allow
-/// interrupts and no privilege, and its extended state is in the format of [`Scratch::components`].
+/// interrupts and no privilege, and its extended state is on loan (see [`super::extended`]).
 ///
 /// Leaves by `sysret` exactly when that loses nothing: it sets `rip` from `rcx` and the flags from `r11`, which is what
 /// a context holds after a system call, because `syscall` put them there. Otherwise by `iretq`.
@@ -132,14 +132,10 @@ pub(crate) unsafe extern "sysv64" fn enter(context: *mut Context) -> u64 {
         "push r15",
         "mov [rip + {scratch} + {kernel_stack}], rsp",
         "mov [rip + {scratch} + {context}], rdi",
-        "mov rax, [rip + {scratch} + {components}]",
-        "test eax, eax",
-        "jz 2f",
-        "xor edx, edx",
-        "xrstor64 [rdi + {extended}]",
-        "jmp 3f",
-        "2: fxrstor64 [rdi + {extended}]",
-        "3:",
+        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "movaps xmm\\n, [rdi + {xmm} + 16 * \\n]",
+        ".endr",
+        "ldmxcsr [rdi + {mxcsr}]",
         "mov rcx, [rdi + {rip}]",
         "mov r11, [rdi + {rflags}]",
         "mov rax, [rdi + {rax}]",
@@ -176,8 +172,8 @@ pub(crate) unsafe extern "sysv64" fn enter(context: *mut Context) -> u64 {
         scratch = sym SCRATCH,
         kernel_stack = const offset_of!(Scratch, kernel_stack),
         context = const offset_of!(Scratch, context),
-        components = const offset_of!(Scratch, components),
-        extended = const offset_of!(Context, extended),
+        xmm = const offset_of!(Context, extended) + LEGACY_XMM,
+        mxcsr = const offset_of!(Context, extended) + LEGACY_MXCSR,
         user_data = const USER_DATA as i32,
         user_code = const USER_CODE as i32,
         rax = const register(offset_of!(Registers, rax)),
@@ -259,14 +255,11 @@ mote_trap_leave:
     mov [rdi + {r14}], r14
     mov [rdi + {r15}], r15
     mov rsp, [rip + {scratch} + {kernel_stack}]
-    mov rax, [rip + {scratch} + {components}]
-    test eax, eax
-    jz 2f
-    xor edx, edx
-    xsave64 [rdi + {extended}]
-    jmp 3f
-2:  fxsave64 [rdi + {extended}]
-3:  push 0x1f80                         // all SSE exceptions masked, round to nearest
+.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movaps [rdi + {xmm} + 16 * \n], xmm\n
+.endr
+    stmxcsr [rdi + {mxcsr}]
+    push 0x1f80                         // all SSE exceptions masked, round to nearest
     ldmxcsr [rsp]
     pop rax
     mov rax, [rip + {scratch} + {vector}]
@@ -381,8 +374,8 @@ mote_trap_exception:
     device_count = const offset_of!(Scratch, device_count),
     stray_count = const offset_of!(Scratch, stray_count),
     nmi_count = const offset_of!(Scratch, nmi_count),
-    components = const offset_of!(Scratch, components),
-    extended = const offset_of!(Context, extended),
+    xmm = const offset_of!(Context, extended) + LEGACY_XMM,
+    mxcsr = const offset_of!(Context, extended) + LEGACY_MXCSR,
     rax = const register(offset_of!(Registers, rax)),
     rbx = const register(offset_of!(Registers, rbx)),
     rcx = const register(offset_of!(Registers, rcx)),

@@ -239,7 +239,7 @@ impl<B: Block> System<B> {
         };
         let mask = task.saved_mask.unwrap_or(task.mask);
         let bytes = frame::encode(place, &context, &action, mask, &task.alternate_stack, cause);
-        let state = frame::encode_state(&context);
+        let state = frame::encode_state(&mut context);
         self.store(space, UserAddr(place.state), &state, Access::Write)?;
         self.store(space, UserAddr(place.frame), &bytes, Access::Write)?;
         self.take_signal(id, signal);

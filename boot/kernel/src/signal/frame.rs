@@ -149,7 +149,7 @@ pub(super) fn encode(
 }
 
 /// Writes the extended state with the marks that tell how much of it there is.
-pub(super) fn encode_state(context: &Context) -> [u8; STATE_BYTES] {
+pub(super) fn encode_state(context: &mut Context) -> [u8; STATE_BYTES] {
     let mut bytes = [0; STATE_BYTES];
     bytes[..EXTENDED_STATE_BYTES].copy_from_slice(context.extended.as_bytes());
     let marks = &mut bytes[SOFTWARE_BYTES..SOFTWARE_BYTES + 20];
