@@ -6,7 +6,7 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
-use crate::fs::context::{Context, Report, Sink, Span};
+use crate::fs::context::{Context, Processes, Report, Sink, Span};
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::description::{DescriptionId, Target};
 use crate::fs::inode::{Inode, InodeId, Node};
@@ -221,6 +221,16 @@ impl Sink for SliceSink<'_> {
     }
 }
 
+impl SliceSink<'_> {
+    /// Returns how long the text is, all of which must have found room.
+    fn finish(self) -> Result<usize, Errno> {
+        if self.len > self.into.len() {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        Ok(self.len)
+    }
+}
+
 impl<B: Block> Files<B> {
     /// Returns the entry `name` of a directory of `/proc`, detached.
     pub(super) fn proc_child(
@@ -378,16 +388,11 @@ impl<B: Block> Files<B> {
             let mut sink = SliceSink { into: out, len: 0 };
             let pid = context.processes.current().0;
             write!(&mut sink as &mut dyn Sink, "{pid}").map_err(|_| Errno::EIO)?;
-            return Ok(sink.len);
+            return Ok(sink.finish()?);
         }
         let pid = node.pid().ok_or(Errno::EINVAL)?;
         let files = context.processes.files(pid).ok_or(Errno::ENOENT)?;
-        let asker = context
-            .processes
-            .files(context.processes.current())
-            .and_then(|files| files.directories)
-            .ok_or(Errno::ENOENT)?;
-        let root = self.directories(asker)?.root.0;
+        let root = self.root_of(context.processes.current(), context.processes)?;
         let entry = match node {
             ProcNode::Link(_, LinkKind::Executable) => files.executable.ok_or(Errno::ENOENT)?.0,
             ProcNode::Link(_, kind) => {
@@ -407,7 +412,7 @@ impl<B: Block> Files<B> {
                         let mut sink = SliceSink { into: out, len: 0 };
                         let target = description.target;
                         name_target(target, &mut sink).map_err(|_| Errno::EIO)?;
-                        return Ok(sink.len);
+                        return Ok(sink.finish()?);
                     }
                 }
             }
@@ -425,7 +430,7 @@ impl<B: Block> Files<B> {
 
     /// Reads a text of `/proc` into one page of a program.
     pub(super) fn read_proc(
-        &self,
+        &mut self,
         context: &mut Context<'_>,
         node: ProcNode,
         position: u64,
@@ -440,27 +445,45 @@ impl<B: Block> Files<B> {
         };
         match node {
             ProcNode::Text(report) => context.processes.report(report, &mut sink),
-            ProcNode::Mounts => self
-                .report_mounts(&mut sink)
-                .map_err(|_| Stall::from(Errno::EIO))?,
+            ProcNode::Mounts => {
+                let root = self.root_of(context.processes.current(), context.processes)?;
+                let mut path = core::mem::take(&mut self.scratch);
+                let written = self.report_mounts(root, &mut path, &mut sink);
+                self.scratch = path;
+                written?;
+            }
             ProcNode::Sorts => sink.put(b"nodev\toverlay\nnodev\ttmpfs\nnodev\tproc\n\text4\n"),
             _ => return Err(Errno::EISDIR.into()),
         }
         Ok(sink.at - span.offset)
     }
 
-    fn report_mounts(&self, out: &mut dyn Sink) -> core::fmt::Result {
+    /// Returns the root directory of a process.
+    fn root_of(&self, pid: Pid, processes: &dyn Processes) -> Result<DentryId, Errno> {
+        let directories = processes.files(pid).and_then(|files| files.directories);
+        Ok(self.directories(directories.ok_or(Errno::ENOENT)?)?.root.0)
+    }
+
+    /// Names the trees mounted at or below `root`: the others are none of the asker's business. `path` is room for a
+    /// path.
+    fn report_mounts(
+        &self,
+        root: DentryId,
+        path: &mut [u8],
+        out: &mut dyn Sink,
+    ) -> Result<(), Errno> {
         for (_, mount) in self.mounts.iter() {
-            let name = mount.sort.name();
-            write!(out, "{name} ")?;
-            match mount.over.and_then(|over| self.dentries.get(over).ok()) {
-                Some(over) => {
-                    out.put(b"/");
-                    out.put(&over.name);
-                }
-                None => out.put(b"/"),
+            let Some(top) = mount.root.filter(|_| !mount.is_abandoned) else {
+                continue;
+            };
+            if !self.is_reachable(root, top) {
+                continue;
             }
-            writeln!(out, " {name} rw 0 0")?;
+            let length = self.path_between(root, top, path)?;
+            let name = mount.sort.name().as_bytes();
+            for part in [name, b" ", &path[..length], b" ", name, b" rw 0 0\n"] {
+                out.put(part);
+            }
         }
         Ok(())
     }

@@ -364,6 +364,21 @@ impl<B: Block> Files<B> {
         self.path_between(root.0, place.0, out)
     }
 
+    /// Returns whether the way up from an entry leads to `root`.
+    pub(super) fn is_reachable(&self, root: DentryId, entry: DentryId) -> bool {
+        let mut next = Some(entry);
+        while let Some(entry) = next {
+            if entry == root {
+                return true;
+            }
+            next = self.dentries.get(entry).ok().and_then(|known| {
+                let covered = || self.mounts.get(known.mount).and_then(|mount| mount.over);
+                known.parent.or_else(covered)
+            });
+        }
+        false
+    }
+
     pub(super) fn path_between(
         &self,
         root: DentryId,

@@ -344,6 +344,52 @@ fn proc_shows_the_process_that_asks() {
     assert_eq!(bed.read(reader, None, 10).unwrap(), b"pipe");
     let mounts = String::from_utf8(bed.read_all("/proc/mounts").unwrap()).unwrap();
     assert!(mounts.starts_with("overlay / overlay rw 0 0\n"), "{mounts}");
+    let mut out = [0; 4];
+    for path in ["/proc/self", &format!("/proc/self/fd/{writer}")] {
+        let place = bed.walk(path, Last::Keep).unwrap();
+        let target = bed.link_target(path).unwrap();
+        for room in 0..=4 {
+            let into = &mut out[..room];
+            let length = bed.run(|files, context| files.link_target(context, place.by_ref(), into));
+            let fits = target.len() <= room;
+            let expected = if fits {
+                Ok(target.len())
+            } else {
+                Err(Errno::ENAMETOOLONG)
+            };
+            assert_eq!(length, expected, "{path}, {room} bytes");
+        }
+        bed.release(place);
+    }
+}
+
+#[test]
+fn a_view_is_told_of_its_own_mounts_only() {
+    let mut bed = bed();
+    let machine = bed.read_all("/proc/mounts").unwrap();
+    let over = bed.walk("/dir", Last::Follow).unwrap();
+    let view = bed
+        .run(|files, context| files.mount_view(context, over.by_ref()))
+        .unwrap();
+    bed.release(over);
+    assert_eq!(bed.read_all("/proc/mounts").unwrap(), machine);
+    let (a, b) = (
+        bed.files.share_place(view.by_ref()),
+        bed.files.share_place(view.by_ref()),
+    );
+    let directories = bed.files.new_directories(a, b).unwrap();
+    bed.processes.directories.set(Some(directories));
+    let _machine = bed.root.replace(view);
+    let own = String::from_utf8(bed.read_all("/proc/mounts").unwrap()).unwrap();
+    let lines: Vec<&str> = own.lines().collect();
+    assert_eq!(lines.len(), 3, "{own}");
+    for line in [
+        "overlay / overlay rw 0 0",
+        "devtmpfs /dev devtmpfs rw 0 0",
+        "proc /proc proc rw 0 0",
+    ] {
+        assert!(lines.contains(&line), "{own}");
+    }
 }
 
 #[test]
