@@ -9,8 +9,8 @@ use agent::{Agent, Buffers, Config};
 use alloc::boxed::Box;
 use hal::clock::Clock;
 use hal::limits::{
-    COMMAND_LINE_BYTES, DMA_SHARE, HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES, MIN_DMA_BYTES,
-    MIN_HEAP_BYTES, PAGE_BYTES,
+    COMMAND_LINE_BYTES, DMA_SHARE, HEAP_SHARE, LARGE_HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES,
+    MIN_DMA_BYTES, MIN_HEAP_BYTES, PAGE_BYTES,
 };
 use hal::platform::firmware::{Description, FirmwareWindows};
 use hal::platform::power::FirmwareSwitches;
@@ -259,7 +259,8 @@ fn make_kernel(processor: Processor, parts: Parts<MachineDisk>) -> Box<MachineKe
 }
 
 fn open_heap(memory: &mut Memory, ram: u64) {
-    let bytes = share(ram, HEAP_SHARE, MIN_HEAP_BYTES, MAX_HEAP_BYTES);
+    let large = usize::try_from(ram / LARGE_HEAP_SHARE).unwrap_or(usize::MAX);
+    let bytes = share(ram, HEAP_SHARE, MIN_HEAP_BYTES, MAX_HEAP_BYTES).max(large);
     let Some(piece) = memory.carve(bytes) else {
         give_up!("no room for a heap of {bytes} bytes");
     };

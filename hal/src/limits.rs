@@ -168,6 +168,10 @@ pub const MIN_HEAP_BYTES: usize = 192 << 10;
 /// At the limit programs see `ENOMEM` and the host is refused.
 pub const MAX_HEAP_BYTES: usize = 16 << 20;
 
+/// RAM for which one byte goes to the heap where even that does not suffice: there every frame may hold a page of a file,
+/// and is told of in a table of some fifty bytes (1/85 of RAM), which together with its hash must leave room for the rest.
+pub const LARGE_HEAP_SHARE: u64 = 32;
+
 /// RAM for which one byte goes to the rings of devices. (The vsock's buffers are counted apart.)
 pub const DMA_SHARE: u64 = 32;
 

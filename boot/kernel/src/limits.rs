@@ -114,6 +114,31 @@ pub const MAX_MOUNTS: usize = 256;
 /// Pages read at once when a file is read from its start to its end.
 pub const READ_AHEAD_PAGES: usize = hal::limits::MAX_REQUEST_FRAMES;
 
+/// Reads of one disk that are under way at once. One more waits for a completion.
+pub const MAX_READS: usize = 32;
+
+/// The part of all frames that reading ahead leaves alone: one in so many.
+pub const READ_RESERVE: usize = 32;
+
+/// The part of all frames that in-memory files leave to programs: one in so many. A write that would need more gives
+/// ENOSPC, where otherwise the next program to touch a new page would be killed.
+pub const WRITE_RESERVE: usize = 16;
+
+/// Clean pages forgotten at once, at least, when memory is short.
+pub const RECLAIM_PAGES: usize = 32;
+
+/// Frames of memory for each chain of the page cache, within the bounds below: chains are short, heads are a kilobyte
+/// for each megabyte.
+pub const FRAMES_PER_BUCKET: usize = 4;
+
+/// Fewest chains of the page cache.
+pub const MIN_PAGE_BUCKETS: usize = 64;
+
+/// Most chains of the page cache: 256 KiB of heads.
+pub const MAX_PAGE_BUCKETS: usize = 1 << 16;
+
+const _: () = assert!(MIN_PAGE_BUCKETS.is_power_of_two() && MAX_PAGE_BUCKETS.is_power_of_two());
+
 /// Longest text a file of `/proc` gives; what is longer is cut at a line.
 pub const REPORT_BYTES: usize = 64 * 1024;
 

@@ -98,6 +98,28 @@ impl<T> Slab<T> {
         let _ = self.slots.try_reserve_exact(more);
     }
 
+    /// Makes an empty table whose memory is there at once: for `limit` entries or, where memory is short, for half as many
+    /// until it suffices. It never grows, so that there is room while [`Slab::room`] says so.
+    #[must_use]
+    pub fn with_room(mut limit: usize) -> Self {
+        let mut slots = Vec::new();
+        while slots.try_reserve_exact(limit).is_err() {
+            limit /= 2;
+        }
+        Self {
+            slots,
+            free: None,
+            taken: 0,
+            limit,
+        }
+    }
+
+    /// Returns how many entries more the limit allows.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.limit - self.taken
+    }
+
     /// Returns how many entries there are.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -258,5 +280,23 @@ mod room_tests {
         assert_eq!(huge.make_room(), Err(Full::Memory));
         assert_eq!(Full::Limit.errno(Errno::EAGAIN), Errno::EAGAIN);
         assert_eq!(Full::Memory.errno(Errno::EAGAIN), Errno::ENOMEM);
+    }
+
+    #[test]
+    fn a_table_with_room_takes_as_many_as_it_said_and_never_grows() {
+        let mut slab = Slab::with_room(5);
+        let capacity = slab.slots.capacity();
+        for taken in 0..5 {
+            assert_eq!(slab.room(), 5 - taken);
+            slab.insert(taken).expect("there is room");
+        }
+        assert_eq!((slab.room(), slab.insert(5)), (0, Err((5, Full::Limit))));
+        assert_eq!(slab.slots.capacity(), capacity);
+    }
+
+    #[test]
+    fn a_table_too_large_for_memory_is_made_smaller() {
+        let slab = Slab::<[u64; 1 << 20]>::with_room(usize::MAX);
+        assert!(slab.room() < usize::MAX >> 20);
     }
 }

@@ -210,7 +210,7 @@ impl<B: Block> Files<B> {
                 let into = context.pool.bytes_mut(&frame);
                 into[..bytes.len()].copy_from_slice(bytes);
                 into[bytes.len()..].fill(0);
-                Ok(self.insert_clean(context, Owner::Inode(id), index, frame)?)
+                self.insert_clean(context, Owner::Inode(id), index, frame)
             }
             _ => Err(Errno::EIO.into()),
         }

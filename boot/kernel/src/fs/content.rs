@@ -107,7 +107,10 @@ impl<B: Block> Files<B> {
                 Errno::ENOSPC.into()
             });
         }
-        let made = self.take_frame(context).and_then(|frame| {
+        let taken = self
+            .room_for_writing(context)
+            .and_then(|()| self.take_frame(context));
+        let made = taken.and_then(|frame| {
             match copied {
                 Some(from) => context
                     .pool
@@ -181,7 +184,10 @@ impl<B: Block> Files<B> {
         position: u64,
         span: Span<'_>,
     ) -> Result<usize, Stall> {
-        if position >= FILE_BYTES && span.len > 0 {
+        if span.len == 0 {
+            return Ok(0);
+        }
+        if position >= FILE_BYTES {
             return Err(Errno::EFBIG.into());
         }
         let wanted = (FILE_BYTES - position).min(span.len as u64) as usize;

@@ -2,15 +2,13 @@
 
 use crate::errno::Errno;
 use crate::fs::page_cache::{Content, Owner, PageCache};
+use crate::limits::MAX_READS;
 use crate::wait::{Stall, WakeKey, WakeQueue};
 use alloc::vec::Vec;
 use hal::block::{Block, Buffer, RequestId, SubmitError};
 use hal::clock::Instant;
 use hal::frame::FramePool;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
-
-/// Reads of one disk that are under way at once. One more waits for a completion.
-const MAX_READS: usize = 32;
 
 /// A read under way.
 #[derive(Debug)]
@@ -112,8 +110,9 @@ impl<B: Block> Disks<B> {
         if disk.reads.is_full() {
             return Err(Stall::Wait(WakeKey::Disk(wanted.disk)));
         }
+        let count = wanted.count.min(cache.room());
         let mut buffer = Buffer::new();
-        while buffer.len() < wanted.count {
+        while buffer.len() < count {
             let Ok(frame) = pool.take() else {
                 break;
             };
@@ -151,12 +150,11 @@ impl<B: Block> Disks<B> {
             unreachable!("a full list was refused above");
         }
         for page in 0..count as u32 {
-            // A page that finds no room in the table is read for nothing: its frame is given back when it comes.
-            let _unplaced = cache.insert(
-                wanted.owner,
-                wanted.first + page,
-                Content::Reading(self.serial),
-            );
+            let page = wanted.first + page;
+            let content = Content::Reading(self.serial);
+            if cache.insert(wanted.owner, page, content).is_err() {
+                unreachable!("no more pages are read than there is room for");
+            }
         }
         Ok(())
     }
@@ -183,13 +181,12 @@ impl<B: Block> Disks<B> {
                         completion.buffer.len()
                     );
                 }
-                place(
-                    pool,
-                    cache,
-                    &read,
-                    completion.buffer,
-                    completion.result.is_ok(),
-                );
+                let outcome = if completion.result.is_ok() {
+                    Outcome::Read
+                } else {
+                    Outcome::Failed
+                };
+                place(pool, cache, &read, completion.buffer, outcome);
             }
         }
     }
@@ -204,8 +201,21 @@ impl<B: Block> Disks<B> {
     }
 }
 
+/// How a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Read,
+    Failed,
+}
+
 /// Puts the frames of a finished read where they are waited for.
-fn place(pool: &mut FramePool, cache: &mut PageCache, read: &Read, buffer: Buffer, is_ok: bool) {
+fn place(
+    pool: &mut FramePool,
+    cache: &mut PageCache,
+    read: &Read,
+    buffer: Buffer,
+    outcome: Outcome,
+) {
     let alone = buffer.len() == 1;
     for (page, frame) in buffer.into_iter().enumerate() {
         let id = cache.find(read.owner, read.first + page as u32);
@@ -217,7 +227,7 @@ fn place(pool: &mut FramePool, cache: &mut PageCache, read: &Read, buffer: Buffe
             pool.release(frame);
             continue;
         }
-        if is_ok {
+        if outcome == Outcome::Read {
             let counts = read.bytes.saturating_sub(page * PAGE_BYTES);
             if counts < PAGE_BYTES {
                 pool.bytes_mut(&frame)[counts..].fill(0);

@@ -6,17 +6,11 @@ use crate::fs::Files;
 use crate::fs::context::Context;
 use crate::fs::page_cache::{Content, Owner, PageId};
 use crate::fs::pipe::PipeId;
-use crate::limits::PIPE_FRAMES;
+use crate::limits::{PIPE_FRAMES, READ_RESERVE, RECLAIM_PAGES, WRITE_RESERVE};
 use crate::wait::Stall;
 use agent::kernel::Input;
 use hal::block::Block;
 use hal::frame::{Frame, FramePool};
-
-/// Frames that reading ahead leaves alone, as a part of all: 1/32.
-const RESERVE: usize = 32;
-
-/// Clean pages forgotten at once when memory is short.
-const RECLAIM_BATCH: usize = 32;
 
 impl<B: Block> Files<B> {
     /// Takes a frame, making room when none is left.
@@ -38,12 +32,37 @@ impl<B: Block> Files<B> {
         pool: &mut FramePool,
         accounts: &mut Accounts,
     ) -> Result<(), Stall> {
+        self.make_room_beside(pool, accounts, 0)
+    }
+
+    /// Makes sure that a file can keep a frame for itself and still leaves some to programs: what is written stays until
+    /// the file goes, and whoever needs a page then must not die for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::make_room`].
+    pub(super) fn room_for_writing(&mut self, context: &mut Context<'_>) -> Result<(), Stall> {
+        let reserve = context.pool.total() / WRITE_RESERVE;
+        if context.pool.available() <= reserve {
+            self.make_room_beside(context.pool, context.accounts, reserve)?;
+        }
+        self.room_in_cache(context.pool, 1)?;
+        Ok(())
+    }
+
+    fn make_room_beside(
+        &mut self,
+        pool: &mut FramePool,
+        accounts: &mut Accounts,
+        reserve: usize,
+    ) -> Result<(), Stall> {
         let has_remains = self.has_remains();
         self.give_pages_back(pool, accounts);
-        if pool.available() == 0 {
-            self.pages.reclaim(pool, RECLAIM_BATCH);
+        if pool.available() <= reserve {
+            let missing = reserve - pool.available();
+            self.pages.reclaim(pool, missing + RECLAIM_PAGES);
         }
-        if pool.available() > 0 {
+        if pool.available() > reserve {
             Ok(())
         } else if self.pages.is_exhausted() && !has_remains {
             Err(Errno::ENOMEM.into())
@@ -86,20 +105,29 @@ impl<B: Block> Files<B> {
         wanted: usize,
     ) -> Result<usize, Stall> {
         let pool = &mut *context.pool;
-        let reserve = pool.total() / RESERVE;
+        let reserve = pool.total() / READ_RESERVE;
         if pool.available() < reserve + wanted {
             let missing = reserve + wanted - pool.available();
-            self.pages.reclaim(pool, missing.max(RECLAIM_BATCH));
+            self.pages.reclaim(pool, missing.max(RECLAIM_PAGES));
         }
         if pool.available() == 0 {
             self.make_room(pool, context.accounts)?;
         }
-        Ok(context
-            .pool
-            .available()
-            .saturating_sub(reserve)
-            .min(wanted)
-            .max(1))
+        let places = self.room_in_cache(context.pool, wanted)?;
+        let frames = context.pool.available().saturating_sub(reserve);
+        Ok(frames.min(places).max(1))
+    }
+
+    /// Returns how many pages the cache can take, at most `wanted` and at least one, after room was made in its table.
+    fn room_in_cache(&mut self, pool: &mut FramePool, wanted: usize) -> Result<usize, Stall> {
+        if self.pages.room() < wanted {
+            self.pages.reclaim(pool, wanted.max(RECLAIM_PAGES));
+        }
+        match self.pages.room() {
+            0 if self.pages.is_exhausted() => Err(Errno::ENOMEM.into()),
+            0 => Err(Stall::Again),
+            room => Ok(room.min(wanted)),
+        }
     }
 
     /// Puts a frame into the cache as a copy of what its source has; it is given back when that fails.
@@ -109,14 +137,18 @@ impl<B: Block> Files<B> {
         owner: Owner,
         index: u32,
         frame: Frame,
-    ) -> Result<PageId, Errno> {
+    ) -> Result<PageId, Stall> {
+        if let Err(stall) = self.room_in_cache(context.pool, 1) {
+            context.pool.release(frame);
+            return Err(stall);
+        }
         self.pages
             .insert(owner, index, Content::Clean(frame))
             .map_err(|(content, errno)| {
                 if let Content::Clean(frame) = content {
                     context.pool.release(frame);
                 }
-                errno
+                errno.into()
             })
     }
 }

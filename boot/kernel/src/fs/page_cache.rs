@@ -5,8 +5,11 @@
 
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
-use crate::limits::{WORK_LOOKS, WORK_PAGES};
+use crate::limits::{
+    FRAMES_PER_BUCKET, MAX_PAGE_BUCKETS, MIN_PAGE_BUCKETS, WORK_LOOKS, WORK_PAGES,
+};
 use crate::slab::{Id, Slab};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use hal::frame::{Frame, FramePool};
@@ -56,19 +59,19 @@ pub(super) struct Page {
 pub(super) struct PageCache {
     table: Slab<Page>,
     buckets: Vec<u32>,
-    wanted_buckets: usize,
     hand: u32,
     /// Pages looked at in vain since one could be forgotten.
     in_vain: usize,
 }
 
 impl PageCache {
-    /// Makes an empty cache for a machine with `frames` frames.
+    /// Makes an empty cache for a machine with `frames` frames. Its table is made here, for all of them: it is the
+    /// largest of the kernel, and to double it later would need room for two at once.
     pub(super) fn new(frames: usize) -> Self {
+        let buckets = (frames / FRAMES_PER_BUCKET).next_power_of_two();
         Self {
-            table: Slab::new(frames),
-            buckets: Vec::new(),
-            wanted_buckets: (frames / 4).next_power_of_two().clamp(64, 1 << 16),
+            buckets: vec![NONE; buckets.clamp(MIN_PAGE_BUCKETS, MAX_PAGE_BUCKETS)],
+            table: Slab::with_room(frames),
             hand: 0,
             in_vain: 0,
         }
@@ -78,18 +81,23 @@ impl PageCache {
         self.table.len()
     }
 
+    /// Returns how many pages more can be put in.
+    pub(super) const fn room(&self) -> usize {
+        self.table.room()
+    }
+
     fn bucket(&self, owner: Owner, index: u32) -> usize {
         let owner = match owner {
             Owner::Inode(inode) => inode.index(),
             Owner::Disk(disk) => !u32::from(disk),
         };
         let mixed = (u64::from(owner) << 32 | u64::from(index)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 32) as usize & (self.wanted_buckets - 1)
+        (mixed >> 32) as usize & (self.buckets.len() - 1)
     }
 
     /// Returns the page, if anything is known of it.
     pub(super) fn find(&mut self, owner: Owner, index: u32) -> Option<PageId> {
-        let mut slot = *self.buckets.get(self.bucket(owner, index))?;
+        let mut slot = self.buckets[self.bucket(owner, index)];
         while slot != NONE {
             let (id, page) = self.table.at_mut(slot)?;
             if page.owner == owner && page.index == index {
@@ -121,19 +129,13 @@ impl PageCache {
     ///
     /// # Errors
     ///
-    /// The content comes back when the table cannot grow.
+    /// The content comes back when there is no [room](Self::room).
     pub(super) fn insert(
         &mut self,
         owner: Owner,
         index: u32,
         content: Content,
     ) -> Result<PageId, (Content, Errno)> {
-        if self.buckets.is_empty() {
-            if self.buckets.try_reserve_exact(self.wanted_buckets).is_err() {
-                return Err((content, Errno::ENOMEM));
-            }
-            self.buckets.resize(self.wanted_buckets, NONE);
-        }
         let bucket = self.bucket(owner, index);
         let page = Page {
             owner,

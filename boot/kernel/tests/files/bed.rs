@@ -176,10 +176,15 @@ const PATIENCE: u32 = 20_000;
 
 impl Bed {
     pub(crate) fn new(frames: usize, disks: Vec<Disk>) -> Self {
+        Self::of_cache(frames, frames, disks)
+    }
+
+    /// A machine whose page cache has a table for `pages` pages only.
+    pub(crate) fn of_cache(frames: usize, pages: usize, disks: Vec<Disk>) -> Self {
         let mut pool = fakes::memory::frame_pool(frames);
         let mut accounts = Accounts::new(8);
         let account = accounts.insert(Account::unlimited()).unwrap();
-        let mut files = Files::new(frames);
+        let mut files = Files::new(pages);
         for disk in disks {
             assert!(files.add_disk(disk).is_ok());
         }
@@ -442,14 +447,17 @@ impl Bed {
     pub(crate) fn write_all(&mut self, path: &str, bytes: &[u8]) -> Result<(), Errno> {
         let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC;
         let fd = self.open(path, flags)?;
+        let mut result = Ok(());
         for piece in bytes.chunks(PAGE_BYTES) {
             let mut done = 0;
-            while done < piece.len() {
-                done += self.write(fd, None, &piece[done..])?;
+            while result.is_ok() && done < piece.len() {
+                result = self
+                    .write(fd, None, &piece[done..])
+                    .map(|count| done += count);
             }
         }
         self.close(fd);
-        Ok(())
+        result
     }
 
     pub(crate) fn list(&mut self, path: &str) -> Result<Vec<String>, Errno> {

@@ -303,7 +303,7 @@ impl<B: Block> Files<B> {
             Step::Hole { count } if u64::from(count) >= needed => {
                 let frame = self.take_frame(context)?;
                 context.pool.bytes_mut(&frame).fill(0);
-                Ok(self.insert_clean(context, owner, index, frame)?)
+                self.insert_clean(context, owner, index, frame)
             }
             Step::Run { start, count } if u64::from(count) >= needed => {
                 let bytes = (u64::from(count) * block_bytes).min(left).min(ahead * PAGE);
@@ -344,7 +344,7 @@ impl<B: Block> Files<B> {
             context.pool.release(frame);
             return Err(stall);
         }
-        Ok(self.insert_clean(context, Owner::Inode(id), index, frame)?)
+        self.insert_clean(context, Owner::Inode(id), index, frame)
     }
 
     fn ext4_gather_into(
