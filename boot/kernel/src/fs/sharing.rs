@@ -245,12 +245,35 @@ impl<B: Block> Files<B> {
         pid: Pid,
         stdio: Stdio,
     ) -> Result<AgentPipes, Errno> {
+        let mut ends = [None; 3];
+        if let Err(errno) = self.attach_streams(context, table, pid, stdio, &mut ends) {
+            for pipe in ends.into_iter().flatten() {
+                self.pipes.close_agent(context, pipe);
+            }
+            return Err(errno);
+        }
+        let [stdin, stdout, stderr] = ends;
+        Ok(AgentPipes {
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Connects the three descriptors one by one; `ends` has the agent's ends that were made, also when one fails.
+    fn attach_streams(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        pid: Pid,
+        stdio: Stdio,
+        ends: &mut [Option<PipeId>; 3],
+    ) -> Result<(), Errno> {
         let streams = [
             (stdio.stdin, AgentStream::Input),
             (stdio.stdout, AgentStream::Output(OutputStream::Stdout)),
             (stdio.stderr, AgentStream::Output(OutputStream::Stderr)),
         ];
-        let mut ends = [None; 3];
         for (fd, (end, stream)) in streams.into_iter().enumerate() {
             let own = match stream {
                 AgentStream::Input => PipeEnd::Read,
@@ -277,22 +300,10 @@ impl<B: Block> Files<B> {
                 PipeEnd::Read => OpenFlags::empty(),
                 PipeEnd::Write => OpenFlags::WRONLY,
             };
-            let attached = self
-                .describe(context, target, None, flags)
-                .and_then(|description| self.install_at(context, table, fd, description, false));
-            if let Err(errno) = attached {
-                for pipe in ends.into_iter().flatten() {
-                    self.pipes.close_agent(context, pipe);
-                }
-                return Err(errno);
-            }
+            let description = self.describe(context, target, None, flags)?;
+            self.install_at(context, table, fd, description, false)?;
         }
-        let [stdin, stdout, stderr] = ends;
-        Ok(AgentPipes {
-            stdin,
-            stdout,
-            stderr,
-        })
+        Ok(())
     }
 
     /// Makes an open file description with one reference. When that fails, `target` and `place` are given back.

@@ -1,10 +1,11 @@
 //! Too little memory: tables and frames run out, and it is said so while others live on.
 
 use crate::bed::{Bed, Disk, image, pattern};
+use agent::kernel::{End, Pid, Stdio};
 use hal::limits::PAGE_BYTES;
 use kernel::errno::Errno;
 use kernel::fs::OpenFlags;
-use kernel::limits::{FILE_BYTES, WRITE_RESERVE};
+use kernel::limits::{FILE_BYTES, MAX_PIPES, WRITE_RESERVE};
 use std::fs;
 
 const FRAMES: usize = 2048;
@@ -82,4 +83,37 @@ fn a_file_of_the_greatest_size_is_cut_whole() {
     );
     assert_eq!(bed.write(fd, Some(FILE_BYTES + 5), b""), Ok(0));
     assert_eq!(bed.stat("/sparse").unwrap().size, 0);
+}
+
+#[test]
+fn streams_that_cannot_all_be_made_are_all_given_back() {
+    for other in [End::Pipe, End::Closed] {
+        let mut bed = Bed::mounted(FRAMES, vec![disk()]);
+        let table = bed.table;
+        let tables = [(); 3].map(|()| bed.files.new_table().unwrap());
+        let attach = |bed: &mut Bed, table, stdin, others| {
+            let stdio = Stdio {
+                stdin,
+                stdout: others,
+                stderr: others,
+            };
+            let attached =
+                bed.run(|files, context| Ok(files.attach_stdio(context, table, Pid(7), stdio)?));
+            attached.map(|_| ())
+        };
+        // The agent's end keeps the pipe when the table's is replaced.
+        for _ in 0..MAX_PIPES - 1 {
+            attach(&mut bed, table, End::Pipe, End::Null).unwrap();
+        }
+        // The first stream takes the last pipe there is, and the second one finds none.
+        for table in tables {
+            assert_eq!(
+                attach(&mut bed, table, End::Pipe, other),
+                Err(Errno::ENFILE)
+            );
+            bed.run_once(|files, context| files.release_table(context, table));
+            while bed.tear_down() {}
+        }
+        attach(&mut bed, table, End::Pipe, End::Null).unwrap();
+    }
 }
