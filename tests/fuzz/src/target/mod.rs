@@ -1,5 +1,6 @@
 //! What is fed.
 
+mod agent;
 mod frame;
 mod json;
 mod kernel;
@@ -31,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     json::CHECK,
     json::STRING,
     request::REQUEST,
+    agent::AGENT,
     start::COMMAND_LINE,
     start::START_INFO,
     vsock::VSOCK,
