@@ -13,8 +13,8 @@ use crate::task::Activity;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
-    Credentials, Event, ExitStatus, Input, Output, OutputStream, Pid, ProcessInfo, Program,
-    Refusal, Signal, Stdio, View,
+    Credentials, Event, Input, Output, OutputStream, Pid, ProcessInfo, Program, Refusal, Signal,
+    Stdio, View,
 };
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -306,15 +306,10 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     fn signal(&mut self, pid: Pid, signal: Signal) -> Result<(), Refusal> {
         let id = self.find(pid)?;
         let process = self.system.process(id).map_err(refusal)?;
-        match process.life {
-            Life::Running => self.system.signal_process(id, signal),
-            Life::Zombie(_) | Life::Failed(_) => return Err(Refusal::NoProcess),
-            Life::Loading(_) | Life::Stopped => {
-                if matches!(signal, Signal::KILL | Signal::TERM) {
-                    self.system.end_process(id, ExitStatus::Killed(signal));
-                }
-            }
+        if !process.is_live() {
+            return Err(Refusal::NoProcess);
         }
+        self.system.signal_process(id, signal);
         Ok(())
     }
 

@@ -39,6 +39,8 @@ mod dump;
 pub mod errno;
 mod exit;
 pub mod fs;
+#[cfg(test)]
+mod interruption_tests;
 mod kernel;
 pub mod limits;
 #[cfg(test)]

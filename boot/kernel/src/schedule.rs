@@ -89,6 +89,11 @@ impl<B: Block> System<B> {
             return Turn::Over;
         };
         if task.call.is_some() {
+            // A call that goes on for many turns, or waits for a disk, ends with its program and for nothing less.
+            if let Some(signal) = self.fatal_signal(id) {
+                self.end_process(task.process, ExitStatus::Killed(signal));
+                return Turn::Over;
+            }
             let turn = self.try_call(id);
             if turn != Turn::Goes {
                 return turn;
@@ -150,7 +155,7 @@ impl<B: Block> System<B> {
                     return Turn::Over;
                 };
                 task.call = Some(call);
-                if self.has_signal(id) && matches!(stall, Stall::Wait(_)) {
+                if stall.is_interruptible() && self.has_signal(id) {
                     // The signal ends the wait before it began.
                     return self.interrupted(id);
                 }

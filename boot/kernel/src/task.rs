@@ -7,6 +7,7 @@ use crate::slab::Id;
 use crate::syscall::Call;
 use crate::user_memory::UserAddr;
 use crate::wait::WakeKey;
+use agent::kernel::Signal;
 use hal::clock::Instant;
 use hal::user::{Context, Fault};
 
@@ -61,8 +62,8 @@ pub(crate) struct Task {
     pub(crate) saved_mask: Option<SignalSet>,
     /// Where handlers run that ask for it.
     pub(crate) alternate_stack: AlternateStack,
-    /// The exception behind a pending signal, for its `siginfo`.
-    pub(crate) fault: Option<Fault>,
+    /// The exception behind a pending signal, and which signal that is.
+    pub(crate) fault: Option<(Signal, Fault)>,
     /// Where to write 0 and wake waiters when it ends (set_tid_address(2)).
     pub(crate) clear_tid: UserAddr,
     /// The last calls, newest last.

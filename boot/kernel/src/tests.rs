@@ -10,8 +10,8 @@ use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
-const PAGE: u64 = PAGE_BYTES as u64;
-const AT: u64 = 0x1000_0000;
+pub(crate) const PAGE: u64 = PAGE_BYTES as u64;
+pub(crate) const AT: u64 = 0x1000_0000;
 const MMAP: u64 = 9;
 const MPROTECT: u64 = 10;
 const MUNMAP: u64 = 11;
@@ -34,21 +34,21 @@ fn segv() -> ExitStatus {
     ExitStatus::Killed(Signal::SEGV)
 }
 
-fn call(number: u64, arguments: &[u64]) -> Step {
+pub(crate) fn call(number: u64, arguments: &[u64]) -> Step {
     let mut all = [0; 6];
     all[..arguments.len()].copy_from_slice(arguments);
     Call(number, all)
 }
 
 /// Maps `pages` pages at [`AT`]: private, anonymous, fixed.
-fn map(pages: u64, protection: u64) -> Vec<Step> {
+pub(crate) fn map(pages: u64, protection: u64) -> Vec<Step> {
     vec![
         call(MMAP, &[AT, pages * PAGE, protection, 0x32, u64::MAX, 0]),
         Expect(AT as i64),
     ]
 }
 
-fn steps(parts: Vec<Vec<Step>>) -> Vec<Step> {
+pub(crate) fn steps(parts: Vec<Vec<Step>>) -> Vec<Step> {
     parts.into_iter().flatten().collect()
 }
 
@@ -422,7 +422,7 @@ fn an_alarm_ends_a_program_that_does_not_expect_it() {
 }
 
 /// Installs a handler at step `at` for `signal`, with the restorer at step `restorer`.
-fn handle(signal: u64, at: u64, restorer: u64, flags: u64) -> Vec<Step> {
+pub(crate) fn handle(signal: u64, at: u64, restorer: u64, flags: u64) -> Vec<Step> {
     let fields = [CODE + 2 * at, 0x0400_0000 | flags, CODE + 2 * restorer, 0];
     let bytes: Vec<u8> = fields
         .iter()

@@ -51,6 +51,19 @@ pub enum Stall {
     Again,
 }
 
+impl Stall {
+    /// Returns whether a handled signal ends the wait. A disk answers soon, and a call that changes files cannot be
+    /// begun a second time, so waiting for one goes on, as Linux's "uninterruptible" sleep does; so does work that only
+    /// takes turns.
+    #[must_use]
+    pub const fn is_interruptible(self) -> bool {
+        match self {
+            Self::Wait(key) => !matches!(key, WakeKey::Disk(_) | WakeKey::Memory),
+            Self::Again | Self::Error(_) => false,
+        }
+    }
+}
+
 impl From<Errno> for Stall {
     fn from(errno: Errno) -> Self {
         Self::Error(errno)

@@ -1,7 +1,9 @@
 //! Where signals take effect: on the way back to user mode.
 
 use super::frame::{self, Cause, Place, STATE_BYTES};
-use super::{Action, ActionFlags, DEFAULT, IGNORE, Unhandled, default_of, known, number};
+use super::{
+    Action, ActionFlags, DEFAULT, IGNORE, SignalSet, Unhandled, default_of, known, number,
+};
 use crate::errno::Errno;
 use crate::process::{Life, ProcessId};
 use crate::syscall::Restart;
@@ -33,30 +35,66 @@ pub(crate) enum Delivery {
 
 impl<B: Block> System<B> {
     /// Sends a signal to a process. One that is ignored is dropped here, so that it interrupts nothing.
+    ///
+    /// A process that has not started has the default for every signal: what ends it does so at once, and what stops
+    /// it waits for its start.
     pub(crate) fn signal_process(&mut self, id: ProcessId, signal: Signal) {
+        self.settle_stops(id, signal);
         if self.is_ignored(id, signal) {
             return;
         }
         let Some(process) = self.table.processes.get_mut(id) else {
             return;
         };
-        if !matches!(process.life, Life::Running) {
+        match process.life {
+            Life::Running => {
+                process.pending.insert(signal);
+                self.interrupt_tasks(id, signal);
+            }
+            Life::Loading(_) | Life::Stopped => match default_of(signal) {
+                Unhandled::End => self.end_process(id, ExitStatus::Killed(signal)),
+                Unhandled::Stop => process.pending.insert(signal),
+                Unhandled::Ignore | Unhandled::Continue => {}
+            },
+            Life::Zombie(_) | Life::Failed(_) => {}
+        }
+    }
+
+    /// Does what SIGCONT and the stop signals do when they are sent, blocked, ignored and handled or not: each takes
+    /// away the other kind that waits, and SIGCONT lets the process go on (Linux `prepare_signal`).
+    fn settle_stops(&mut self, id: ProcessId, signal: Signal) {
+        let goes_on = signal.number() == number::CONT;
+        let opposite = if goes_on {
+            SignalSet::STOPS
+        } else if SignalSet::STOPS.contains(signal) {
+            SignalSet::only(known(number::CONT))
+        } else {
             return;
+        };
+        if let Some(process) = self.table.processes.get_mut(id) {
+            process.pending = process.pending.without(opposite);
         }
-        process.pending.insert(signal);
-        if signal.number() == number::CONT {
-            self.continue_process(id);
+        for (task_id, task) in self.table.tasks.iter_mut() {
+            if task.process != id {
+                continue;
+            }
+            task.pending = task.pending.without(opposite);
+            if goes_on && task.activity == Activity::Stopped {
+                task.activity = Activity::Ready;
+                self.ready.push_back(task_id);
+            }
         }
-        self.interrupt_tasks(id, signal);
     }
 
     /// Sends a signal to one task.
     pub(crate) fn signal_task(&mut self, id: TaskId, signal: Signal) {
-        let Some(task) = self.table.tasks.get_mut(id) else {
+        let Some(process) = self.table.tasks.get(id).map(|task| task.process) else {
             return;
         };
-        let process = task.process;
-        task.pending.insert(signal);
+        self.settle_stops(process, signal);
+        if let Some(task) = self.table.tasks.get_mut(id) {
+            task.pending.insert(signal);
+        }
         self.interrupt_tasks(process, signal);
     }
 
@@ -66,7 +104,7 @@ impl<B: Block> System<B> {
             return;
         };
         let blocked = task.mask.contains(signal);
-        task.fault = Some(fault);
+        task.fault = Some((signal, fault));
         task.pending.insert(signal);
         let process = task.process;
         if blocked || self.action(process, signal).handler == IGNORE {
@@ -117,28 +155,45 @@ impl<B: Block> System<B> {
         }
     }
 
-    fn continue_process(&mut self, id: ProcessId) {
-        for (task_id, task) in self.table.tasks.iter_mut() {
-            if task.process == id && task.activity == Activity::Stopped {
-                task.activity = Activity::Ready;
-                self.ready.push_back(task_id);
-            }
-        }
-    }
-
     /// Returns whether a signal waits that the task does not block.
     pub(crate) fn has_signal(&self, id: TaskId) -> bool {
         self.next_signal(id).is_some()
     }
 
-    fn next_signal(&self, id: TaskId) -> Option<Signal> {
+    /// Returns the signals that wait and are not blocked. SIGKILL, which no mask holds, ranks before all others.
+    fn deliverable(&self, id: TaskId) -> Option<SignalSet> {
         let task = self.table.tasks.get(id)?;
         let process = self.table.processes.get(task.process)?;
         let pending = task.pending.union(process.pending);
         if pending.contains(Signal::KILL) {
-            return Some(Signal::KILL);
+            return Some(SignalSet::only(Signal::KILL));
         }
-        pending.without(task.mask).first()
+        Some(pending.without(task.mask))
+    }
+
+    /// Returns the signal to deliver next: that of an exception first, because its frame has to show the place of the
+    /// exception (Linux `dequeue_synchronous_signal`), then the lowest.
+    fn next_signal(&self, id: TaskId) -> Option<Signal> {
+        let deliverable = self.deliverable(id)?;
+        let raised = self.table.tasks.get(id)?.fault.map(|(signal, _)| signal);
+        raised
+            .filter(|&signal| deliverable.contains(signal))
+            .or_else(|| deliverable.first())
+    }
+
+    /// Returns a signal that waits for a task and will end its program, whatever else waits with it.
+    pub(crate) fn fatal_signal(&self, id: TaskId) -> Option<Signal> {
+        let mut left = self.deliverable(id)?;
+        let process = self.table.tasks.get(id)?.process;
+        while let Some(signal) = left.first() {
+            if self.action(process, signal).handler == DEFAULT
+                && default_of(signal) == Unhandled::End
+            {
+                return Some(signal);
+            }
+            left.remove(signal);
+        }
+        None
     }
 
     /// Lets the signals that wait for a task take effect. A call it is parked in is ended with EINTR or set back.
@@ -214,28 +269,28 @@ impl<B: Block> System<B> {
         let space = self.table.processes.get(process).ok_or(Errno::ESRCH)?.space;
         let mut context = task.context.clone();
         if let Some(call) = &task.call {
-            let again =
-                call.restart == Restart::IfAsked && action.flags.contains(ActionFlags::RESTART);
-            if again {
-                context.registers.rip -= SYSCALL_BYTES;
-                context.registers.rax = u64::from(call.number);
-            } else {
-                context.registers.rax = Errno::EINTR.as_return();
-            }
+            let restarts = action.flags.contains(ActionFlags::RESTART);
+            context.registers.rax = match call.restart {
+                Restart::Keeps => call.progress,
+                Restart::IfAsked if restarts => {
+                    context.registers.rip -= SYSCALL_BYTES;
+                    u64::from(call.number)
+                }
+                Restart::IfAsked | Restart::Never => Errno::EINTR.as_return(),
+            };
         }
         let place = Place::choose(&context.registers, &action, &task.alternate_stack)
             .ok_or(Errno::EFAULT)?;
         if !action.flags.contains(ActionFlags::RESTORER) {
             return Err(Errno::EFAULT.into());
         }
+        let fault = task
+            .fault
+            .and_then(|(raised, fault)| (raised == signal).then_some(fault));
         let cause = Cause {
             signal,
-            code: if task.fault.is_some() {
-                fault_code(task.fault)
-            } else {
-                FROM_USER
-            },
-            fault: task.fault,
+            code: fault_code(fault),
+            fault,
         };
         let mask = task.saved_mask.unwrap_or(task.mask);
         let bytes = frame::encode(place, &context, &action, mask, &task.alternate_stack, cause);
@@ -252,7 +307,9 @@ impl<B: Block> System<B> {
             return Ok(());
         };
         task.call = None;
-        task.fault = None;
+        if fault.is_some() {
+            task.fault = None;
+        }
         task.saved_mask = None;
         task.mask = task.mask.union(action.mask);
         if !action.flags.contains(ActionFlags::NO_DEFER) {

@@ -44,6 +44,19 @@ impl SignalSet {
     /// KILL and STOP, which cannot be blocked or caught.
     const UNBLOCKABLE: u64 = 1 << (number::KILL - 1) | 1 << (number::STOP - 1);
 
+    /// The signals that stop a process when it does nothing about them.
+    pub(crate) const STOPS: Self = Self(
+        1 << (number::STOP - 1)
+            | 1 << (number::TSTP - 1)
+            | 1 << (number::TTIN - 1)
+            | 1 << (number::TTOU - 1),
+    );
+
+    /// Makes a set of one signal.
+    pub(crate) const fn only(signal: Signal) -> Self {
+        Self(1 << (signal.number() - 1))
+    }
+
     /// Reads a mask of a program: KILL and STOP are dropped silently, as Linux does.
     pub(crate) const fn mask(bits: u64) -> Self {
         Self(bits & !Self::UNBLOCKABLE)

@@ -1,6 +1,6 @@
 //! Copies from file to file inside the kernel: sendfile, copy_file_range.
 
-use super::{Call, Outcome};
+use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Span};
 use crate::limits::WORK_BYTES;
@@ -61,6 +61,7 @@ fn copy<B: Block>(system: &mut System<B>, call: &mut Call, way: Way) -> Outcome 
             Ok(0) => break,
             Ok(count) => {
                 call.progress += count as u64;
+                call.restart = Restart::Keeps;
                 this_turn += count;
             }
             Err(Stall::Error(_)) if call.progress > 0 => break,

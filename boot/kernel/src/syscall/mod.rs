@@ -42,6 +42,8 @@ pub(crate) enum Restart {
     IfAsked,
     /// EINTR whatever the handler asked for: sleeping, polling.
     Never,
+    /// It returns its progress, whatever the handler asked for: bytes that were moved cannot be moved again.
+    Keeps,
 }
 
 /// One system call, from its instruction to its result.

@@ -1,6 +1,6 @@
 //! Reading and writing: plain, at a position, from and into several buffers.
 
-use super::{Call, Outcome};
+use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Span};
 use crate::limits::{MAX_BUFFERS, WORK_BYTES};
@@ -167,6 +167,7 @@ fn transfer<B: Block>(
             Ok(0) => return Ok(done as u64),
             Ok(count) => {
                 call.progress += count as u64;
+                call.restart = Restart::Keeps;
                 this_turn += count;
             }
             Err(stall) => return stalled(system, call, id, direction, stall),
