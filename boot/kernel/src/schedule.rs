@@ -129,7 +129,8 @@ impl<B: Block> System<B> {
             task: id,
             process: task.process,
             space: process.space,
-            number: u32::try_from(r.rax).unwrap_or(u32::MAX),
+            // Linux takes `eax` (arch/x86/entry/common.c, `do_syscall_64`).
+            number: r.rax as u32,
             arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
             progress: 0,
             deadline: None,

@@ -62,7 +62,9 @@ impl<B: Block> System<B> {
             .iter()
             .find(|segment| header.headers_offset.wrapping_sub(segment.offset) < segment.file_bytes)
             .map_or(0, |segment| {
-                segment.address + (header.headers_offset - segment.offset) + bias
+                // A bias that moves the program down is a large number.
+                let address = segment.address + (header.headers_offset - segment.offset);
+                address.wrapping_add(bias)
             });
         Ok(Image {
             bias,

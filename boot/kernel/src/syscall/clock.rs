@@ -199,7 +199,10 @@ pub(super) fn setitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         value.copy_from_slice(&bytes[at..at + 8]);
         u64::from_le_bytes(value)
     };
-    if call.int(0) != 0 || field(0) != 0 || field(8) != 0 || field(24) >= 1_000_000 {
+    if call.int(0) != 0 || field(0) != 0 || field(8) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if field(16) > i64::MAX as u64 || field(24) >= 1_000_000 {
         return Err(Errno::EINVAL.into());
     }
     let span = Duration::from_secs(field(16)) + Duration::from_micros(field(24));

@@ -86,6 +86,8 @@ fn position<B: Block>(
         return Ok(None);
     }
     let position = system.read_u64(call.space, at)?;
+    // Written back as it is: so its pages are there and can be written before any byte moves.
+    system.write_user(call.space, at, &position.to_le_bytes())?;
     if position > i64::MAX as u64 {
         return Err(Errno::EINVAL.into());
     }
