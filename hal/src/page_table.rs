@@ -171,6 +171,19 @@ impl PageTable {
         Ok(Some(token(old)))
     }
 
+    /// Returns how many tables [`PageTable::map`] would have to make for `page`.
+    #[must_use]
+    pub fn missing_tables(&self, pool: &FramePool, page: Page) -> u64 {
+        let mut table = self.root.physical();
+        for level in (1..=3).rev() {
+            match present(pool, table, page.index(level)) {
+                Some(next) => table = next,
+                None => return u64::from(level),
+            }
+        }
+        0
+    }
+
     /// Unmaps `page` and returns its frame, `None` when nothing was mapped.
     pub fn unmap(&mut self, pool: &mut FramePool, page: Page) -> Option<Frame> {
         let (table, entry) = self.leaf(pool, page)?;

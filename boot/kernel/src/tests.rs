@@ -651,3 +651,82 @@ fn the_more_programs_have_ended_the_more_are_taken_down_in_a_turn() {
         assert_eq!(bench.status(pid), ExitStatus::Killed(Signal::KILL));
     }
 }
+
+#[test]
+fn rights_that_do_not_change_cut_nothing_and_equal_neighbours_become_one() {
+    let mut bench = Bench::new(256);
+    let mut program = map(64, 3);
+    let change = |page: u64, rights: u64| call(MPROTECT, &[AT + page * PAGE, PAGE, rights]);
+    program.extend((0..64).step_by(2).map(|page| change(page, 3)));
+    for rights in [1, 3] {
+        program.extend((0..64).step_by(2).map(|page| change(page, rights)));
+    }
+    program.push(call(34, &[]));
+    let pid = bench.run(program);
+    bench.settle();
+    let id = bench.id(pid);
+    let system = &bench.kernel.system;
+    let space = system.process(id).expect("it waits").space;
+    let area = system.area_at(space, AT / PAGE).expect("it was mapped");
+    assert_eq!((area.first, area.pages()), (AT / PAGE, 64));
+}
+
+#[test]
+fn a_mapping_that_cannot_move_stays_whole() {
+    // Pages in two pieces of 2 MiB: the new place needs at least one table, and the account has none left.
+    let span = 600;
+    let mut program = map(span, 3);
+    program.extend(
+        (0..span)
+            .step_by(50)
+            .map(|page| Store(AT + page * PAGE, vec![page as u8])),
+    );
+    // The page behind is taken, so the mapping has to move.
+    program.extend(vec![
+        call(MMAP, &[AT + span * PAGE, PAGE, 3, 0x32, u64::MAX, 0]),
+        call(34, &[]),
+        call(MREMAP, &[AT, span * PAGE, 2 * span * PAGE, 1]),
+        Expect(ENOMEM),
+    ]);
+    program.extend(
+        (0..span)
+            .step_by(50)
+            .map(|page| Load(AT + page * PAGE, vec![page as u8])),
+    );
+    program.push(exit(4));
+    for spare in 0..3 {
+        let mut bench = Bench::new(1024);
+        let pid = bench.run(program.clone());
+        bench.settle();
+        let account = bench.kernel.system.own_account;
+        let known = bench
+            .kernel
+            .system
+            .accounts
+            .get_mut(account)
+            .expect("it stays");
+        let used = known.used(crate::account::Resource::Frames);
+        known.set_limit(crate::account::Resource::Frames, used + spare);
+        let id = bench.id(pid);
+        // Let pause(2) end as if a handler had run.
+        let leader = bench.kernel.system.process(id).expect("it waits").leader;
+        let task = bench
+            .kernel
+            .system
+            .task_mut(leader.expect("it waits"))
+            .expect("it waits");
+        task.call = None;
+        task.activity = crate::task::Activity::Ready;
+        bench
+            .kernel
+            .system
+            .ready
+            .push_back(leader.expect("it waits"));
+        bench.settle();
+        assert_eq!(
+            bench.status(pid),
+            ExitStatus::Exited(4),
+            "{spare} frames to spare"
+        );
+    }
+}

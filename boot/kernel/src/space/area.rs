@@ -190,6 +190,13 @@ impl AreaList {
             && let Some(joined) = self.areas[at - 1].join(&area)
         {
             self.areas[at - 1] = joined;
+            // It may have filled the gap between two.
+            if let Some(after) = self.areas.get(at)
+                && let Some(joined) = joined.join(after)
+            {
+                self.areas[at - 1] = joined;
+                self.areas.remove(at);
+            }
             return Ok(());
         }
         if let Some(after) = self.areas.get(at)

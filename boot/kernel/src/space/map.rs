@@ -1,6 +1,7 @@
 //! Changing which pages a program may use: what mmap, munmap, mprotect, mremap and brk are made of.
 
 use super::{Area, Backing, FileId, LOWEST_ADDRESS, SpaceId};
+use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::WORK_PAGES;
 use crate::system::System;
@@ -106,7 +107,7 @@ impl<B: Block> System<B> {
     }
 
     /// Makes sure that no area reaches over either end of `range`.
-    fn split_areas(&mut self, id: SpaceId, range: &Range<u64>) -> Result<(), Errno> {
+    pub(crate) fn split_areas(&mut self, id: SpaceId, range: &Range<u64>) -> Result<(), Errno> {
         for at in [range.start, range.end] {
             if let Some(file) = self.space_mut(id)?.areas.split(at)? {
                 self.hold_file(file);
@@ -126,6 +127,10 @@ impl<B: Block> System<B> {
         range: Range<u64>,
         protection: Protection,
     ) -> Result<u64, Errno> {
+        let area = self.area_at(id, range.start).ok_or(Errno::ENOMEM)?;
+        if area.protection == protection {
+            return Ok(area.end.min(range.end));
+        }
         self.split_areas(id, &range)?;
         let space = self.spaces.get_mut(id).ok_or(Errno::EFAULT)?;
         let Some(area) = space.areas.find(range.start).copied() else {
@@ -139,7 +144,7 @@ impl<B: Block> System<B> {
         {
             if budget == 0 {
                 // What was changed so far becomes an area of its own.
-                return self.set_protection(id, area, range.start..page.number(), protection);
+                return self.set_protection(id, range.start..page.number(), protection);
             }
             budget -= 1;
             let Some(mapping) = space.table.lookup(&self.pool, page) else {
@@ -155,20 +160,16 @@ impl<B: Block> System<B> {
             space.table.protect(&mut self.pool, page, allowed);
             from = Page::from_number(page.number() + 1);
         }
-        self.set_protection(id, area, range.start..until.number(), protection)
+        self.set_protection(id, range.start..until.number(), protection)
     }
 
-    /// Gives the part `range` of `area` other rights; returns the part's end.
+    /// Gives the part `range` of an area other rights; returns the part's end.
     fn set_protection(
         &mut self,
         id: SpaceId,
-        area: Area,
         range: Range<u64>,
         protection: Protection,
     ) -> Result<u64, Errno> {
-        if area.protection == protection {
-            return Ok(range.end);
-        }
         self.split_areas(id, &range)?;
         let space = self.space_mut(id)?;
         let Some(part) = space.areas.take(range.clone()) else {
@@ -180,38 +181,59 @@ impl<B: Block> System<B> {
     }
 
     /// Moves mapped pages to another place, as many as one turn allows; returns whether all are moved.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM when there is no frame for a table at the new place; every page is at one of the two places then. Where
+    /// pages were before, the tables still stand, so moving back never fails.
     pub(crate) fn move_pages(
         &mut self,
         id: SpaceId,
         from: Range<u64>,
         to: u64,
     ) -> Result<bool, Errno> {
+        let (Some(first), Some(until)) =
+            (Page::from_number(from.start), Page::from_number(from.end))
+        else {
+            return Err(Errno::EFAULT);
+        };
         for _ in 0..WORK_PAGES {
-            let space = self.spaces.get_mut(id).ok_or(Errno::EFAULT)?;
-            let (Some(first), Some(until)) =
-                (Page::from_number(from.start), Page::from_number(from.end))
-            else {
-                return Err(Errno::EFAULT);
-            };
+            let space = self.space(id)?;
             let Some(page) = space.table.next_mapped(&self.pool, first, until) else {
                 return Ok(true);
             };
             let target =
                 Page::from_number(to + (page.number() - from.start)).ok_or(Errno::EFAULT)?;
-            let Some(mapping) = space.table.lookup(&self.pool, page) else {
-                return Ok(true);
-            };
-            let protection = mapping.protection;
-            let Some(frame) = space.table.unmap(&mut self.pool, page) else {
-                return Ok(true);
-            };
-            let account = space.account;
-            space.charged -= 1;
-            self.refund(account, 1);
-            self.map_page(id, target, frame, protection)
-                .map_err(|_| Errno::ENOMEM)?;
+            self.move_page(id, page, target)?;
         }
         Ok(false)
+    }
+
+    /// Moves one mapped page; when that is impossible it stays where it was.
+    fn move_page(&mut self, id: SpaceId, page: Page, target: Page) -> Result<(), Errno> {
+        let space = self.spaces.get_mut(id).ok_or(Errno::EFAULT)?;
+        let account = self.accounts.get_mut(space.account).ok_or(Errno::ENOMEM)?;
+        let tables = space.table.missing_tables(&self.pool, target);
+        if tables > self.pool.available() as u64 {
+            return Err(Errno::ENOMEM);
+        }
+        account.charge(Resource::Frames, tables)?;
+        space.charged += tables;
+        let Some(mapping) = space.table.lookup(&self.pool, page) else {
+            return Ok(());
+        };
+        let protection = mapping.protection;
+        let Some(frame) = space.table.unmap(&mut self.pool, page) else {
+            return Ok(());
+        };
+        match space.table.map(&mut self.pool, target, frame, protection) {
+            // There were frames for the tables, and the place was free.
+            Ok(None) => Ok(()),
+            Ok(Some(frame)) | Err(frame) => {
+                self.pool.release(frame);
+                Err(Errno::ENOMEM)
+            }
+        }
     }
 
     /// Returns the area that contains a page.

@@ -244,23 +244,43 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     let wish = Wish::Near(LOWEST_ADDRESS / PAGE - 1);
     let first = system.choose_pages(call.space, new_pages, wish)?;
     let moved = area.part(old.start..old.start + new_pages);
+    // Now, so that taking away the old place cannot fail once pages have moved.
+    system.split_areas(call.space, &old)?;
     system.add_area(call.space, moved.at(first))?;
     call.progress = first;
     finish_move(system, call, old, new_pages)
 }
 
-/// Moves what is left of a mapping to its new place, which `progress` names, and takes the old one away.
+/// Mark in `progress` of a move that goes back, because there was no memory to finish it.
+const BACK: u64 = 1 << 63;
+
+/// Moves what is left of a mapping to its new place, which `progress` names, and takes the old one away; or back, and
+/// takes the new one away.
 fn finish_move<B: Block>(
     system: &mut System<B>,
     call: &mut Call,
     old: Range<u64>,
-    _new_pages: u64,
+    new_pages: u64,
 ) -> Outcome {
-    if !system.move_pages(call.space, old.clone(), call.progress)? {
-        return Err(Stall::Again);
+    let first = call.progress & !BACK;
+    let new = first..first + new_pages;
+    if call.progress & BACK != 0 {
+        if !system.move_pages(call.space, new.clone(), old.start)? {
+            return Err(Stall::Again);
+        }
+        system.remove_pages(call.space, new)?;
+        return Err(Errno::ENOMEM.into());
+    }
+    match system.move_pages(call.space, old.clone(), first) {
+        Ok(true) => {}
+        Ok(false) => return Err(Stall::Again),
+        Err(_) => {
+            call.progress |= BACK;
+            return Err(Stall::Again);
+        }
     }
     system.remove_pages(call.space, old)?;
-    Ok(call.progress * PAGE)
+    Ok(first * PAGE)
 }
 
 /// madvise(2). DONTNEED and FREE drop pages; everything else is advice that changes nothing here.
