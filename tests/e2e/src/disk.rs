@@ -183,6 +183,22 @@ pub fn marker_disk(number: usize) -> (Tree, PathBuf) {
     (tree, image)
 }
 
+/// Returns a disk with busybox and a file `/data/large` that no page cache holds, and the file's length. All of the file
+/// is a hole but its last byte.
+///
+/// # Panics
+///
+/// When there is no room for it.
+#[must_use]
+pub fn large_file_disk() -> (Tree, PathBuf, u64) {
+    const LENGTH: u64 = (640 << 20) + 7;
+    let tree = Tree::with_busybox();
+    let file = fs::File::create(tree.path("data/large")).expect("new");
+    file.set_len(LENGTH).expect("a hole takes no room");
+    let image = tree.image();
+    (tree, image, LENGTH)
+}
+
 /// Returns bytes in which a lost, doubled or exchanged block shows.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length as u32)

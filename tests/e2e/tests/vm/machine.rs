@@ -1,6 +1,6 @@
 //! What only the machine can show: its traps, its interrupts, its idle, its end, its sizes.
 
-use e2e::{Bed, DEADLINE, MACHINES, Tree, busybox_disk, checked_image, config};
+use e2e::{Bed, DEADLINE, MACHINES, Tree, busybox_disk, checked_image, config, large_file_disk};
 use mote_host::{Machine, ProcessConfig, Vm, VmConfig};
 use std::thread;
 use std::time::Duration;
@@ -186,4 +186,17 @@ fn four_mebibytes_run_the_small_program() {
     for _ in 0..20 {
         assert_eq!(bed.output(&["/true"]).exit_code, 0);
     }
+}
+
+#[test]
+fn a_file_larger_than_the_cache_is_read_to_its_end() {
+    let (_kept, image, length) = large_file_disk();
+    let bed = Bed::boot(config(Machine::Microvm).memory_mib(1024).disk(image));
+    let output = bed.output(&["/bin/busybox", "wc", "-c", "/data/large"]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{length} /data/large\n"),
+        "{output:?}"
+    );
+    bed.assert_alive();
 }
