@@ -101,7 +101,15 @@ impl Call {
 /// How a try of a system call ended.
 pub(crate) type Outcome = Result<u64, Stall>;
 
-/// Writes the function that calls a number's handler and the one that knows its name. A table of function pointers
+/// Returns the name of a call that has a handler.
+pub(crate) fn name(number: u32) -> Option<&'static str> {
+    NAMES.lines().find_map(|line| {
+        let (listed, name) = line.split_once(' ')?;
+        (listed.parse() == Ok(number)).then_some(name)
+    })
+}
+
+/// Writes the function that calls a number's handler and the list of names. A table of function pointers
 /// would do the same but could not be a constant for every `B`.
 macro_rules! calls {
     ($($number:literal $name:ident => $handler:path;)*) => {
@@ -113,13 +121,8 @@ macro_rules! calls {
             }
         }
 
-        /// Returns the name of a call that has a handler.
-        pub(crate) const fn name(number: u32) -> Option<&'static str> {
-            match number {
-                $($number => Some(stringify!($name)),)*
-                _ => None,
-            }
-        }
+        /// The calls that have handlers: number, space and name, a line each. As text it is the smallest.
+        const NAMES: &str = concat!($(stringify!($number), " ", stringify!($name), "\n"),*);
     };
 }
 
