@@ -58,7 +58,7 @@ impl<B: Block> System<B> {
             process.pid.0,
             process.view.index,
             process.view.generation,
-            process.name.escape_default(),
+            process.name.as_bytes().escape_ascii(),
         )?;
         match &process.life {
             Life::Loading(load) => match load.waits {

@@ -319,7 +319,7 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
             true => Frames::Returned,
             false => Frames::Lost,
         };
-        let serial = self.info.serial.escape_default();
+        let serial = self.info.serial.as_bytes().escape_ascii();
         log::error!("disk serial={serial} shut off: {why}; frames in flight {frames}");
         self.condition = Condition::Dead;
         self.identity = Identity::Settled;
