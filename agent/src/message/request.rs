@@ -97,51 +97,51 @@ impl<'a> Request<'a> {
         body: &'a mut [u8],
         checked: Result<(), Error>,
     ) -> Result<Self, Failure> {
-        let mut container = "";
         if message.is_handled() && message != MessageType::DUMP_STACKS {
             checked?;
         }
-        let ask = match message {
-            // Its body is not even looked at (gcs-protocol §7.10).
-            MessageType::DUMP_STACKS => Ask::DumpStacks,
-            MessageType::START => {
-                base(body, &mut container)?;
-                Ask::Start
-            }
-            MessageType::SHUTDOWN_GRACEFUL => {
-                base(body, &mut container)?;
-                Ask::ShutdownGraceful
-            }
-            MessageType::SHUTDOWN_FORCED => {
-                base(body, &mut container)?;
-                Ask::ShutdownForced
-            }
-            MessageType::DELETE_CONTAINER_STATE => {
-                base(body, &mut container)?;
-                Ask::DeleteContainerState
-            }
-            MessageType::NEGOTIATE_PROTOCOL => negotiate(body)?,
-            MessageType::CREATE => specification::create(body, &mut container)?,
-            MessageType::EXECUTE_PROCESS => execute::execute(body, &mut container)?,
-            MessageType::WAIT_FOR_PROCESS => wait(body, &mut container)?,
-            MessageType::SIGNAL_PROCESS => signal(body, &mut container)?,
-            MessageType::RESIZE_CONSOLE => resize(body, &mut container)?,
-            MessageType::GET_PROPERTIES => properties(body, &mut container)?,
-            MessageType::MODIFY_SETTINGS => modify(body, &mut container)?,
-            _ => return Err(Cause::NotImplemented(message).into()),
-        };
-        Ok(Self { container, ask })
+        let mut container = "";
+        match ask(message, body, &mut container)? {
+            Some(ask) => Ok(Self { container, ask }),
+            None => Err(Cause::NotImplemented(message).into()),
+        }
     }
 }
 
-fn base<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<(), Error> {
+/// Reads the body of a message; `None` for a type that is not handled.
+fn ask<'a>(
+    message: MessageType,
+    body: &'a mut [u8],
+    container: &mut &'a str,
+) -> Result<Option<Ask<'a>>, Error> {
+    Ok(Some(match message {
+        // Its body is not even looked at (gcs-protocol §7.10).
+        MessageType::DUMP_STACKS => Ask::DumpStacks,
+        MessageType::START => base(body, container, Ask::Start)?,
+        MessageType::SHUTDOWN_GRACEFUL => base(body, container, Ask::ShutdownGraceful)?,
+        MessageType::SHUTDOWN_FORCED => base(body, container, Ask::ShutdownForced)?,
+        MessageType::DELETE_CONTAINER_STATE => base(body, container, Ask::DeleteContainerState)?,
+        MessageType::NEGOTIATE_PROTOCOL => negotiate(body)?,
+        MessageType::CREATE => specification::create(body, container)?,
+        MessageType::EXECUTE_PROCESS => execute::execute(body, container)?,
+        MessageType::WAIT_FOR_PROCESS => wait(body, container)?,
+        MessageType::SIGNAL_PROCESS => signal(body, container)?,
+        MessageType::RESIZE_CONSOLE => resize(body, container)?,
+        MessageType::GET_PROPERTIES => properties(body, container)?,
+        MessageType::MODIFY_SETTINGS => modify(body, container)?,
+        _ => return Ok(None),
+    }))
+}
+
+/// Reads a request that has nothing but its container.
+fn base<'a>(body: &'a mut [u8], container: &mut &'a str, ask: Ask<'a>) -> Result<Ask<'a>, Error> {
     let mut cursor = Cursor::new(body);
     if cursor.begin_object()? {
         while cursor.next_member(&["ContainerId"])?.is_some() {
             cursor.string(container)?;
         }
     }
-    Ok(())
+    Ok(ask)
 }
 
 fn negotiate<'a>(body: &'a mut [u8]) -> Result<Ask<'a>, Error> {
