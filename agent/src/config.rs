@@ -61,7 +61,7 @@ impl Config {
         let mut config = Self::DEFAULT;
         let mut words = line.split_ascii_whitespace();
         if words.any(|word| word == "--") {
-            config.read_init_arguments(words)?;
+            config.read_init_arguments(&mut words)?;
         }
         for word in line.split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else {
@@ -86,7 +86,7 @@ impl Config {
     /// Reads `[-e port] [/bin/vsockexec [-i p] [-o p] [-e p]] /bin/gcs [flags]`, the words hcsshim's init is given.
     fn read_init_arguments<'a>(
         &mut self,
-        mut words: impl Iterator<Item = &'a str>,
+        words: &mut dyn Iterator<Item = &'a str>,
     ) -> Result<(), ConfigError> {
         let mut program = Program::Init;
         let (mut entropy, mut log) = (None, None);

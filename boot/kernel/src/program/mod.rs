@@ -91,6 +91,7 @@ pub(crate) enum About {
 
 impl From<Stall> for Trouble {
     #[cold]
+    #[inline(never)]
     fn from(stall: Stall) -> Self {
         match stall {
             Stall::Wait(key) => Self::Wait(key),
