@@ -79,6 +79,51 @@ fn a_disk_that_was_cut_short_fails_reads_and_not_the_guest() {
 }
 
 #[test]
+fn a_sector_that_cannot_be_read_fails_its_reader_alone() {
+    for (machine, device) in MACHINES
+        .into_iter()
+        .zip(["virtio-blk-device", "virtio-blk-pci"])
+    {
+        let tree = Tree::with_busybox();
+        // Recognizable, and alone in its sectors.
+        let mark = [0xa5_u8; 4096];
+        let mut content = vec![b'g'; 256 * 1024];
+        content[128 * 1024..][..mark.len()].copy_from_slice(&mark);
+        tree.file("data/bad", &content);
+        let image = tree.image();
+        let bytes = fs::read(&image).expect("made");
+        let at = bytes
+            .chunks(mark.len())
+            .position(|block| block == mark)
+            .expect("mke2fs puts it into one block");
+        let sector = at * mark.len() / 512;
+        let drive = format!(
+            "if=none,id=bad,format=raw,readonly=on,file.driver=blkdebug,file.image.driver=file,\
+             file.image.filename={},file.inject-error.0.event=none,file.inject-error.0.iotype=read,\
+             file.inject-error.0.sector={sector}",
+            image.display()
+        );
+        let bed = Bed::boot(
+            config(machine)
+                .qemu_option("-drive")
+                .qemu_option(drive)
+                .qemu_option("-device")
+                .qemu_option(format!("{device},drive=bad,serial=disk0")),
+        );
+        bed.assert_alive();
+        for _ in 0..2 {
+            let output = bed.output(&["/bin/busybox", "cat", "/data/bad"]);
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_ne!(output.exit_code, 0, "{machine:?}");
+            assert!(words.contains("Input/output error"), "{machine:?}: {words}");
+        }
+        let output = bed.output(&["/bin/busybox", "sha256sum", "/data/binary"]);
+        assert_eq!(output.exit_code, 0, "{machine:?}: {output:?}");
+        bed.assert_alive();
+    }
+}
+
+#[test]
 fn a_hostile_superblock_is_refused_and_the_guest_lives() {
     let tree = Tree::with_busybox();
     let image = tree.image();
