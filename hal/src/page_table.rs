@@ -55,6 +55,12 @@ impl Page {
         self.0 * PAGE_BYTES as u64
     }
 
+    /// Returns whether the last table on the way to both pages is the same.
+    #[must_use]
+    pub const fn shares_table(self, other: Self) -> bool {
+        self.0 >> 9 == other.0 >> 9
+    }
+
     const fn index(self, level: u32) -> usize {
         ((self.0 >> (9 * level)) & 511) as usize
     }
@@ -245,6 +251,31 @@ impl PageTable {
         None
     }
 
+    /// Gives back the tables on the way to `page` that have nothing left in them; returns how many.
+    pub fn trim(&mut self, pool: &mut FramePool, page: Page) -> u64 {
+        let mut way = [self.root.physical(); 4];
+        for level in (1..=3).rev() {
+            let Some(next) = present(pool, way[level as usize], page.index(level)) else {
+                return 0;
+            };
+            way[level as usize - 1] = next;
+        }
+        let mut count = 0;
+        for level in 1..=3 {
+            if !is_empty(pool, way[level as usize - 1]) {
+                break;
+            }
+            if count == 0 {
+                // The processor may remember the way through a table that is about to be somebody else's frame.
+                crate::x86::processor::leave(self.root.physical());
+                self.stale = Stale::Everything;
+            }
+            cut(pool, way[level as usize], page.index(level), &mut 1);
+            count += 1;
+        }
+        count
+    }
+
     /// Gives back up to `budget` tables below the root; returns whether none is left. Every page must have been unmapped
     /// before. A program can make one table for each page it touches, so this is done a bounded part at a time.
     pub fn prune(&mut self, pool: &mut FramePool, budget: usize) -> bool {
@@ -355,6 +386,11 @@ fn cut(pool: &mut FramePool, table: u64, index: usize, left: &mut usize) -> bool
     true
 }
 
+fn is_empty(pool: &FramePool, table: u64) -> bool {
+    let bytes = pool.bytes(FrameRef::from_number(table / PAGE_BYTES as u64));
+    bytes.iter().all(|&byte| byte == 0)
+}
+
 fn present(pool: &FramePool, table: u64, index: usize) -> Option<u64> {
     let entry = read(pool, table, index);
     (entry & PRESENT != 0).then_some(entry & NUMBER)
@@ -417,6 +453,29 @@ mod tests {
         assert_eq!(read(&pool, space.root(), 256), 0x1003);
         assert_eq!(read(&pool, space.root(), 511), 0x2003);
         assert!((0..256).all(|index| read(&pool, space.root(), index) == 0));
+    }
+
+    #[test]
+    fn gives_back_exactly_the_tables_that_are_empty() {
+        let mut pool = pool_of(&[16], 16);
+        let mut space = space(&mut pool);
+        let bare = pool.available();
+        for number in [0x400, 0x401, 0x600] {
+            map(&mut pool, &mut space, number);
+        }
+        assert_eq!(space.missing_tables(&pool, page(0x402)), 0);
+        assert_eq!(space.missing_tables(&pool, page(0x800)), 1);
+        assert_eq!(space.missing_tables(&pool, page(1 << 30)), 3);
+        let mut unmap = |space: &mut PageTable, number| {
+            let frame = space.unmap(&mut pool, page(number)).expect("it is mapped");
+            pool.release(frame);
+            space.trim(&mut pool, page(number))
+        };
+        assert_eq!(unmap(&mut space, 0x400), 0, "its neighbour is left");
+        assert_eq!(unmap(&mut space, 0x401), 1);
+        assert_eq!(unmap(&mut space, 0x600), 3);
+        assert_eq!(space.trim(&mut pool, page(0x600)), 0, "nothing is there");
+        assert_eq!(pool.available(), bare);
     }
 
     #[test]

@@ -730,3 +730,29 @@ fn a_mapping_that_cannot_move_stays_whole() {
         );
     }
 }
+
+#[test]
+fn tables_go_with_the_last_page_in_them() {
+    let mut bench = Bench::new(512);
+    // A page in each of 50 pieces of 2 MiB, taken away again.
+    let far = 512 * PAGE;
+    let mut program = Vec::new();
+    for nth in 0..50 {
+        let at = AT + nth * far;
+        program.push(call(MMAP, &[at, PAGE, 3, 0x32, u64::MAX, 0]));
+        program.push(Store(at, vec![1]));
+    }
+    program.push(call(MUNMAP, &[AT, 50 * far]));
+    program.push(Expect(0));
+    program.push(call(34, &[]));
+    let pid = bench.run(program);
+    bench.settle();
+    let id = bench.id(pid);
+    let system = &bench.kernel.system;
+    let space = system.process(id).expect("it waits").space;
+    let charged = system.space(space).expect("it waits").charged;
+    assert!(
+        charged < 20,
+        "{charged} frames for a program of one page and a stack"
+    );
+}

@@ -9,27 +9,39 @@ use hal::page_table::Page;
 
 impl<B: Block> System<B> {
     /// Unmaps up to `budget` pages inside `range`, lowest first; returns how many there were. Less than `budget` means
-    /// that none is left.
+    /// that none is left. Tables that become empty go with their pages: else a program could make looking for the next
+    /// page long, and would pay for them to its end.
     pub(super) fn unmap_pages(&mut self, id: SpaceId, range: Range<u64>, budget: usize) -> usize {
         let Some(space) = self.spaces.get_mut(id) else {
             return 0;
         };
         let until = Page::from_number(range.end).unwrap_or(Page::END);
         let mut from = Page::from_number(range.start);
-        let mut count = 0;
+        let (mut count, mut tables) = (0, 0);
+        let mut last: Option<Page> = None;
         while let Some(start) = from
             && count < budget
             && let Some(page) = space.table.next_mapped(&self.pool, start, until)
         {
+            if let Some(before) = last
+                && !before.shares_table(page)
+            {
+                tables += space.table.trim(&mut self.pool, before);
+            }
+            last = Some(page);
             if let Some(frame) = space.table.unmap(&mut self.pool, page) {
                 self.pool.release(frame);
                 count += 1;
             }
             from = Page::from_number(page.number() + 1);
         }
+        if let Some(page) = last {
+            tables += space.table.trim(&mut self.pool, page);
+        }
         let account = space.account;
-        space.charged -= count as u64;
-        self.refund(account, count as u64);
+        let freed = count as u64 + tables;
+        space.charged -= freed;
+        self.refund(account, freed);
         if count > 0 {
             self.wakes.wake(WakeKey::Memory);
         }
