@@ -1,7 +1,7 @@
 //! Programs start, run, break and end as on Linux.
 
-use e2e::{Bed, DEADLINE, MACHINES, busybox_disk, config};
-use mote_host::{Error, Hresult, ProcessConfig};
+use e2e::{Bed, DEADLINE, MACHINES, Tree, busybox_disk, config};
+use mote_host::{Error, Hresult, Machine, ProcessConfig};
 
 #[test]
 fn exit_codes_are_passed_on() {
@@ -116,6 +116,66 @@ fn a_file_that_cannot_be_executed_is_refused_by_name() {
             .expect_err("no program");
         assert!(error.is_program_not_executable(), "{name}: {error}");
         assert!(error.to_string().contains(name), "{error}");
+    }
+    bed.assert_alive();
+}
+
+#[test]
+fn a_program_file_broken_in_any_field_is_refused_and_the_guest_lives() {
+    /// Fields of the header and of a segment: name, offset and size (ELF-64 object file format, figures 2 and 6).
+    const HEADER: [(&str, usize, usize); 11] = [
+        ("magic", 0, 4),
+        ("class", 4, 1),
+        ("data", 5, 1),
+        ("ident-version", 6, 1),
+        ("type", 16, 2),
+        ("machine", 18, 2),
+        ("version", 20, 4),
+        ("entry", 24, 8),
+        ("phoff", 32, 8),
+        ("phentsize", 54, 2),
+        ("phnum", 56, 2),
+    ];
+    const SEGMENT: [(&str, usize, usize); 4] = [
+        ("offset", 8, 8),
+        ("vaddr", 16, 8),
+        ("filesz", 32, 8),
+        ("memsz", 40, 8),
+    ];
+    const HEADER_BYTES: usize = 64;
+    const SEGMENT_BYTES: usize = 56;
+    let good = std::fs::read(e2e::program("true")).expect("built");
+    let load = (HEADER_BYTES..good.len())
+        .step_by(SEGMENT_BYTES)
+        .find(|&at| good[at..at + 4] == [1, 0, 0, 0])
+        .expect("a segment is loaded");
+    let segment = SEGMENT.map(|(field, at, size)| (field, load + at, size));
+    let tree = Tree::with_busybox();
+    let names: Vec<String> = HEADER
+        .into_iter()
+        .chain(segment)
+        .flat_map(|(field, at, size)| {
+            [0xff_u8, 0x7f].map(|value| {
+                let mut bytes = good.clone();
+                bytes[at..at + size].fill(value);
+                let name = format!("bin/{field}-{value:x}");
+                let broken = tree.path("").with_file_name("broken");
+                std::fs::write(&broken, bytes).expect("written");
+                tree.copy(&broken, &name);
+                name
+            })
+        })
+        .collect();
+    let bed = Bed::boot(config(Machine::Microvm).disk(tree.image()));
+    for name in names {
+        let result = bed
+            .guest
+            .create_process(&ProcessConfig::new([format!("/{name}")]))
+            .and_then(|process| process.output_within(b"", DEADLINE));
+        match result {
+            Err(error) => assert!(error.hresult().is_some(), "{name}: {error}"),
+            Ok(output) => panic!("{name} ran: {output:?}"),
+        }
     }
     bed.assert_alive();
 }
