@@ -123,6 +123,9 @@ impl FramePool {
     ///
     /// For as long as the pool lives, every byte of every region is mapped readable and writable at its physical
     /// address + `offset`, belongs to the pool alone, and no two regions overlap.
+    ///
+    /// A machine has one pool: the safe methods take a [`Frame`] or [`FrameRef`] as one of their own, so nobody hands
+    /// this pool a token of another one. (Tests on the host make a pool each and keep them apart.)
     pub unsafe fn new(offset: u64, regions: &[Region], table: &'static mut [u32]) -> Self {
         let mut spans = heapless::Vec::new();
         let mut base = 0_u32;

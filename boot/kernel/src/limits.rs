@@ -70,6 +70,10 @@ pub const PATH_BYTES: usize = agent::limits::PATH_BYTES + 1;
 
 const _: () = assert!(PATH_BYTES <= PAGE_BYTES);
 
+/// Steps one load takes in a turn: five for a program that is at hand, one more for each directory of `PATH` that does
+/// not have it. A list of thousands of directories takes many turns.
+pub const LOAD_STEPS: usize = 16;
+
 /// Program headers of an ELF file. Linkers write about a dozen. More are ENOEXEC.
 pub const MAX_PROGRAM_HEADERS: usize = 64;
 

@@ -408,3 +408,42 @@ fn a_warm_spawn_asks_the_heap_for_nothing() {
     }
     assert_eq!(counts[1..], [0, 0], "the first one makes the tables");
 }
+
+#[test]
+fn a_long_list_of_directories_is_searched_in_many_turns() {
+    let mut bench = bench(&program());
+    let mut list = b"PATH=".to_vec();
+    list.extend([b':'; 1000]);
+    list.extend(b"/bin\0");
+    let pid = spawn(&mut bench, b"test\0", &list, "/");
+    let mut turns = 0;
+    let loaded = loop {
+        bench.kernel.run_slice(&bench.clock);
+        turns += 1;
+        if let Some(event) = bench.kernel.next_event() {
+            break event;
+        }
+    };
+    assert_eq!(loaded, Event::Loaded(pid, Ok(())));
+    assert!(turns >= 1000 / crate::limits::LOAD_STEPS, "{turns} turns");
+}
+
+#[test]
+fn a_program_that_can_be_anywhere_is_moved_down_too() {
+    let mut file = program();
+    // ET_DYN, every segment as high as it can be.
+    let up = 0x7000_0000_0000_u64;
+    put(&mut file, 16, &3_u16.to_le_bytes());
+    put(&mut file, 24, &(ENTRY + up).to_le_bytes());
+    for (nth, address) in [BASE, ENTRY, WRITABLE].into_iter().enumerate() {
+        put(&mut file, 64 + 56 * nth + 16, &(address + up).to_le_bytes());
+    }
+    let mut bench = bench(&file);
+    let pid = load(&mut bench, b"/bin/test\0", b"", "/").expect("it loads");
+    let id = bench.id(pid);
+    let system = &mut bench.kernel.system;
+    let leader = system.process(id).expect("it is stopped").leader;
+    let task = system.task_mut(leader.expect("it has a task"));
+    let rip = task.expect("it has a task").context.registers.rip;
+    assert!((0x5555_5555_4000..up).contains(&rip), "{rip:#x}");
+}

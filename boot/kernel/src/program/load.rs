@@ -3,7 +3,7 @@
 use super::stack::Strings;
 use super::{About, Image, Load, Step, Trouble};
 use crate::errno::Errno;
-use crate::limits::PATH_BYTES;
+use crate::limits::{LOAD_STEPS, PATH_BYTES};
 use crate::process::{Life, Notices, ProcessId};
 use crate::space::SpaceId;
 use crate::system::System;
@@ -69,7 +69,7 @@ impl<B: Block> System<B> {
     }
 
     fn advance_load(&mut self, id: ProcessId) {
-        loop {
+        for _ in 0..LOAD_STEPS {
             let Some(process) = self.table.processes.get_mut(id) else {
                 return;
             };
@@ -108,6 +108,7 @@ impl<B: Block> System<B> {
                 }
             }
         }
+        self.loading = true;
     }
 
     /// Does one step; the next one, or `None` when the program is ready.

@@ -71,22 +71,19 @@ impl<B: Block> System<B> {
         nth: u32,
         buffer: &'b mut PathBuffer,
     ) -> Result<Option<Candidate<'b>>, Stall> {
-        let mut name = [0; PATH_BYTES];
+        // The name is read to where the path will stand, so that two buffers are enough.
         let name = self.read_cstring(
             load.space,
             load.strings.arguments,
-            &mut name,
+            buffer,
             Errno::ENAMETOOLONG,
         )?;
-        if name.is_empty() {
+        let (length, is_path) = (name.len(), name.contains(&b'/'));
+        if length == 0 {
             return Err(Errno::ENOENT.into());
         }
-        if name.contains(&b'/') {
-            if nth > 0 {
-                return Ok(None);
-            }
-            buffer[..name.len()].copy_from_slice(name);
-            return Ok(Some(Candidate::Path(&buffer[..name.len()], Origin::Name)));
+        if is_path {
+            return Ok((nth == 0).then_some(Candidate::Path(&buffer[..length], Origin::Name)));
         }
         let mut list = [0; PATH_BYTES];
         let list = match load.strings.path {
@@ -96,7 +93,7 @@ impl<B: Block> System<B> {
         Ok(list
             .split(|&byte| byte == b':')
             .nth(nth as usize)
-            .map(|directory| join(directory, name, buffer)))
+            .map(|directory| join(directory, length, buffer)))
     }
 }
 
@@ -118,20 +115,21 @@ enum Candidate<'b> {
     TooLong,
 }
 
-/// Writes `directory/name`; an empty directory is the working directory (environ(7)).
-fn join<'b>(directory: &[u8], name: &[u8], buffer: &'b mut PathBuffer) -> Candidate<'b> {
+/// Writes `directory/` before the name that stands at the buffer's start; an empty directory is the working directory
+/// (environ(7)).
+fn join<'b>(directory: &[u8], name: usize, buffer: &'b mut PathBuffer) -> Candidate<'b> {
     let directory: &[u8] = if directory.is_empty() {
         b"."
     } else {
         directory
     };
-    let length = directory.len() + 1 + name.len();
+    let length = directory.len() + 1 + name;
     if length >= buffer.len() {
         return Candidate::TooLong;
     }
+    buffer.copy_within(..name, directory.len() + 1);
     buffer[..directory.len()].copy_from_slice(directory);
     buffer[directory.len()] = b'/';
-    buffer[directory.len() + 1..length].copy_from_slice(name);
     Candidate::Path(&buffer[..length], Origin::List)
 }
 
@@ -139,28 +137,30 @@ fn join<'b>(directory: &[u8], name: &[u8], buffer: &'b mut PathBuffer) -> Candid
 mod tests {
     use super::*;
 
+    /// A buffer with the name `ls` at its start.
+    fn named() -> PathBuffer {
+        let mut buffer = [0; PATH_BYTES];
+        buffer[..2].copy_from_slice(b"ls");
+        buffer
+    }
+
     #[test]
     fn joins_directory_and_name_with_one_slash() {
-        let mut buffer = [0; PATH_BYTES];
         assert_eq!(
-            join(b"/bin", b"ls", &mut buffer),
+            join(b"/bin", 2, &mut named()),
             Candidate::Path(b"/bin/ls", Origin::List)
         );
         assert_eq!(
-            join(b"", b"ls", &mut buffer),
+            join(b"", 2, &mut named()),
             Candidate::Path(b"./ls", Origin::List)
         );
     }
 
     #[test]
     fn a_candidate_is_at_most_as_long_as_a_path() {
-        let mut buffer = [0; PATH_BYTES];
         let fits = [b'a'; PATH_BYTES - 1 - 3];
-        assert!(matches!(
-            join(&fits, b"ls", &mut buffer),
-            Candidate::Path(..)
-        ));
+        assert!(matches!(join(&fits, 2, &mut named()), Candidate::Path(..)));
         let long = [b'a'; PATH_BYTES - 3];
-        assert_eq!(join(&long, b"ls", &mut buffer), Candidate::TooLong);
+        assert_eq!(join(&long, 2, &mut named()), Candidate::TooLong);
     }
 }
