@@ -109,6 +109,10 @@ pub const PIPE_FRAMES: usize = 16;
 /// file is ENOSPC.
 pub const MAX_NAMES: usize = 32768;
 
+/// The part of the heap that names made by programs leave to the kernel: one in so many bytes. A file, link or directory
+/// that would need more is ENOSPC, where otherwise processes could not be started.
+pub const NAMES_HEAP_RESERVE: usize = 8;
+
 /// Inodes kept in memory, in-memory files included. Clean ones make room; otherwise ENOSPC.
 pub const MAX_INODES: usize = 65536;
 

@@ -10,7 +10,7 @@ use crate::fs::mount::Sort;
 use crate::fs::place::PlaceRef;
 use crate::fs::text::Text;
 use crate::fs::walk::{LastName, Resolved};
-use crate::limits::PATH_BYTES;
+use crate::limits::{NAMES_HEAP_RESERVE, PATH_BYTES};
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -130,6 +130,7 @@ impl<B: Block> Files<B> {
             modified: context.wall,
             changed: context.wall,
         };
+        room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
         let mut union = Union::new(mount, context.account);
         union.changed = true;
         if let Make::Symlink(target) = make {
@@ -400,6 +401,7 @@ impl<B: Block> Files<B> {
             return Err(Errno::EXDEV);
         }
         self.permit_change(context, found.directory.0)?;
+        room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
         if attributes.links >= MAX_LINKS {
             return Err(Errno::EMLINK);
         }
@@ -511,5 +513,28 @@ impl<B: Block> Files<B> {
                 None => return false,
             }
         }
+    }
+}
+
+/// Refuses one more name that programs make when the rest of the heap, with `free` of its `size` bytes, is the kernel's.
+const fn room_for_name(free: usize, size: usize) -> Result<(), Errno> {
+    if free < size / NAMES_HEAP_RESERVE {
+        return Err(Errno::ENOSPC);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_leave_a_part_of_the_heap_to_the_kernel() {
+        let size = 1 << 20;
+        let reserve = size / NAMES_HEAP_RESERVE;
+        assert_eq!(room_for_name(reserve - 1, size), Err(Errno::ENOSPC));
+        assert_eq!(room_for_name(reserve, size), Ok(()));
+        assert_eq!(room_for_name(reserve + 1, size), Ok(()));
+        assert_eq!(room_for_name(usize::MAX, 0), Ok(()), "no heap of ours");
     }
 }
