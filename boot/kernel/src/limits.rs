@@ -147,6 +147,26 @@ pub const MAX_PAGE_BUCKETS: usize = 1 << 16;
 
 const _: () = assert!(MIN_PAGE_BUCKETS.is_power_of_two() && MAX_PAGE_BUCKETS.is_power_of_two());
 
+/// Most names of one file (as on ext4). One more is EMLINK.
+pub const MAX_LINKS: u32 = 65000;
+
+/// Heads of the chains in which names are found; a power of two.
+pub const NAME_BUCKETS: usize = 1024;
+
+const _: () = assert!(NAME_BUCKETS.is_power_of_two());
+
+/// Names looked at for one that can be forgotten, each time one is made.
+pub const MAX_NAME_LOOKS: usize = 64;
+
+/// Heads of the chains in which files of disks and of the initrd are found.
+pub const BASE_BUCKETS: usize = 256;
+
+/// Heads of the chains in which the initrd's entries are found.
+pub const INITRD_BUCKETS: usize = 512;
+
+/// Keys that wait to be remembered at once; when more come together, everybody is woken.
+pub const PENDING_WAKES: usize = 32;
+
 /// Longest text a file of `/proc` gives; what is longer is cut at a line.
 pub const REPORT_BYTES: usize = 64 * 1024;
 

@@ -4,7 +4,7 @@
 //! A woken call is simply tried again, so a wake-up too many costs time and nothing else.
 
 use crate::errno::Errno;
-use agent::kernel::Pid;
+use crate::limits::PENDING_WAKES;
 use core::fmt;
 
 /// What a parked call waits for.
@@ -16,10 +16,6 @@ pub enum WakeKey {
     PipeReadable(u32),
     /// A pipe to have room, or to lose its last reader.
     PipeWritable(u32),
-    /// A child of this process to change state.
-    Child(Pid),
-    /// Frames to become free.
-    Memory,
     /// The random generator to be seeded.
     Seed,
     /// Only a signal or the deadline.
@@ -32,8 +28,6 @@ impl fmt::Display for WakeKey {
             Self::Disk(index) => return write!(f, "disk {index}"),
             Self::PipeReadable(pipe) => return write!(f, "bytes in pipe {pipe}"),
             Self::PipeWritable(pipe) => return write!(f, "room in pipe {pipe}"),
-            Self::Child(parent) => return write!(f, "a child of {}", parent.0),
-            Self::Memory => "memory",
             Self::Seed => "a seed",
             Self::Nothing => "a signal",
         })
@@ -58,7 +52,7 @@ impl Stall {
     #[must_use]
     pub const fn is_interruptible(self) -> bool {
         match self {
-            Self::Wait(key) => !matches!(key, WakeKey::Disk(_) | WakeKey::Memory),
+            Self::Wait(key) => !matches!(key, WakeKey::Disk(_)),
             Self::Again | Self::Error(_) => false,
         }
     }
@@ -69,9 +63,6 @@ impl From<Errno> for Stall {
         Self::Error(errno)
     }
 }
-
-/// Keys that wait to be remembered at once; when more come together, everybody is woken.
-const PENDING_WAKES: usize = 32;
 
 /// The keys that were woken and not yet looked at by the scheduler.
 #[derive(Debug, Default)]

@@ -8,13 +8,10 @@ use crate::fs::ext4;
 use crate::fs::initrd;
 use crate::fs::inode::{Inode, InodeId, NO_SLOT, Node};
 use crate::fs::page_cache::{Owner, PageId};
-use crate::limits::NAME_BYTES;
+use crate::limits::{BASE_BUCKETS, NAME_BYTES};
 use crate::wait::Stall;
 use alloc::vec::Vec;
 use hal::block::Block;
-
-/// Heads of the chains in which base inodes are found.
-const BUCKETS: usize = 256;
 
 /// Which file of which source a base inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +61,7 @@ fn bucket(origin: Origin) -> usize {
     (match origin {
         Origin::Ext4(disk, number) => number as usize ^ usize::from(disk) << 5,
         Origin::Initrd(entry) => entry as usize,
-    }) % BUCKETS
+    }) % BASE_BUCKETS
 }
 
 impl Inode {
@@ -120,9 +117,9 @@ impl<B: Block> Files<B> {
         if self.bases.buckets.is_empty() {
             self.bases
                 .buckets
-                .try_reserve_exact(BUCKETS)
+                .try_reserve_exact(BASE_BUCKETS)
                 .map_err(|_| Errno::ENOMEM)?;
-            self.bases.buckets.resize(BUCKETS, NO_SLOT);
+            self.bases.buckets.resize(BASE_BUCKETS, NO_SLOT);
         }
         let mut inode = Inode::new(attributes, node);
         inode.chain = self.bases.buckets[bucket(origin)];

@@ -10,7 +10,7 @@ use crate::fs::mount::Sort;
 use crate::fs::place::PlaceRef;
 use crate::fs::text::Text;
 use crate::fs::walk::{LastName, Resolved};
-use crate::limits::{NAMES_HEAP_RESERVE, PATH_BYTES};
+use crate::limits::{MAX_LINKS, NAMES_HEAP_RESERVE, PATH_BYTES};
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -20,8 +20,14 @@ const STICKY: u16 = 0o1000;
 /// The set-group-id bit: in such a directory new files get its group.
 const SET_GROUP: u16 = 0o2000;
 
-/// Most names of one file (as on ext4).
-const MAX_LINKS: u32 = 65000;
+/// What becomes of a file whose name another one is to get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It loses the name.
+    Replaced,
+    /// It keeps the name, and the call is refused.
+    Kept,
+}
 
 /// What to make.
 #[derive(Clone, Copy, Debug)]
@@ -428,7 +434,7 @@ impl<B: Block> Files<B> {
         context: &mut Context<'_>,
         from: &Resolved,
         to: &Resolved,
-        may_replace: bool,
+        existing: Existing,
     ) -> Result<(), Stall> {
         let (LastName::Name(_), LastName::Name(name)) = (&from.last, &to.last) else {
             return Err(Errno::EBUSY.into());
@@ -448,7 +454,7 @@ impl<B: Block> Files<B> {
         }
         let replaced = self.dentries.get(target)?.inode;
         if let Some(replaced) = replaced {
-            if !may_replace {
+            if existing == Existing::Kept {
                 return Err(Errno::EEXIST.into());
             }
             if Some(replaced) == self.dentries.get(source)?.inode {

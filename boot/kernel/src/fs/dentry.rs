@@ -9,18 +9,12 @@ use super::text::Text;
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::mount::MountId;
-use crate::limits::MAX_NAMES;
+use crate::limits::{MAX_NAME_LOOKS, MAX_NAMES, NAME_BUCKETS};
 use crate::slab::{Id, Slab};
 use alloc::vec::Vec;
 
 /// Names a directory entry.
 pub(super) type DentryId = Id<Dentry>;
-
-/// Heads of the hash chains; a power of two.
-const BUCKETS: usize = 1024;
-
-/// Entries looked at for one that can be forgotten, each time one is made.
-const MAX_LOOKS: usize = 64;
 
 /// End of a hash chain.
 const NONE: u32 = u32::MAX;
@@ -150,9 +144,9 @@ impl Dentries {
     pub(super) fn insert(&mut self, entry: Dentry) -> Result<DentryId, Errno> {
         if self.buckets.is_empty() {
             self.buckets
-                .try_reserve_exact(BUCKETS)
+                .try_reserve_exact(NAME_BUCKETS)
                 .map_err(|_| Errno::ENOMEM)?;
-            self.buckets.resize(BUCKETS, NONE);
+            self.buckets.resize(NAME_BUCKETS, NONE);
         }
         let parent = entry.parent;
         let id = self.table.insert(entry).map_err(|_| Errno::ENOSPC)?;
@@ -228,7 +222,7 @@ impl Dentries {
 
     /// Returns an entry that can be forgotten and was not used for a while, if one of the next few is like that.
     pub(super) fn find_idle(&mut self) -> Option<DentryId> {
-        for _ in 0..MAX_LOOKS.min(self.table.slots()) {
+        for _ in 0..MAX_NAME_LOOKS.min(self.table.slots()) {
             self.hand = (self.hand + 1) % self.table.slots() as u32;
             let Some((id, entry)) = self.table.at_mut(self.hand) else {
                 continue;
@@ -281,5 +275,5 @@ fn bucket(parent: DentryId, name: &[u8]) -> usize {
     let hash = name.iter().fold(start, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    (hash ^ hash >> 32) as usize % BUCKETS
+    (hash ^ hash >> 32) as usize % NAME_BUCKETS
 }

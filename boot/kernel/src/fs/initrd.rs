@@ -7,7 +7,7 @@ use crate::errno::Errno;
 use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::base::{Found, Origin};
 use crate::fs::device::device_number;
-use crate::limits::{MAX_INITRD_ENTRIES, NAME_BYTES, PATH_BYTES};
+use crate::limits::{INITRD_BUCKETS, MAX_INITRD_ENTRIES, NAME_BYTES, PATH_BYTES};
 use alloc::vec::Vec;
 use core::time::Duration;
 use hal::limits::PAGE_BYTES;
@@ -16,9 +16,6 @@ use hal::limits::PAGE_BYTES;
 pub(super) const ROOT: u32 = 0;
 
 const HEADER_BYTES: usize = 110;
-/// Chains of the index.
-const BUCKETS: usize = 512;
-
 const TRAILER: &[u8] = b"TRAILER!!!";
 
 /// `st_dev` of the archive's files.
@@ -52,7 +49,7 @@ pub(super) struct Initrd {
 struct Index {
     entries: Vec<Entry>,
     /// Heads of the chains; 0, the root, ends one.
-    buckets: [u32; BUCKETS],
+    buckets: [u32; INITRD_BUCKETS],
 }
 
 /// A member of the archive as it stands there.
@@ -68,7 +65,7 @@ impl Initrd {
             bytes,
             index: Index {
                 entries: Vec::new(),
-                buckets: [ROOT; BUCKETS],
+                buckets: [ROOT; INITRD_BUCKETS],
             },
         }
     }
@@ -275,7 +272,7 @@ fn bucket(directory: u32, name: &[u8]) -> usize {
     let hash = name.iter().fold(0x811c_9dc5 ^ directory, |hash, &byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    (hash ^ hash >> 16) as usize % BUCKETS
+    (hash ^ hash >> 16) as usize % INITRD_BUCKETS
 }
 
 const fn is_directory(entry: &Entry) -> bool {

@@ -49,6 +49,7 @@ mod walk;
 
 pub use attribute_change::NewTime;
 pub use attributes::{Access, Attributes, Kind};
+pub use change::Existing;
 pub use context::{Context, ProcessFiles, Processes, Random, Report, Sink, Span};
 pub use description::{Description, DescriptionId, Target};
 pub use device::Device;

@@ -3,7 +3,7 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
-use crate::fs::change::Make;
+use crate::fs::change::{Existing, Make};
 use crate::fs::context::Context;
 use crate::fs::description::DescriptionId;
 use crate::fs::directory::DirectoriesId;
@@ -150,7 +150,7 @@ impl<B: Block> Files<B> {
         })
     }
 
-    /// Gives a file another name, which must not be taken if `may_replace` is false.
+    /// Gives a file another name, which may be taken if `existing` says so.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl<B: Block> Files<B> {
         context: &mut Context<'_>,
         from: (Start<'_>, &[u8]),
         to: (Start<'_>, &[u8]),
-        may_replace: bool,
+        existing: Existing,
     ) -> Result<(), Stall> {
         self.with_resolved(
             context,
@@ -169,7 +169,7 @@ impl<B: Block> Files<B> {
             Last::Keep,
             |files, context, source| {
                 files.with_resolved(context, to.0, to.1, Last::Keep, |files, context, target| {
-                    files.rename(context, source, target, may_replace)
+                    files.rename(context, source, target, existing)
                 })
             },
         )

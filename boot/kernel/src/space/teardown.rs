@@ -2,7 +2,6 @@
 
 use super::SpaceId;
 use crate::system::System;
-use crate::wait::WakeKey;
 use core::ops::Range;
 use hal::block::Block;
 use hal::page_table::Page;
@@ -42,9 +41,6 @@ impl<B: Block> System<B> {
         let freed = count as u64 + tables;
         space.charged -= freed;
         self.refund(account, freed);
-        if count > 0 {
-            self.wakes.wake(WakeKey::Memory);
-        }
         count
     }
 
@@ -86,7 +82,6 @@ impl<B: Block> System<B> {
                 // Room was made when the space was.
                 self.spare_areas.push(spare);
             }
-            self.wakes.wake(WakeKey::Memory);
         }
         true
     }

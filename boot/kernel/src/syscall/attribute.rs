@@ -89,7 +89,7 @@ fn of_path<B: Block>(
     {
         return Ok(of_descriptor(system, call, path.from)?);
     }
-    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    let last = last_of(flags);
     system.with_place(call, path, last, flags, |files, _, place| {
         Ok(files.attributes(place)?)
     })
@@ -240,7 +240,7 @@ fn check_access<B: Block>(
 ) -> Outcome {
     let mode = u8::try_from(call.number(mode)).ok();
     let wanted = mode.and_then(Access::from_bits).ok_or(Errno::EINVAL)?;
-    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    let last = last_of(flags);
     system.with_place(call, path, last, flags, |files, context, place| {
         if !wanted.is_empty() {
             files.permit(context, place, wanted)?;
@@ -307,7 +307,7 @@ fn set_owner<B: Block>(
     flags: u32,
 ) -> Outcome {
     let (uid, gid) = (owner(call, nth), owner(call, nth + 1));
-    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    let last = last_of(flags);
     system.with_place(call, path, last, flags, |files, context, place| {
         files.set_owner(context, place, uid, gid)?;
         Ok(0)
@@ -359,7 +359,7 @@ pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
             Ok(0)
         });
     }
-    let last = last_of(flags & AT_SYMLINK_NOFOLLOW == 0);
+    let last = last_of(flags);
     let path = PathArgument::at(call, 0);
     system.with_place(call, path, last, flags, |files, context, place| {
         files.set_times(context, place, accessed, modified)?;

@@ -1,10 +1,10 @@
 //! Directories: listed, made, removed, worked in.
 
 use super::path::{AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
-use super::path::{PathArgument, check_flags, last_of};
+use super::path::{PathArgument, check_flags};
 use super::{Call, Outcome};
 use crate::errno::Errno;
-use crate::fs::{Access, Kind, Last};
+use crate::fs::{Access, Existing, Kind, Last};
 use crate::limits::{NAME_BYTES, PATH_BYTES};
 use crate::system::System;
 use crate::wait::Stall;
@@ -216,7 +216,11 @@ fn make_link<B: Block>(
     to: PathArgument,
     flags: u32,
 ) -> Outcome {
-    let last = last_of(flags & AT_SYMLINK_FOLLOW != 0);
+    let last = if flags & AT_SYMLINK_FOLLOW == 0 {
+        Last::Keep
+    } else {
+        Last::Follow
+    };
     let place = system.with_place(call, from, last, flags, |files, _, place| {
         Ok(files.share_place(place))
     })?;
@@ -231,13 +235,13 @@ fn make_link<B: Block>(
 /// rename(2).
 pub(super) fn rename<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (from, to) = (PathArgument::plain(call, 0), PathArgument::plain(call, 1));
-    move_name(system, call, from, to, true)
+    move_name(system, call, from, to, Existing::Replaced)
 }
 
 /// renameat(2).
 pub(super) fn renameat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (from, to) = (PathArgument::at(call, 0), PathArgument::at(call, 2));
-    move_name(system, call, from, to, true)
+    move_name(system, call, from, to, Existing::Replaced)
 }
 
 /// renameat2(2), without exchange and whiteout.
@@ -246,7 +250,12 @@ pub(super) fn renameat2<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     let flags = call.uint(4);
     check_flags(flags, NOREPLACE)?;
     let (from, to) = (PathArgument::at(call, 0), PathArgument::at(call, 2));
-    move_name(system, call, from, to, flags & NOREPLACE == 0)
+    let existing = if flags & NOREPLACE == 0 {
+        Existing::Replaced
+    } else {
+        Existing::Kept
+    };
+    move_name(system, call, from, to, existing)
 }
 
 fn move_name<B: Block>(
@@ -254,7 +263,7 @@ fn move_name<B: Block>(
     call: &Call,
     from: PathArgument,
     to: PathArgument,
-    may_replace: bool,
+    existing: Existing,
 ) -> Outcome {
     // Two paths at once are more than a stack frame should hold: the second one lies in the first one's call.
     let mut bytes = [0; PATH_BYTES];
@@ -267,7 +276,7 @@ fn move_name<B: Block>(
             root: directory.0.by_ref(),
             base: directory.1.by_ref(),
         };
-        files.move_name(context, (start, path), (onto, target), may_replace)?;
+        files.move_name(context, (start, path), (onto, target), existing)?;
         Ok(0)
     });
     system.files.release_place(directory.0);

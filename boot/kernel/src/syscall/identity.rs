@@ -44,20 +44,35 @@ fn set_uid<B: Block>(system: &mut System<B>, call: &Call, count: usize) -> Outco
     let process = system.process_mut(call.process)?;
     let credentials = &mut process.credentials;
     let known = credentials.uid;
-    credentials.uid = new_id(call, count, known, known == 0)?;
+    credentials.uid = new_id(call, count, known, Rights::of(known))?;
     Ok(0)
 }
 
 fn set_gid<B: Block>(system: &mut System<B>, call: &Call, count: usize) -> Outcome {
     let process = system.process_mut(call.process)?;
     let credentials = &mut process.credentials;
-    let is_root = credentials.uid == 0;
-    credentials.gid = new_id(call, count, credentials.gid, is_root)?;
+    let rights = Rights::of(credentials.uid);
+    credentials.gid = new_id(call, count, credentials.gid, rights)?;
     Ok(0)
 }
 
+/// Whose ids a process may take on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    /// Any.
+    Root,
+    /// Its own.
+    User,
+}
+
+impl Rights {
+    const fn of(uid: u32) -> Self {
+        if uid == 0 { Self::Root } else { Self::User }
+    }
+}
+
 /// Returns the id that the first `count` arguments agree on.
-fn new_id(call: &Call, count: usize, known: u32, is_root: bool) -> Result<u32, Errno> {
+fn new_id(call: &Call, count: usize, known: u32, rights: Rights) -> Result<u32, Errno> {
     let mut wanted = (0..count)
         .map(|nth| call.uint(nth))
         .filter(|&id| id != UNCHANGED);
@@ -72,7 +87,7 @@ fn new_id(call: &Call, count: usize, known: u32, is_root: bool) -> Result<u32, E
         // Different real, effective and saved ids are more than a process has here.
         return Err(Errno::EPERM);
     }
-    if id == known || is_root {
+    if id == known || rights == Rights::Root {
         Ok(id)
     } else {
         Err(Errno::EPERM)

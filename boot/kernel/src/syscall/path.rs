@@ -48,9 +48,14 @@ impl PathArgument {
     }
 }
 
-/// What to do about a symbolic link at the end, and about an empty path.
-pub(super) fn last_of(follows: bool) -> Last {
-    if follows { Last::Follow } else { Last::Keep }
+/// What to do about a symbolic link at the end, by the flags of a call that follows it unless AT_SYMLINK_NOFOLLOW is among
+/// them.
+pub(super) const fn last_of(flags: u32) -> Last {
+    if flags & AT_SYMLINK_NOFOLLOW == 0 {
+        Last::Follow
+    } else {
+        Last::Keep
+    }
 }
 
 /// Refuses flags that a call does not know.

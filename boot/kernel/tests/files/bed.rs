@@ -10,8 +10,8 @@ use hal::limits::PAGE_BYTES;
 use kernel::account::{Account, AccountId, Accounts, Resource};
 use kernel::errno::Errno;
 use kernel::fs::{
-    Context, DescriptionId, Files, Last, OpenFlags, PipeId, Place, PlaceRef, ProcessFiles,
-    Processes, Random, Report, Sink, Span, Start, TableId,
+    Context, DescriptionId, Existing, Files, Last, OpenFlags, PipeId, Place, PlaceRef,
+    ProcessFiles, Processes, Random, Report, Sink, Span, Start, TableId,
 };
 use kernel::wait::{Stall, WakeQueue};
 use std::cell::Cell;
@@ -502,7 +502,7 @@ impl Bed {
                 context,
                 (start, from.as_bytes()),
                 (start, to.as_bytes()),
-                true,
+                Existing::Replaced,
             )
         })
     }
