@@ -84,9 +84,9 @@ impl Config {
     }
 
     /// Reads `[-e port] [/bin/vsockexec [-i p] [-o p] [-e p]] /bin/gcs [flags]`, the words hcsshim's init is given.
-    fn read_init_arguments<'a>(
+    fn read_init_arguments(
         &mut self,
-        words: &mut dyn Iterator<Item = &'a str>,
+        words: &mut dyn Iterator<Item = &str>,
     ) -> Result<(), ConfigError> {
         let mut program = Program::Init;
         let (mut entropy, mut log) = (None, None);
