@@ -114,10 +114,12 @@ impl Dentries {
         self.table.reserve(ready);
     }
 
+    #[inline(never)]
     pub(super) fn get(&self, id: DentryId) -> Result<&Dentry, Errno> {
         self.table.get(id).ok_or(Errno::ENOENT)
     }
 
+    #[inline(never)]
     pub(super) fn get_mut(&mut self, id: DentryId) -> Result<&mut Dentry, Errno> {
         self.table.get_mut(id).ok_or(Errno::ENOENT)
     }
