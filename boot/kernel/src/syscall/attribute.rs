@@ -90,9 +90,8 @@ fn of_path<B: Block>(
         return Ok(of_descriptor(system, call, path.from)?);
     }
     let last = last_of(flags);
-    system.with_place(call, path, last, flags, |files, _, place| {
-        Ok(files.attributes(place)?)
-    })
+    let (parts, place) = system.hold_place(call, path, last, flags)?;
+    parts.with_held(place, |files, _, place| Ok(files.attributes(place)?))
 }
 
 fn stat_path<B: Block>(
@@ -176,19 +175,22 @@ pub(super) fn statx<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 /// statfs(2).
 pub(super) fn statfs<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let path = PathArgument::plain(call, 0);
-    let sort = system.with_place(call, path, Last::Follow, 0, |files, _, place| {
-        Ok(files.sort_of(place))
-    })?;
+    let (parts, place) = system.hold_place(call, path, Last::Follow, 0)?;
+    let sort = parts.with_held(place, |files, _, place| Ok(files.sort_of(place)))?;
     write_statfs(system, call, sort)
 }
 
 /// fstatfs(2).
 pub(super) fn fstatfs<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let sort = match system.with_open_place(call, 0, |files, _, place| Ok(files.sort_of(place))) {
-        // What has no name lies in memory.
-        Err(Stall::Error(Errno::EINVAL)) => None,
-        other => other?,
-    };
+    let mut sort = None;
+    let asked = system.with_open_place(call, 0, &mut |files, _, place| {
+        sort = files.sort_of(place);
+        Ok(0)
+    });
+    // What has no name lies in memory.
+    if !matches!(asked, Err(Stall::Error(Errno::EINVAL))) {
+        asked?;
+    }
     write_statfs(system, call, sort)
 }
 
@@ -241,7 +243,7 @@ fn check_access<B: Block>(
     let mode = u8::try_from(call.number(mode)).ok();
     let wanted = mode.and_then(Access::from_bits).ok_or(Errno::EINVAL)?;
     let last = last_of(flags);
-    system.with_place(call, path, last, flags, |files, context, place| {
+    system.with_place(call, path, last, flags, &mut |files, context, place| {
         if !wanted.is_empty() {
             files.permit(context, place, wanted)?;
         }
@@ -266,7 +268,7 @@ fn set_mode<B: Block>(
     mode: usize,
 ) -> Outcome {
     let mode = call.number(mode) as u16;
-    system.with_place(call, path, Last::Follow, 0, |files, context, place| {
+    system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
         files.set_permissions(context, place, mode)?;
         Ok(0)
     })
@@ -275,7 +277,7 @@ fn set_mode<B: Block>(
 /// fchmod(2).
 pub(super) fn fchmod<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let mode = call.number(1) as u16;
-    system.with_open_place(call, 0, |files, context, place| {
+    system.with_open_place(call, 0, &mut |files, context, place| {
         files.set_permissions(context, place, mode)?;
         Ok(0)
     })
@@ -308,7 +310,7 @@ fn set_owner<B: Block>(
 ) -> Outcome {
     let (uid, gid) = (owner(call, nth), owner(call, nth + 1));
     let last = last_of(flags);
-    system.with_place(call, path, last, flags, |files, context, place| {
+    system.with_place(call, path, last, flags, &mut |files, context, place| {
         files.set_owner(context, place, uid, gid)?;
         Ok(0)
     })
@@ -317,7 +319,7 @@ fn set_owner<B: Block>(
 /// fchown(2).
 pub(super) fn fchown<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (uid, gid) = (owner(call, 1), owner(call, 2));
-    system.with_open_place(call, 0, |files, context, place| {
+    system.with_open_place(call, 0, &mut |files, context, place| {
         files.set_owner(context, place, uid, gid)?;
         Ok(0)
     })
@@ -354,14 +356,14 @@ pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     let [accessed, modified] = times;
     if call.address(1).is_null() {
         // futimens(3).
-        return system.with_open_place(call, 0, |files, context, place| {
+        return system.with_open_place(call, 0, &mut |files, context, place| {
             files.set_times(context, place, accessed, modified)?;
             Ok(0)
         });
     }
     let last = last_of(flags);
     let path = PathArgument::at(call, 0);
-    system.with_place(call, path, last, flags, |files, context, place| {
+    system.with_place(call, path, last, flags, &mut |files, context, place| {
         files.set_times(context, place, accessed, modified)?;
         Ok(0)
     })
@@ -371,7 +373,7 @@ pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 pub(super) fn truncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
     let path = PathArgument::plain(call, 0);
-    system.with_place(call, path, Last::Follow, 0, |files, context, place| {
+    system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
         if files.attributes(place)?.kind == Kind::Regular {
             files.permit(context, place, Access::WRITE)?;
         }
@@ -388,7 +390,7 @@ pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     if !file.flags.access().contains(Access::WRITE) {
         return Err(Errno::EINVAL.into());
     }
-    system.with_open_place(call, 0, |files, context, place| {
+    system.with_open_place(call, 0, &mut |files, context, place| {
         files.truncate(context, place, length)?;
         Ok(0)
     })

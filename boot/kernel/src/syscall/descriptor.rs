@@ -40,10 +40,9 @@ fn open_path<B: Block>(
     let flags = OpenFlags::from_program(flags)?;
     let table = system.table_of(call)?;
     let permissions = call.number(mode) as u16 & 0o7777 & !system.directories_of(call)?.umask();
-    let fd = system.with_path(call, path, |files, context, start, path| {
-        files.open(context, table, start, path, flags, permissions)
-    })?;
-    Ok(fd as u64)
+    system.with_path(call, path, &mut |files, context, start, path| {
+        Ok(files.open(context, table, start, path, flags, permissions)? as u64)
+    })
 }
 
 /// close(2).

@@ -80,7 +80,7 @@ pub(super) fn chdir<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         .directories
         .ok_or(Errno::ENOENT)?;
     let path = PathArgument::plain(call, 0);
-    system.with_place(call, path, Last::Follow, 0, |files, context, place| {
+    system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
         files.set_working(context, state, place)?;
         Ok(0)
     })
@@ -92,7 +92,7 @@ pub(super) fn fchdir<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         .process(call.process)?
         .directories
         .ok_or(Errno::ENOENT)?;
-    system.with_open_place(call, 0, |files, context, place| {
+    system.with_open_place(call, 0, &mut |files, context, place| {
         files.set_working(context, state, place)?;
         Ok(0)
     })
@@ -110,7 +110,7 @@ pub(super) fn mkdirat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
 
 fn make<B: Block>(system: &mut System<B>, call: &Call, path: PathArgument, mode: usize) -> Outcome {
     let permissions = call.number(mode) as u16 & 0o1777 & !system.directories_of(call)?.umask();
-    system.with_path(call, path, |files, context, start, path| {
+    system.with_path(call, path, &mut |files, context, start, path| {
         files.make_directory(context, start, path, permissions)?;
         Ok(0)
     })
@@ -134,7 +134,7 @@ fn make_node<B: Block>(
 ) -> Outcome {
     let bits = call.number(mode) as u16 & !system.directories_of(call)?.umask();
     let special = call.number(mode + 1);
-    system.with_path(call, path, |files, context, start, path| {
+    system.with_path(call, path, &mut |files, context, start, path| {
         files.make_node(context, start, path, bits, special)?;
         Ok(0)
     })
@@ -143,7 +143,7 @@ fn make_node<B: Block>(
 /// rmdir(2).
 pub(super) fn rmdir<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let path = PathArgument::plain(call, 0);
-    system.with_path(call, path, |files, context, start, path| {
+    system.with_path(call, path, &mut |files, context, start, path| {
         files.remove_directory(context, start, path)?;
         Ok(0)
     })
@@ -152,7 +152,7 @@ pub(super) fn rmdir<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 /// unlink(2).
 pub(super) fn unlink<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let path = PathArgument::plain(call, 0);
-    system.with_path(call, path, |files, context, start, path| {
+    system.with_path(call, path, &mut |files, context, start, path| {
         files.unlink(context, start, path)?;
         Ok(0)
     })
@@ -165,7 +165,7 @@ pub(super) fn unlinkat<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
     system.with_path(
         call,
         PathArgument::at(call, 0),
-        |files, context, start, path| {
+        &mut |files, context, start, path| {
             if flags & AT_REMOVEDIR != 0 {
                 files.remove_directory(context, start, path)?;
             } else {
@@ -189,7 +189,7 @@ pub(super) fn symlinkat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 fn make_symlink<B: Block>(system: &mut System<B>, call: &Call, path: PathArgument) -> Outcome {
     let mut bytes = [0; PATH_BYTES];
     let target = system.read_path(call, call.address(0), &mut bytes)?;
-    system.with_path(call, path, |files, context, start, path| {
+    system.with_path(call, path, &mut |files, context, start, path| {
         files.make_symlink(context, start, path, target)?;
         Ok(0)
     })
@@ -221,10 +221,8 @@ fn make_link<B: Block>(
     } else {
         Last::Follow
     };
-    let place = system.with_place(call, from, last, flags, |files, _, place| {
-        Ok(files.share_place(place))
-    })?;
-    let made = system.with_path(call, to, |files, context, start, path| {
+    let (_, place) = system.hold_place(call, from, last, flags)?;
+    let made = system.with_path(call, to, &mut |files, context, start, path| {
         files.make_link(context, place.by_ref(), start, path)?;
         Ok(0)
     });
@@ -271,7 +269,7 @@ fn move_name<B: Block>(
     let directory = system.with_start(call, to.from, target, |files, _, start, _| {
         Ok((files.share_place(start.root), files.share_place(start.base)))
     })?;
-    let moved = system.with_path(call, from, |files, context, start, path| {
+    let moved = system.with_path(call, from, &mut |files, context, start, path| {
         let onto = crate::fs::Start {
             root: directory.0.by_ref(),
             base: directory.1.by_ref(),
@@ -306,10 +304,14 @@ fn read_link<B: Block>(
         return Err(Errno::EINVAL.into());
     }
     let mut target = [0; PATH_BYTES];
-    let length = system.with_place(call, path, Last::Keep, flags, |files, context, place| {
-        files.link_target(context, place, &mut target)
-    })?;
-    let length = length.min(room);
+    let length = system.with_place(
+        call,
+        path,
+        Last::Keep,
+        flags,
+        &mut |files, context, place| Ok(files.link_target(context, place, &mut target)? as u64),
+    )?;
+    let length = room.min(length as usize);
     system.write_user(call.space, call.address(into), &target[..length])?;
     Ok(length as u64)
 }
@@ -321,7 +323,7 @@ pub(super) fn chroot<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         .directories
         .ok_or(Errno::ENOENT)?;
     let path = PathArgument::plain(call, 0);
-    system.with_place(call, path, Last::Follow, 0, |files, context, place| {
+    system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
         if files.attributes(place)?.kind != Kind::Directory {
             return Err(Errno::ENOTDIR.into());
         }

@@ -1,6 +1,6 @@
 //! Arguments that name files: paths, directory descriptors, descriptors.
 
-use super::Call;
+use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{
     Context, DescriptionId, Directories, Files, Last, Place, PlaceRef, Start, TableId,
@@ -67,6 +67,12 @@ pub(super) fn check_flags(flags: u32, known: u32) -> Result<(), Errno> {
     }
 }
 
+/// What is done with a path, from where it starts.
+type Walk<'a, B> = &'a mut dyn FnMut(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Outcome;
+
+/// What is done with a place.
+type Act<'a, B> = &'a mut dyn FnMut(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Outcome;
+
 impl<B: Block> System<B> {
     /// Returns a process's descriptor table.
     pub(super) fn table_of(&self, call: &Call) -> Result<TableId, Errno> {
@@ -90,13 +96,13 @@ impl<B: Block> System<B> {
 
     /// Reads a path and lets `act` walk from where it starts.
     ///
-    /// As all functions here that take a closure, it is a thin shell, because there is one of it for every caller.
-    pub(super) fn with_path<T>(
+    /// This and the functions for places call `act` through a pointer: there are many callers, and one of each is enough.
+    pub(super) fn with_path(
         &mut self,
         call: &Call,
         argument: PathArgument,
-        act: impl FnOnce(&mut Files<B>, &mut Context<'_>, Start<'_>, &[u8]) -> Result<T, Stall>,
-    ) -> Result<T, Stall> {
+        act: Walk<'_, B>,
+    ) -> Outcome {
         let mut bytes = [0; PATH_BYTES];
         let path = self.read_path(call, argument.address, &mut bytes)?;
         self.with_start(call, argument.from, path, act)
@@ -118,25 +124,20 @@ impl<B: Block> System<B> {
 
     /// Finds the file a path leads to and lets `act` do something with it. With AT_EMPTY_PATH in `flags` an empty path
     /// means the descriptor itself.
-    pub(super) fn with_place<T>(
+    pub(super) fn with_place(
         &mut self,
         call: &Call,
         argument: PathArgument,
         last: Last,
         flags: u32,
-        act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
-    ) -> Result<T, Stall> {
+        act: Act<'_, B>,
+    ) -> Outcome {
         let (parts, place) = self.hold_place(call, argument, last, flags)?;
         parts.with_held(place, act)
     }
 
     /// Lets `act` do something with the place of an open file.
-    pub(super) fn with_open_place<T>(
-        &mut self,
-        call: &Call,
-        nth: usize,
-        act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
-    ) -> Result<T, Stall> {
+    pub(super) fn with_open_place(&mut self, call: &Call, nth: usize, act: Act<'_, B>) -> Outcome {
         let (parts, place) = self.hold_open_place(call, call.int(nth))?;
         parts.with_held(place, act)
     }
@@ -189,7 +190,7 @@ impl<B: Block> System<B> {
     }
 
     /// Holds the place a path leads to.
-    fn hold_place(
+    pub(super) fn hold_place(
         &mut self,
         call: &Call,
         argument: PathArgument,
@@ -263,7 +264,7 @@ impl<B: Block> FileParts<'_, B> {
     }
 
     /// Lets `act` do something with a place, then gives it back.
-    fn with_held<T>(
+    pub(super) fn with_held<T>(
         mut self,
         place: Place,
         act: impl FnOnce(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>) -> Result<T, Stall>,
