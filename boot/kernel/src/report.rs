@@ -67,7 +67,6 @@ impl ProcessTable {
                 None => Ok(()),
             },
             Report::Version => writeln!(out, "Linux version {RELEASE} (mote)"),
-            _ => Ok(()),
         }
     }
 }

@@ -94,28 +94,10 @@ pub enum Report {
     Stat(Pid),
     /// `/proc/PID/status`.
     Status(Pid),
-    /// `/proc/PID/statm`.
-    Statm(Pid),
-    /// `/proc/PID/maps`.
-    Maps(Pid),
-    /// `/proc/PID/cmdline`: arguments, each ended by a NUL.
-    CommandLine(Pid),
     /// `/proc/PID/comm`.
     Name(Pid),
-    /// `/proc/PID/environ`: the environment, each string ended by a NUL.
-    Environment(Pid),
-    /// `/proc/meminfo`.
-    Memory,
-    /// `/proc/cpuinfo`.
-    Processor,
-    /// `/proc/uptime`.
-    Uptime,
     /// `/proc/version`.
     Version,
-    /// `/proc/stat`.
-    System,
-    /// `/proc/loadavg`.
-    Load,
 }
 
 /// Takes the bytes of a [`Report`].

@@ -61,27 +61,18 @@ type Named<T> = (&'static str, T);
 /// Makes the node of one process's file.
 type OfProcess = fn(Pid) -> ProcNode;
 
-const ROOT_FILES: [Named<ProcNode>; 10] = [
+const ROOT_FILES: [Named<ProcNode>; 5] = [
     ("self", ProcNode::Current),
-    ("meminfo", ProcNode::Text(Report::Memory)),
-    ("cpuinfo", ProcNode::Text(Report::Processor)),
-    ("uptime", ProcNode::Text(Report::Uptime)),
     ("version", ProcNode::Text(Report::Version)),
-    ("stat", ProcNode::Text(Report::System)),
-    ("loadavg", ProcNode::Text(Report::Load)),
     ("mounts", ProcNode::Mounts),
     ("filesystems", ProcNode::Sorts),
     ("thread-self", ProcNode::Current),
 ];
 
-const PROCESS_FILES: [Named<OfProcess>; 12] = [
+const PROCESS_FILES: [Named<OfProcess>; 8] = [
     ("stat", |pid| ProcNode::Text(Report::Stat(pid))),
     ("status", |pid| ProcNode::Text(Report::Status(pid))),
-    ("statm", |pid| ProcNode::Text(Report::Statm(pid))),
-    ("maps", |pid| ProcNode::Text(Report::Maps(pid))),
-    ("cmdline", |pid| ProcNode::Text(Report::CommandLine(pid))),
     ("comm", |pid| ProcNode::Text(Report::Name(pid))),
-    ("environ", |pid| ProcNode::Text(Report::Environment(pid))),
     ("mounts", |_| ProcNode::Mounts),
     ("exe", |pid| ProcNode::Link(pid, LinkKind::Executable)),
     ("root", |pid| ProcNode::Link(pid, LinkKind::Root)),
@@ -104,15 +95,7 @@ impl ProcNode {
             | Self::Link(pid, _)
             | Self::Descriptors(pid)
             | Self::Descriptor(pid, _)
-            | Self::Text(
-                Report::Stat(pid)
-                | Report::Status(pid)
-                | Report::Statm(pid)
-                | Report::Maps(pid)
-                | Report::CommandLine(pid)
-                | Report::Name(pid)
-                | Report::Environment(pid),
-            ) => Some(pid),
+            | Self::Text(Report::Stat(pid) | Report::Status(pid) | Report::Name(pid)) => Some(pid),
             _ => None,
         }
     }
@@ -138,10 +121,7 @@ impl ProcNode {
         let files = self.pid().and_then(|pid| context.processes.files(pid));
         let (uid, gid) = files.map_or((0, 0), |files| (files.uid, files.gid));
         let kind = self.kind();
-        let is_private = matches!(
-            self,
-            Self::Descriptors(_) | Self::Text(Report::Environment(_) | Report::Maps(_))
-        );
+        let is_private = matches!(self, Self::Descriptors(_));
         Attributes {
             kind,
             permissions: match (kind, is_private) {
@@ -171,17 +151,8 @@ impl Report {
         match self {
             Self::Stat(_) => 0,
             Self::Status(_) => 1,
-            Self::Statm(_) => 2,
-            Self::Maps(_) => 3,
-            Self::CommandLine(_) => 4,
-            Self::Name(_) => 5,
-            Self::Environment(_) => 6,
-            Self::Memory => 7,
-            Self::Processor => 8,
-            Self::Uptime => 9,
-            Self::Version => 10,
-            Self::System => 11,
-            Self::Load => 12,
+            Self::Name(_) => 2,
+            Self::Version => 3,
         }
     }
 }

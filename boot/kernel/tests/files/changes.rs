@@ -328,7 +328,11 @@ fn proc_shows_the_process_that_asks() {
         bed.read_all("/proc/version").unwrap(),
         b"Linux version 5.15\n"
     );
-    assert_eq!(bed.read_all("/proc/self/cmdline").unwrap(), b"prog\0arg\0");
+    assert_eq!(bed.read_all("/proc/self/comm").unwrap(), b"prog\n");
+    // What nobody can tell yet is not there, instead of empty.
+    for name in ["meminfo", "uptime", "self/cmdline", "self/maps"] {
+        assert_eq!(bed.stat(&format!("/proc/{name}")), Err(Errno::ENOENT));
+    }
     assert_eq!(bed.link_target("/proc/self").unwrap(), "7");
     let link = format!("/proc/self/fd/{fd}");
     assert_eq!(bed.link_target(&link).unwrap(), "/dir/other");
