@@ -3,7 +3,8 @@
 use crate::bench::{Bench, CODE, exit};
 use crate::limits::WORK_BYTES;
 use crate::signal::{known, number};
-use crate::tests::{AT, PAGE, call, handle, map, steps};
+use crate::signal_tests::handle;
+use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{ExitStatus, Kernel as _, Pid, Signal};
 use fakes::user::Step::{self, *};
 use std::vec;

@@ -51,6 +51,8 @@ mod random;
 mod report;
 mod schedule;
 mod signal;
+#[cfg(test)]
+mod signal_tests;
 pub mod slab;
 mod space;
 mod spawn;
