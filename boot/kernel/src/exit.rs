@@ -34,7 +34,7 @@ impl<B: Block> System<B> {
         }
     }
 
-    /// Gives back what a process has, except its stdio and its number.
+    /// Gives back what a process has, except its stdio, its number and whose it was.
     pub(crate) fn drop_belongings(&mut self, id: ProcessId) {
         let Some(process) = self.table.processes.get_mut(id) else {
             return;
@@ -42,6 +42,7 @@ impl<B: Block> System<B> {
         let (space, account) = (process.space, process.account);
         let (table, directories) = (process.files.take(), process.directories.take());
         let executable = process.executable.take();
+        self.table.actions.remove(process.actions);
         let file = match &mut process.life {
             Life::Loading(load) => load.file.take(),
             _ => None,

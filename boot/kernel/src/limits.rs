@@ -186,7 +186,7 @@ pub const POLL_MS: u64 = 5;
 ///
 /// A process whose program and names are cached must not call the heap, and neither may one more of them at once than
 /// ever before. So what bounds concurrency is there from the start, for as many as RAM can carry: 80 from about 48 MiB of
-/// RAM on. A process' share of the tables is about 9 KiB; with a share of its names and a container's that leaves half of
+/// RAM on. A process' share of the tables is about 11 KiB; with a share of its names and a container's that leaves half of
 /// the heap (1/16 of RAM). Beyond it the tables grow, and at their limits the host is refused.
 pub const FRAMES_PER_PROCESS: usize = 128;
 
@@ -206,7 +206,8 @@ pub const fn ready_processes(frames: usize) -> usize {
     }
 }
 
-/// Address spaces made ready for each process: its own, and that of one that ended and is still being taken down.
+/// Address spaces made ready for each process: its own, and that of one that ended and is still being taken down. As many
+/// sets of signal actions and credentials.
 pub const SPACES_PER_PROCESS: usize = 2;
 
 /// Areas of an address space made ready. Static programs have about ten. A list that grew is kept up to

@@ -2,6 +2,7 @@
 
 use crate::account::AccountId;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
+use crate::limits::SPACES_PER_PROCESS;
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
 use crate::slab::{Full, Id, Slab};
@@ -14,6 +15,12 @@ use hal::clock::Instant;
 
 /// Names a process.
 pub(crate) type ProcessId = Id<Process>;
+
+/// Names what processes do about signals.
+pub(crate) type ActionsId = Id<Actions>;
+
+/// Names on whose behalf processes run.
+pub(crate) type CredentialsId = Id<Credentials>;
 
 /// Where a process is in its life (agent::kernel draws it).
 #[derive(Debug)]
@@ -56,8 +63,8 @@ pub(crate) struct Process {
     pub(crate) view: View,
     /// Who pays.
     pub(crate) account: AccountId,
-    /// On whose behalf it runs.
-    pub(crate) credentials: Credentials,
+    /// On whose behalf it runs, or ran: an ended process keeps it until it is taken out.
+    pub(crate) credentials: CredentialsId,
     /// Its memory.
     pub(crate) space: SpaceId,
     /// Its descriptors; `None` once it has ended.
@@ -72,8 +79,8 @@ pub(crate) struct Process {
     pub(crate) is_attached: bool,
     /// Its first task; stale once the process has ended.
     pub(crate) leader: Option<TaskId>,
-    /// What it does about signals.
-    pub(crate) actions: Actions,
+    /// What it does about signals; stale once it has ended.
+    pub(crate) actions: ActionsId,
     /// Signals for any of its tasks.
     pub(crate) pending: SignalSet,
     /// When SIGALRM is due.
@@ -104,6 +111,10 @@ pub(crate) struct ProcessTable {
     pub(crate) processes: Slab<Process>,
     /// Their flows of instructions.
     pub(crate) tasks: Slab<Task>,
+    /// What they do about signals.
+    pub(crate) actions: Slab<Actions>,
+    /// On whose behalf they run.
+    pub(crate) credentials: Slab<Credentials>,
     /// Pids in ascending order.
     numbers: Vec<(u32, ProcessId)>,
     /// The pid given last.
@@ -121,6 +132,8 @@ impl ProcessTable {
         Self {
             processes: Slab::new(crate::limits::MAX_PROCESSES),
             tasks: Slab::new(crate::limits::MAX_TASKS),
+            actions: Slab::new(crate::limits::MAX_PROCESSES),
+            credentials: Slab::new(crate::limits::MAX_PROCESSES),
             numbers: Vec::new(),
             last: 0,
             current: Cell::new(Pid(0)),
@@ -131,6 +144,8 @@ impl ProcessTable {
     pub(crate) fn reserve(&mut self, ready: usize) {
         self.processes.reserve(ready);
         self.tasks.reserve(ready);
+        self.actions.reserve(SPACES_PER_PROCESS * ready);
+        self.credentials.reserve(SPACES_PER_PROCESS * ready);
         // Where memory does not suffice, the list grows with the processes.
         let _ = self.numbers.try_reserve_exact(ready);
     }
@@ -152,6 +167,24 @@ impl ProcessTable {
         }
     }
 
+    /// Makes what a process has besides its memory and files: credentials, and the default for every signal.
+    pub(crate) fn new_shares(
+        &mut self,
+        credentials: &Credentials,
+    ) -> Result<(CredentialsId, ActionsId), Full> {
+        let actions = self
+            .actions
+            .insert(Actions::new())
+            .map_err(|(_, full)| full)?;
+        match self.credentials.insert(credentials.clone()) {
+            Ok(credentials) => Ok((credentials, actions)),
+            Err((_, full)) => {
+                self.actions.remove(actions);
+                Err(full)
+            }
+        }
+    }
+
     /// Puts a process in.
     pub(crate) fn insert(&mut self, process: Process) -> Result<ProcessId, Full> {
         self.numbers.try_reserve(1).map_err(|_| Full::Memory)?;
@@ -162,9 +195,10 @@ impl ProcessTable {
         Ok(id)
     }
 
-    /// Takes a process out.
+    /// Takes a process out, and its credentials with it.
     pub(crate) fn remove(&mut self, id: ProcessId) -> Option<Process> {
         let process = self.processes.remove(id)?;
+        self.credentials.remove(process.credentials);
         self.numbers.retain(|&(_, known)| known != id);
         Some(process)
     }

@@ -4,7 +4,7 @@ use crate::fs::{ProcessFiles, Processes, Report, Sink};
 use crate::process::{Life, Process, ProcessTable};
 use crate::syscall::RELEASE;
 use crate::task::Activity;
-use agent::kernel::Pid;
+use agent::kernel::{Credentials, Pid};
 use core::fmt::{self, Write};
 
 impl ProcessTable {
@@ -51,7 +51,10 @@ impl ProcessTable {
                 out.write_str("\n")
             }),
             Report::Status(pid) => self.seen(pid).map_or(Ok(()), |process| {
-                let (uid, gid) = (process.credentials.uid, process.credentials.gid);
+                let credentials = self.credentials.get(process.credentials);
+                let Some(Credentials { uid, gid, .. }) = credentials else {
+                    return Ok(());
+                };
                 writeln!(
                     out,
                     "Name:\t{}\nState:\t{}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{}\n\
@@ -84,12 +87,13 @@ impl Processes for ProcessTable {
 
     fn files(&self, pid: Pid) -> Option<ProcessFiles<'_>> {
         let process = self.seen(pid)?;
+        let credentials = self.credentials.get(process.credentials)?;
         Some(ProcessFiles {
             table: process.files,
             directories: process.directories,
             executable: process.executable.as_ref().map(|place| place.by_ref()),
-            uid: process.credentials.uid,
-            gid: process.credentials.gid,
+            uid: credentials.uid,
+            gid: credentials.gid,
         })
     }
 

@@ -2,16 +2,16 @@
 
 use crate::account::Resource;
 use crate::errno::Errno;
-use crate::fs::{AgentPipes, Last, Place, Start};
+use crate::fs::{AgentPipes, Last, Place, Start, TableId};
 use crate::limits::{
     ARGUMENT_BYTES, MAX_PROCESSES, PATH_BYTES, SHOWN_PER_PROCESS, SPACES_PER_PROCESS,
     ready_processes, ready_views,
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
-use crate::signal::{Actions, SignalSet};
+use crate::signal::SignalSet;
 use crate::slab::Full;
-use crate::space::AreaList;
+use crate::space::{AreaList, SpaceId};
 use crate::system::{FileParts, System};
 use crate::task::Task;
 use crate::view::Root;
@@ -91,6 +91,13 @@ impl<B: Block> System<B> {
                 return Err(refusal(errno));
             }
         };
+        let (credentials, actions) = match self.table.new_shares(&program.credentials) {
+            Ok(shares) => shares,
+            Err(full) => {
+                self.leave_memory_and_files(space, files);
+                return Err(no_process(full));
+            }
+        };
         let pid = self.table.fresh_number();
         let process = Process {
             pid: Pid(pid),
@@ -99,7 +106,7 @@ impl<B: Block> System<B> {
             session: pid,
             view,
             account,
-            credentials: program.credentials.clone(),
+            credentials,
             space,
             files: Some(files),
             directories: None,
@@ -107,7 +114,7 @@ impl<B: Block> System<B> {
             pipes: AgentPipes::default(),
             is_attached: false,
             leader: None,
-            actions: Actions::new(),
+            actions,
             pending: SignalSet::default(),
             alarm: None,
             name: base_name(program.args.iter().next().unwrap_or_default()),
@@ -119,13 +126,10 @@ impl<B: Block> System<B> {
         let id = match self.table.insert(process) {
             Ok(id) => id,
             Err(full) => {
-                let mut parts = self.own_file_parts();
-                parts.files.release_table(&mut parts.context, files);
-                self.leave_space(space);
-                return Err(match full {
-                    Full::Limit => Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES),
-                    Full::Memory => Refusal::OutOfMemory,
-                });
+                self.table.actions.remove(actions);
+                self.table.credentials.remove(credentials);
+                self.leave_memory_and_files(space, files);
+                return Err(no_process(full));
             }
         };
         if let Err(errno) = self.add_task(id, pid) {
@@ -135,6 +139,13 @@ impl<B: Block> System<B> {
         }
         self.loading = true;
         Ok(Pid(pid))
+    }
+
+    /// Gives back what a process that could not be made had by then.
+    fn leave_memory_and_files(&mut self, space: SpaceId, files: TableId) {
+        let mut parts = self.own_file_parts();
+        parts.files.release_table(&mut parts.context, files);
+        self.leave_space(space);
     }
 
     /// Gives a process its first task.
@@ -323,6 +334,14 @@ fn base_name(path: &[u8]) -> heapless::String<15> {
         }
     }
     name
+}
+
+/// Says to the host why there is no room for another process.
+const fn no_process(full: Full) -> Refusal {
+    match full {
+        Full::Limit => Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES),
+        Full::Memory => Refusal::OutOfMemory,
+    }
 }
 
 /// Says to the host what an error of ours means.

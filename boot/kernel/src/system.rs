@@ -9,6 +9,7 @@ use crate::fs::{Context, Files};
 use crate::limits::{MAX_PROCESSES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
+use crate::signal::Actions;
 use crate::slab::Slab;
 use crate::space::{AddressSpace, ShownFile, SpaceId};
 use crate::task::{Task, TaskId};
@@ -125,6 +126,46 @@ impl<B: Block> System<B> {
         self.table.processes.get_mut(id).ok_or(Errno::ESRCH)
     }
 
+    /// Returns on whose behalf a process runs.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it is gone.
+    pub(crate) fn credentials(&self, id: ProcessId) -> Result<&Credentials, Errno> {
+        let id = self.process(id)?.credentials;
+        self.table.credentials.get(id).ok_or(Errno::ESRCH)
+    }
+
+    /// Returns on whose behalf a process runs, for changing.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it is gone.
+    pub(crate) fn credentials_mut(&mut self, id: ProcessId) -> Result<&mut Credentials, Errno> {
+        let id = self.process(id)?.credentials;
+        self.table.credentials.get_mut(id).ok_or(Errno::ESRCH)
+    }
+
+    /// Returns what a process does about signals.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it has ended.
+    pub(crate) fn actions(&self, id: ProcessId) -> Result<&Actions, Errno> {
+        let id = self.process(id)?.actions;
+        self.table.actions.get(id).ok_or(Errno::ESRCH)
+    }
+
+    /// Returns what a process does about signals, for changing.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it has ended.
+    pub(crate) fn actions_mut(&mut self, id: ProcessId) -> Result<&mut Actions, Errno> {
+        let id = self.process(id)?.actions;
+        self.table.actions.get_mut(id).ok_or(Errno::ESRCH)
+    }
+
     /// Returns a task for changing.
     ///
     /// # Errors
@@ -146,13 +187,15 @@ impl<B: Block> System<B> {
     /// ESRCH when the process is gone.
     pub(crate) fn file_parts(&mut self, id: ProcessId) -> Result<FileParts<'_, B>, Errno> {
         let process = self.table.processes.get(id).ok_or(Errno::ESRCH)?;
+        let credentials = self.table.credentials.get(process.credentials);
+        let credentials = credentials.ok_or(Errno::ESRCH)?;
         self.table.current.set(process.pid);
         let wall = self.wall();
         let context = Context {
             pool: &mut self.pool,
             accounts: &mut self.accounts,
             account: process.account,
-            credentials: &process.credentials,
+            credentials,
             wakes: &mut self.wakes,
             now: self.now,
             wall,

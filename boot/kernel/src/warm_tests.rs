@@ -126,3 +126,26 @@ fn a_small_machine_s_heap_is_asked_only_beyond_what_its_ram_carries() {
     end_many(&mut bench, &mut pids);
     assert_eq!(fakes::alloc::calls() - before, 0, "then it is warm again");
 }
+
+#[test]
+fn an_ended_process_keeps_its_credentials_until_it_is_released_but_no_signal_actions() {
+    let (mut bench, mut pids) = warm_bench(1024);
+    let shares = |bench: &Bench| {
+        let table = &bench.kernel.system.table;
+        (table.actions.len(), table.credentials.len())
+    };
+    assert_eq!(shares(&bench), (0, 0));
+    start_many(&mut bench, View::UTILITY_VM, 2, &mut pids);
+    assert_eq!(shares(&bench), (2, 2));
+    bench
+        .kernel
+        .signal(pids[0], Signal::KILL)
+        .expect("it lives");
+    bench.settle();
+    assert_eq!(shares(&bench), (1, 2));
+    bench.kernel.release(pids[0]);
+    assert_eq!(shares(&bench), (1, 1));
+    pids.remove(0);
+    end_many(&mut bench, &mut pids);
+    assert_eq!(shares(&bench), (0, 0));
+}

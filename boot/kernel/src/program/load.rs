@@ -163,8 +163,8 @@ impl<B: Block> System<B> {
 
     /// Puts the task at the program's first instruction.
     fn enter_program(&mut self, id: ProcessId, load: &Load, image: Image) -> Result<(), Trouble> {
-        let process = self.table.processes.get(id).ok_or(Errno::ESRCH)?;
-        let (credentials, leader) = (process.credentials.clone(), process.leader);
+        let credentials = self.credentials(id)?.clone();
+        let leader = self.process(id)?.leader;
         let stack = self.finish_stack(load, &image, &credentials)?;
         if let Some(space) = self.spaces.get_mut(load.space) {
             space.break_start = image.end.next_multiple_of(PAGE_BYTES as u64);

@@ -134,10 +134,8 @@ impl<B: Block> System<B> {
     }
 
     fn action(&self, id: ProcessId, signal: Signal) -> Action {
-        self.table
-            .processes
-            .get(id)
-            .map_or_else(Action::default, |process| process.actions.get(signal))
+        self.actions(id)
+            .map_or_else(|_| Action::default(), |actions| actions.get(signal))
     }
 
     /// Lets the tasks that could take the signal come back to user mode: parked ones whose mask allows it.
@@ -299,9 +297,9 @@ impl<B: Block> System<B> {
         self.store(space, UserAddr(place.frame), &bytes, Access::Write)?;
         self.take_signal(id, signal);
         if action.flags.contains(ActionFlags::RESET_HAND)
-            && let Some(process) = self.table.processes.get_mut(process)
+            && let Ok(actions) = self.actions_mut(process)
         {
-            process.actions.set(signal, Action::default());
+            actions.set(signal, Action::default());
         }
         let Some(task) = self.table.tasks.get_mut(id) else {
             return Ok(());

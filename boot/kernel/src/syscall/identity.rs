@@ -31,26 +31,24 @@ pub(super) fn getppid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
 
 /// getuid(2), geteuid(2).
 pub(super) fn getuid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    Ok(u64::from(system.process(call.process)?.credentials.uid))
+    Ok(u64::from(system.credentials(call.process)?.uid))
 }
 
 /// getgid(2), getegid(2).
 pub(super) fn getgid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    Ok(u64::from(system.process(call.process)?.credentials.gid))
+    Ok(u64::from(system.credentials(call.process)?.gid))
 }
 
 /// setuid(2), setreuid(2), setresuid(2): as many ids as the call has.
 fn set_uid<B: Block>(system: &mut System<B>, call: &Call, count: usize) -> Outcome {
-    let process = system.process_mut(call.process)?;
-    let credentials = &mut process.credentials;
+    let credentials = system.credentials_mut(call.process)?;
     let known = credentials.uid;
     credentials.uid = new_id(call, count, known, Rights::of(known))?;
     Ok(0)
 }
 
 fn set_gid<B: Block>(system: &mut System<B>, call: &Call, count: usize) -> Outcome {
-    let process = system.process_mut(call.process)?;
-    let credentials = &mut process.credentials;
+    let credentials = system.credentials_mut(call.process)?;
     let rights = Rights::of(credentials.uid);
     credentials.gid = new_id(call, count, credentials.gid, rights)?;
     Ok(0)
@@ -126,13 +124,13 @@ pub(super) fn setresgid<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 
 /// getresuid(2).
 pub(super) fn getresuid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let id = system.process(call.process)?.credentials.uid;
+    let id = system.credentials(call.process)?.uid;
     write_three(system, call, id)
 }
 
 /// getresgid(2).
 pub(super) fn getresgid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let id = system.process(call.process)?.credentials.gid;
+    let id = system.credentials(call.process)?.gid;
     write_three(system, call, id)
 }
 
@@ -146,7 +144,7 @@ fn write_three<B: Block>(system: &mut System<B>, call: &Call, id: u32) -> Outcom
 /// getgroups(2).
 pub(super) fn getgroups<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let room = call.int(0);
-    let groups = system.process(call.process)?.credentials.groups.clone();
+    let groups = system.credentials(call.process)?.groups.clone();
     if room == 0 {
         return Ok(groups.len() as u64);
     }
@@ -166,7 +164,7 @@ pub(super) fn setgroups<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         .ok()
         .filter(|&count| count <= MAX_GROUPS)
         .ok_or(Errno::EINVAL)?;
-    if system.process(call.process)?.credentials.uid != 0 {
+    if system.credentials(call.process)?.uid != 0 {
         return Err(Errno::EPERM.into());
     }
     let mut groups = heapless::Vec::new();
@@ -175,7 +173,7 @@ pub(super) fn setgroups<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         let group = system.read_u32(call.space, at)?;
         groups.push(group).map_err(|_| Errno::EINVAL)?;
     }
-    system.process_mut(call.process)?.credentials.groups = groups;
+    system.credentials_mut(call.process)?.groups = groups;
     Ok(0)
 }
 

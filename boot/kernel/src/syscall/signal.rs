@@ -29,7 +29,7 @@ fn named_signal(call: &Call, nth: usize) -> Result<Signal, Errno> {
 pub(super) fn rt_sigaction<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     check_set_size(call.number(3))?;
     let signal = named_signal(call, 0)?;
-    let old = system.process(call.process)?.actions.get(signal);
+    let old = system.actions(call.process)?.get(signal);
     let mut new = None;
     if !call.address(1).is_null() {
         if matches!(signal, Signal::KILL) || signal == crate::signal::known(19) {
@@ -52,10 +52,7 @@ pub(super) fn rt_sigaction<B: Block>(system: &mut System<B>, call: &mut Call) ->
         system.write_user(call.space, call.address(2), &bytes)?;
     }
     if let Some(action) = new {
-        system
-            .process_mut(call.process)?
-            .actions
-            .set(signal, action);
+        system.actions_mut(call.process)?.set(signal, action);
         system.forget_ignored(call.process, signal);
     }
     Ok(0)
@@ -180,7 +177,8 @@ fn target<B: Block>(system: &System<B>, call: &Call, pid: i32) -> Result<Process
     if own.view != other.view || !other.is_live() {
         return Err(Errno::ESRCH);
     }
-    if own.credentials.uid != 0 && own.credentials.uid != other.credentials.uid {
+    let (own, other) = (system.credentials(call.process)?, system.credentials(id)?);
+    if own.uid != 0 && own.uid != other.uid {
         return Err(Errno::EPERM);
     }
     Ok(id)
