@@ -2,7 +2,6 @@
 
 use crate::account::AccountId;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
-use crate::limits::SPACES_PER_PROCESS;
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
 use crate::slab::{Full, Id, Slab};
@@ -144,8 +143,8 @@ impl ProcessTable {
     pub(crate) fn reserve(&mut self, ready: usize) {
         self.processes.reserve(ready);
         self.tasks.reserve(ready);
-        self.actions.reserve(SPACES_PER_PROCESS * ready);
-        self.credentials.reserve(SPACES_PER_PROCESS * ready);
+        self.actions.reserve(ready);
+        self.credentials.reserve(ready);
         // Where memory does not suffice, the list grows with the processes.
         let _ = self.numbers.try_reserve_exact(ready);
     }
