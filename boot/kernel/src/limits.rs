@@ -186,8 +186,8 @@ pub const POLL_MS: u64 = 5;
 ///
 /// A process whose program and names are cached must not call the heap, and neither may one more of them at once than
 /// ever before. So what bounds concurrency is there from the start, for as many as RAM can carry: 80 from about 48 MiB of
-/// RAM on. A process' share of the tables is about 11 KiB; with a share of its names and a container's that leaves half of
-/// the heap (1/16 of RAM). Beyond it the tables grow, and at their limits the host is refused.
+/// RAM on. With names and containers they take most of the
+/// heap (1/16 of RAM) there; what is left is for cold paths. Beyond it the tables grow, and at their limits the host is refused.
 pub const FRAMES_PER_PROCESS: usize = 128;
 
 /// Processes whose tables are made ready where RAM is scarce: one that runs, one that ends, one that starts, one spare.

@@ -1,6 +1,7 @@
 //! The machine without a machine.
 pub mod alloc;
 pub mod clock;
+pub mod disk;
 pub mod kernel;
 pub mod memory;
 pub mod user;

@@ -1,9 +1,7 @@
 //! A machine with nothing but memory, an account and disks made of bytes.
 
 use agent::kernel::{Credentials, Input, Pid};
-use hal::block::{
-    Block, Buffer, Completion, DiskInfo, ReadError, RequestId, SECTOR_BYTES, SubmitError,
-};
+pub(crate) use fakes::disk::Disk;
 use hal::clock::Instant;
 use hal::frame::{Frame, FramePool};
 use hal::limits::PAGE_BYTES;
@@ -15,97 +13,8 @@ use kernel::fs::{
 };
 use kernel::wait::{Stall, WakeQueue};
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::process::Command;
-use std::rc::Rc;
 use std::time::Duration;
-
-/// A disk made of bytes: every read is completed at the next poll, never before.
-pub(crate) struct Disk {
-    info: DiskInfo,
-    bytes: Vec<u8>,
-    pending: VecDeque<(RequestId, u64, Buffer)>,
-    next: u32,
-    /// Sectors from here to there give errors.
-    pub(crate) bad: Rc<Cell<(u64, u64)>>,
-    /// How many reads there were.
-    pub(crate) reads: Rc<Cell<u64>>,
-}
-
-impl Disk {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            info: DiskInfo {
-                sectors: (bytes.len() / SECTOR_BYTES) as u64,
-                read_only: true,
-                serial: heapless::String::new(),
-            },
-            bytes,
-            pending: VecDeque::new(),
-            next: 0,
-            bad: Rc::default(),
-            reads: Rc::default(),
-        }
-    }
-}
-
-impl Block for Disk {
-    fn info(&self) -> &DiskInfo {
-        &self.info
-    }
-
-    fn submit_read(
-        &mut self,
-        pool: &mut FramePool,
-        sector: u64,
-        buffer: Buffer,
-        _now: Instant,
-    ) -> Result<RequestId, (Buffer, SubmitError)> {
-        if buffer.iter().any(|frame| pool.tokens(frame.by_ref()) != 1) {
-            return Err((buffer, SubmitError::Shared));
-        }
-        let last = sector + (buffer.len() as u64 - 1) * 8;
-        if last >= self.info.sectors {
-            return Err((buffer, SubmitError::OutOfRange));
-        }
-        self.next += 1;
-        self.reads.set(self.reads.get() + 1);
-        fakes::alloc::uncounted(|| {
-            self.pending
-                .push_back((RequestId(self.next), sector, buffer));
-        });
-        Ok(RequestId(self.next))
-    }
-
-    fn poll(&mut self, pool: &mut FramePool, _now: Instant) -> Option<Completion> {
-        let (id, sector, buffer) = self.pending.pop_front()?;
-        let (first, last) = self.bad.get();
-        let end = sector + buffer.len() as u64 * 8;
-        if sector < last && end > first {
-            return Some(Completion {
-                id,
-                buffer,
-                result: Err(ReadError::Io),
-            });
-        }
-        for (nth, frame) in buffer.iter().enumerate() {
-            let start = (sector as usize * SECTOR_BYTES + nth * PAGE_BYTES).min(self.bytes.len());
-            let end = (start + PAGE_BYTES).min(self.bytes.len());
-            let into = pool.bytes_mut(frame);
-            into.fill(0);
-            into[..end - start].copy_from_slice(&self.bytes[start..end]);
-        }
-        Some(Completion {
-            id,
-            buffer,
-            result: Ok(()),
-        })
-    }
-
-    fn next_deadline(&self) -> Instant {
-        Instant::NEVER
-    }
-}
 
 /// One process with pid 7.
 pub(crate) struct OneProcess {

@@ -1,9 +1,7 @@
 //! The real kernel without a machine: a disk of bytes, an initrd, and programs that are scripts.
 
-mod disk;
 mod program;
 
-pub(crate) use disk::Disk;
 pub(crate) use program::{ScriptedUser, executable};
 
 use agent::kernel::{
@@ -11,6 +9,7 @@ use agent::kernel::{
     StringList, View,
 };
 use fakes::clock::HandClock;
+use fakes::disk::Disk;
 use hal::limits::PAGE_BYTES;
 use kernel::{Kernel, Parts};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The kernel, from three sides: the files it boots on, the programs it loads, and what programs ask of it.
 
 use super::Target;
-use crate::guest::{Disk, Guest, executable};
+use crate::guest::{Guest, executable};
+use fakes::disk::Disk;
 use mote_host::initrd::Archive;
 use std::fs::Permissions;
 use std::io::Read;
@@ -137,7 +138,7 @@ fn patched_disk(bytes: &[u8]) {
         image[offset] = patch[3];
     }
     boot(Guest::new(
-        Some(Disk::new(image, failing.into())),
+        Some(Disk::new(image).failing_every(failing.into())),
         None,
         Vec::new(),
     ));
@@ -193,7 +194,7 @@ mod tests {
     fn the_good_examples_load_and_run() {
         let initrd = Guest::new(None, Some(archive(&executable())), Vec::new());
         let disk =
-            image().map(|image| Guest::new(Some(Disk::new(image.to_vec(), 0)), None, Vec::new()));
+            image().map(|image| Guest::new(Some(Disk::new(image.to_vec())), None, Vec::new()));
         for mut guest in std::iter::once(initrd).chain(disk) {
             let pid = guest
                 .load(&["/bin/true"])

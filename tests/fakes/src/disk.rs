@@ -1,4 +1,4 @@
-//! A disk made of bytes. A read is finished at the next look, never before, and fails where it is told to.
+//! A disk made of bytes. A read is completed at the next poll, never before, and fails where it is told to.
 
 use hal::block::{
     Block, Buffer, Completion, DiskInfo, ReadError, RequestId, SECTOR_BYTES, SubmitError,
@@ -6,19 +6,31 @@ use hal::block::{
 use hal::clock::Instant;
 use hal::frame::FramePool;
 use hal::limits::PAGE_BYTES;
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-pub(crate) struct Disk {
+const SECTORS_PER_PAGE: u64 = (PAGE_BYTES / SECTOR_BYTES) as u64;
+
+/// The disk.
+#[derive(Debug)]
+pub struct Disk {
     info: DiskInfo,
     bytes: Vec<u8>,
     pending: VecDeque<(RequestId, u64, Buffer)>,
     next: u32,
     /// One read in this many fails; 0 for none.
     failing: u32,
+    /// Sectors from here to there give errors.
+    pub bad: Rc<Cell<(u64, u64)>>,
+    /// How many reads there were.
+    pub reads: Rc<Cell<u64>>,
 }
 
 impl Disk {
-    pub(crate) fn new(bytes: Vec<u8>, failing: u32) -> Self {
+    /// Makes a healthy read-only disk of whole sectors of `bytes`.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
         let info = DiskInfo {
             sectors: (bytes.len() / SECTOR_BYTES) as u64,
             read_only: true,
@@ -29,8 +41,17 @@ impl Disk {
             bytes,
             pending: VecDeque::new(),
             next: 0,
-            failing,
+            failing: 0,
+            bad: Rc::default(),
+            reads: Rc::default(),
         }
+    }
+
+    /// Makes one read in `nth` fail; 0 for none.
+    #[must_use]
+    pub const fn failing_every(mut self, nth: u32) -> Self {
+        self.failing = nth;
+        self
     }
 }
 
@@ -49,23 +70,28 @@ impl Block for Disk {
         if buffer.iter().any(|frame| pool.tokens(frame.by_ref()) != 1) {
             return Err((buffer, SubmitError::Shared));
         }
-        let sectors_per_page = (PAGE_BYTES / SECTOR_BYTES) as u64;
         let last = buffer
             .len()
             .checked_sub(1)
-            .and_then(|pages| sector.checked_add(pages as u64 * sectors_per_page));
+            .and_then(|pages| sector.checked_add(pages as u64 * SECTORS_PER_PAGE));
         if last.is_none_or(|last| last >= self.info.sectors) {
             return Err((buffer, SubmitError::OutOfRange));
         }
         self.next += 1;
-        self.pending
-            .push_back((RequestId(self.next), sector, buffer));
+        self.reads.set(self.reads.get() + 1);
+        crate::alloc::uncounted(|| {
+            self.pending
+                .push_back((RequestId(self.next), sector, buffer));
+        });
         Ok(RequestId(self.next))
     }
 
     fn poll(&mut self, pool: &mut FramePool, _now: Instant) -> Option<Completion> {
         let (id, sector, buffer) = self.pending.pop_front()?;
-        if self.failing > 0 && id.0.is_multiple_of(self.failing) {
+        let (first, last) = self.bad.get();
+        let end = sector + buffer.len() as u64 * SECTORS_PER_PAGE;
+        let is_bad = sector < last && end > first;
+        if is_bad || (self.failing > 0 && id.0.is_multiple_of(self.failing)) {
             return Some(Completion {
                 id,
                 buffer,
