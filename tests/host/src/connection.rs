@@ -11,6 +11,7 @@ use crate::process_config::ProcessConfig;
 use crate::request::{self, PROTOCOL_VERSION, UTILITY_VM};
 use crate::response::{Answer, Expected};
 use crate::timeouts::Timeouts;
+use crate::vm::Control;
 use serde_json::{Value, json};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Weak};
@@ -72,6 +73,8 @@ struct Shared {
     bridge: Arc<Bridge>,
     ports: Arc<PortSpace>,
     capabilities: Capabilities,
+    /// The VMM, where this side launched it.
+    control: Option<Control>,
 }
 
 impl Drop for Shared {
@@ -87,6 +90,25 @@ impl GuestConnection {
     ///
     /// [`Error::Negotiation`] when the guest's answer is not acceptable; the guest's refusal; the end of the bridge.
     pub fn connect(stream: UnixStream, ports: Arc<PortSpace>, timeouts: Timeouts) -> Result<Self> {
+        Self::over(stream, ports, timeouts, None)
+    }
+
+    /// As [`GuestConnection::connect`], in a VM this side has launched.
+    pub(crate) fn of_vm(
+        stream: UnixStream,
+        ports: Arc<PortSpace>,
+        timeouts: Timeouts,
+        control: Control,
+    ) -> Result<Self> {
+        Self::over(stream, ports, timeouts, Some(control))
+    }
+
+    fn over(
+        stream: UnixStream,
+        ports: Arc<PortSpace>,
+        timeouts: Timeouts,
+        control: Option<Control>,
+    ) -> Result<Self> {
         let bridge = Bridge::start(stream, timeouts)?;
         Self::negotiate(&bridge).map_or_else(
             |error| {
@@ -98,6 +120,7 @@ impl GuestConnection {
                     bridge: Arc::clone(&bridge),
                     ports,
                     capabilities,
+                    control,
                 })))
             },
         )
@@ -253,6 +276,19 @@ impl GuestConnection {
         self.bridge().shut_down_vm()
     }
 
+    /// Changes a container's resources by the message of early hosts. Present guests do not know it (see
+    /// [`Container::modify`]).
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal: [`Error::is_not_implemented`]; the end of the bridge.
+    pub fn update_container(&self, container_id: &str, resources: &Value) -> Result<()> {
+        self.command(
+            MessageType::UPDATE_CONTAINER,
+            &request::update_container(container_id, resources),
+        )
+    }
+
     /// Ends the connection. Calls that are outstanding fail, the guest and its processes live on.
     pub fn close(&self) {
         self.bridge().end("closed by the host");
@@ -275,6 +311,17 @@ impl GuestConnection {
         self.bridge()
             .call(message, body, Expected::Base, Patience::Final)
             .map(drop)
+    }
+
+    /// Returns the VMM, or that this connection does not know one.
+    pub(crate) fn control(&self, operation: &'static str) -> Result<&Control> {
+        self.0
+            .control
+            .as_ref()
+            .ok_or_else(|| Error::InvalidRequest {
+                operation,
+                reason: "the VM was not launched by this library, so its VMM is not known".into(),
+            })
     }
 
     pub(crate) fn bridge(&self) -> &Bridge {

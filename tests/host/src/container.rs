@@ -8,7 +8,7 @@ use crate::message::MessageType;
 use crate::once::Once;
 use crate::process::Process;
 use crate::process_config::ProcessConfig;
-use crate::properties::{ProcessDetails, Properties, PropertyType};
+use crate::properties::{Metrics, ProcessDetails, Properties, PropertyType};
 use crate::request;
 use crate::response::{Answer, Expected};
 use serde_json::{Value, json};
@@ -149,6 +149,24 @@ impl Container {
         unless_gone(self.command(MessageType::SHUTDOWN_FORCED, Patience::Abandonable))
     }
 
+    /// Stops the container by stopping the processors of its VM, as HCS does: everything else in the VM stands still too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with the VMM's words; [`Error::InvalidRequest`] when this library did not launch the VM.
+    pub fn pause(&self) -> Result<()> {
+        self.guest.control("Pause")?.pause()
+    }
+
+    /// Lets the VM's processors run again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::pause`].
+    pub fn resume(&self) -> Result<()> {
+        self.guest.control("Resume")?.resume()
+    }
+
     /// Waits until the guest has notified the container's end.
     ///
     /// # Errors
@@ -211,7 +229,7 @@ impl Container {
         let Answer::Properties(properties) = answer else {
             unreachable!("the reader decodes what the call expects")
         };
-        Ok(properties)
+        Ok(*properties)
     }
 
     /// Returns the container's processes.
@@ -221,6 +239,39 @@ impl Container {
     /// As [`Container::properties`].
     pub fn process_list(&self) -> Result<Vec<ProcessDetails>> {
         Ok(self.properties(&[PropertyType::ProcessList])?.process_list)
+    }
+
+    /// Returns the container's resource use.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::properties`]; [`Error::Missing`] when the guest answers without them.
+    pub fn statistics(&self) -> Result<Metrics> {
+        self.properties(&[PropertyType::Statistics])?
+            .metrics
+            .ok_or(Error::Missing("LCOWMetrics"))
+    }
+
+    /// Returns whether changes of the container wait for a restart. A Linux guest does not tell: `false`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::properties`].
+    pub fn has_pending_updates(&self) -> Result<bool> {
+        Ok(self
+            .properties(&[PropertyType::PendingUpdates])?
+            .are_updates_pending)
+    }
+
+    /// Returns the disks mapped into the container, as the guest's document. A Linux guest does not tell: null.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::properties`].
+    pub fn mapped_virtual_disks(&self) -> Result<Value> {
+        Ok(self
+            .properties(&[PropertyType::MappedVirtualDisk])?
+            .mapped_virtual_disks)
     }
 
     /// Changes a resource of the container. `request` has `RequestType`, `ResourceType` and `Settings`.

@@ -58,6 +58,9 @@ pub enum Error {
     /// The guest's answer to the negotiation is not acceptable.
     #[error("negotiation failed: {0}")]
     Negotiation(String),
+    /// The guest's answer lacks what was asked for.
+    #[error("the guest's answer has no {0}")]
+    Missing(&'static str),
     /// The VM could not be started, or never dialled.
     #[error(transparent)]
     Launch(Arc<LaunchError>),
@@ -102,7 +105,13 @@ impl Error {
     pub fn is_already_stopped(&self) -> bool {
         matches!(
             self.hresult(),
-            Some(Hresult::SYSTEM_ALREADY_STOPPED | Hresult::ELEMENT_NOT_FOUND | Hresult::NOT_FOUND)
+            Some(
+                Hresult::SYSTEM_ALREADY_STOPPED
+                    | Hresult::SYSTEM_ALREADY_STOPPED_80
+                    | Hresult::PROCESS_ALREADY_STOPPED
+                    | Hresult::ELEMENT_NOT_FOUND
+                    | Hresult::NOT_FOUND
+            )
         )
     }
 
@@ -120,6 +129,43 @@ impl Error {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.hresult() == Some(Hresult::PENDING)
+    }
+
+    /// Whether access was denied (hcsshim `ErrVmcomputeOperationAccessIsDenied`).
+    #[must_use]
+    pub fn is_access_denied(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            _ => matches!(
+                self.hresult(),
+                Some(Hresult::ACCESS_DENIED | Hresult::BARE_ACCESS_DENIED)
+            ),
+        }
+    }
+
+    /// Whether the object's state forbids it (hcsshim `ErrVmcomputeOperationInvalidState`).
+    #[must_use]
+    pub fn is_invalid_state(&self) -> bool {
+        matches!(
+            self.hresult(),
+            Some(Hresult::INVALID_STATE | Hresult::GUEST_INVALID_STATE)
+        )
+    }
+
+    /// Whether something of this name exists already, here or in the guest.
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::AlreadyExists(_))
+            || self.hresult() == Some(Hresult::SYSTEM_ALREADY_EXISTS)
+    }
+
+    /// Whether an argument is not acceptable to the guest.
+    #[must_use]
+    pub fn is_invalid_argument(&self) -> bool {
+        matches!(
+            self.hresult(),
+            Some(Hresult::INVALID_ARGUMENT | Hresult::INVALID_JSON)
+        )
     }
 
     /// Whether this side has closed the object (hcsshim `IsAlreadyClosed`).
@@ -181,6 +227,12 @@ mod tests {
     fn answers_the_questions_hcsshim_users_ask() {
         assert!(guest(Hresult::SYSTEM_NOT_FOUND).is_not_exist());
         assert!(guest(Hresult::SYSTEM_ALREADY_STOPPED).is_already_stopped());
+        assert!(guest(Hresult::from_bits(0x8037_011f)).is_already_stopped());
+        assert!(guest(Hresult::ACCESS_DENIED).is_access_denied());
+        assert!(guest(Hresult(5)).is_access_denied());
+        assert!(guest(Hresult::GUEST_INVALID_STATE).is_invalid_state());
+        assert!(guest(Hresult::SYSTEM_ALREADY_EXISTS).is_already_exists());
+        assert!(guest(Hresult::INVALID_JSON).is_invalid_argument());
         assert!(guest(Hresult::TIMEOUT).is_timeout());
         assert!(guest(Hresult::PENDING).is_pending());
         assert!(Error::AlreadyClosed("container").is_already_closed());

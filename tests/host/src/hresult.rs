@@ -41,6 +41,12 @@ impl Hresult {
     pub const SYSTEM_ALREADY_EXISTS: Self = Self::from_bits(0xc037_010f);
     /// The container's init process has ended already.
     pub const SYSTEM_ALREADY_STOPPED: Self = Self::from_bits(0xc037_0110);
+    /// The same with the prefix newer hosts use.
+    pub const SYSTEM_ALREADY_STOPPED_80: Self = Self::from_bits(0x8037_0110);
+    /// The process has ended already.
+    pub const PROCESS_ALREADY_STOPPED: Self = Self::from_bits(0x8037_011f);
+    /// The bare Windows error "access is denied", without an HRESULT's upper half.
+    pub const BARE_ACCESS_DENIED: Self = Self(0x5);
     /// The bare Windows error "element not found", without an HRESULT's upper half.
     pub const ELEMENT_NOT_FOUND: Self = Self(0x490);
 
@@ -64,7 +70,7 @@ impl Hresult {
             Self::FAIL => "unspecified failure",
             Self::FILE_NOT_FOUND => "no such file",
             Self::PATH_NOT_FOUND => "no such directory",
-            Self::ACCESS_DENIED => "access is denied",
+            Self::ACCESS_DENIED | Self::BARE_ACCESS_DENIED => "access is denied",
             Self::BAD_PROGRAM => "not a program of this machine",
             Self::NOT_FOUND | Self::ELEMENT_NOT_FOUND => "not found",
             Self::INVALID_ARGUMENT => "invalid argument",
@@ -75,7 +81,10 @@ impl Hresult {
             Self::INVALID_JSON => "invalid JSON",
             Self::SYSTEM_NOT_FOUND => "container not found",
             Self::SYSTEM_ALREADY_EXISTS => "container already exists",
-            Self::SYSTEM_ALREADY_STOPPED => "container already stopped",
+            Self::SYSTEM_ALREADY_STOPPED | Self::SYSTEM_ALREADY_STOPPED_80 => {
+                "container already stopped"
+            }
+            Self::PROCESS_ALREADY_STOPPED => "process already stopped",
             _ => return None,
         })
     }

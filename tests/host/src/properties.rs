@@ -4,13 +4,31 @@ use crate::json::{Members, Slip};
 use serde_json::Value;
 use std::fmt;
 
-/// A property to ask for.
+/// A property to ask for (hcsshim `internal/guest/prot`, `PropertyType`). A Linux guest answers the first two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyType {
     /// The container's processes.
     ProcessList,
     /// Resource use; a Linux guest fills [`Properties::metrics`].
     Statistics,
+    /// Memory of the VM.
+    Memory,
+    /// The processor group.
+    CpuGroup,
+    /// Whether changes wait for a restart.
+    PendingUpdates,
+    /// Whether the container ends with its last handle.
+    TerminateOnLastHandleClosed,
+    /// Directories of the host.
+    MappedDirectory,
+    /// The VM's id.
+    SystemGuid,
+    /// Network adapters.
+    Network,
+    /// Pipes of the host.
+    MappedPipe,
+    /// Disks of the host.
+    MappedVirtualDisk,
 }
 
 impl fmt::Display for PropertyType {
@@ -18,6 +36,15 @@ impl fmt::Display for PropertyType {
         f.write_str(match self {
             Self::ProcessList => "ProcessList",
             Self::Statistics => "Statistics",
+            Self::Memory => "Memory",
+            Self::CpuGroup => "CpuGroup",
+            Self::PendingUpdates => "PendingUpdates",
+            Self::TerminateOnLastHandleClosed => "TerminateOnLastHandleClosed",
+            Self::MappedDirectory => "MappedDirectory",
+            Self::SystemGuid => "SystemGUID",
+            Self::Network => "Network",
+            Self::MappedPipe => "MappedPipe",
+            Self::MappedVirtualDisk => "MappedVirtualDisk",
         })
     }
 }
@@ -29,6 +56,10 @@ pub struct Properties {
     pub process_list: Vec<ProcessDetails>,
     /// Resource use, if it was asked for.
     pub metrics: Option<Metrics>,
+    /// Whether changes wait for a restart.
+    pub are_updates_pending: bool,
+    /// Disks mapped into the container, by controller and place; null when the guest does not tell.
+    pub mapped_virtual_disks: Value,
 }
 
 /// One process.
@@ -85,6 +116,11 @@ impl Properties {
         Ok(Self {
             process_list,
             metrics,
+            are_updates_pending: members.boolean("AreUpdatesPending")?,
+            mapped_virtual_disks: members
+                .get("MappedVirtualDiskControllers")
+                .cloned()
+                .unwrap_or_default(),
         })
     }
 }

@@ -146,6 +146,12 @@ pub fn get_properties(container_id: &str, types: &[PropertyType]) -> Vec<u8> {
     with(container_id, &[("Query", query.into())])
 }
 
+/// UpdateContainer, of early hosts: the resources travel as a document in a string.
+#[must_use]
+pub fn update_container(container_id: &str, resources: &Value) -> Vec<u8> {
+    with(container_id, &[("Resources", resources.to_string().into())])
+}
+
 /// ModifySettings; `request` is the object with `RequestType`, `ResourceType` and `Settings`.
 #[must_use]
 pub fn modify_settings(container_id: &str, request: &Value) -> Vec<u8> {

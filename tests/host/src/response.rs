@@ -39,7 +39,7 @@ pub enum Answer {
     /// How the process ended.
     ExitCode(u32),
     /// Properties of a container.
-    Properties(Properties),
+    Properties(Box<Properties>),
     /// What the guest is doing.
     Stacks(String),
 }
@@ -96,10 +96,12 @@ fn decode_answer(expected: Expected, members: Members<'_>, success: bool) -> Res
         }
         Expected::ProcessId => Answer::ProcessId(members.u32("ProcessId")?.unwrap_or(0)),
         Expected::ExitCode => Answer::ExitCode(members.u32("ExitCode")?.unwrap_or(0)),
-        Expected::Properties => Answer::Properties(match members.document("Properties")? {
-            Some(document) => Properties::parse(&document)?,
-            None => Properties::default(),
-        }),
+        Expected::Properties => {
+            Answer::Properties(Box::new(match members.document("Properties")? {
+                Some(document) => Properties::parse(&document)?,
+                None => Properties::default(),
+            }))
+        }
         Expected::Stacks => Answer::Stacks(members.string("GuestStacks")?.unwrap_or("").to_owned()),
     })
 }

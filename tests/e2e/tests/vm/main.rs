@@ -8,6 +8,7 @@ mod heap;
 mod load;
 mod machine;
 mod mote;
+mod pause;
 mod program;
 mod reconnect;
 mod stream;

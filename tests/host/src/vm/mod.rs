@@ -10,15 +10,18 @@
 //! is killed — it kills its children, waits for them and removes the directory (see [`watchdog`]).
 
 mod config;
+mod control;
 mod dial;
 mod launch_error;
 mod log;
 mod qemu;
+mod qmp;
 mod tail;
 mod tool;
 mod watchdog;
 
 pub use config::{Acceleration, Machine, VmConfig};
+pub(crate) use control::Control;
 pub use launch_error::LaunchError;
 pub use log::{LogLevel, LogRecord};
 
@@ -31,6 +34,7 @@ use crate::timeouts::Timeouts;
 use dial::Dials;
 use log::Log;
 use qemu::CommandLine;
+use serde_json::Value;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -53,6 +57,7 @@ pub struct Vm {
     leash: Arc<Leash>,
     ports: Arc<PortSpace>,
     dials: Mutex<Dials>,
+    control: Control,
     timeouts: Timeouts,
     launched_at: Instant,
     watcher: Option<JoinHandle<()>>,
@@ -123,12 +128,14 @@ impl Vm {
         let words = watchdog.take_stderr();
         let watcher = watch(Arc::clone(&shared), watchdog, console, words)?;
         // From here on dropping the VM ends and removes everything, also when the next steps fail.
+        let control = Control::Qemu(Arc::clone(&leash));
         let ports = Arc::new(PortSpace::new(run_directory.join(watchdog::VSOCK)));
         let mut vm = Self {
             shared,
             leash,
             ports,
             dials: Mutex::default(),
+            control,
             timeouts: config.timeouts,
             launched_at: Instant::now(),
             watcher: Some(watcher),
@@ -156,7 +163,12 @@ impl Vm {
     /// [`Error::Launch`] when the guest does not dial, saying why; those of the negotiation.
     pub fn connect(&self) -> Result<GuestConnection> {
         let stream = self.accept_bridge(self.timeouts.dial)?;
-        let guest = GuestConnection::connect(stream, Arc::clone(&self.ports), self.timeouts)?;
+        let guest = GuestConnection::of_vm(
+            stream,
+            Arc::clone(&self.ports),
+            self.timeouts,
+            self.control.clone(),
+        )?;
         lock(&self.dials).negotiated_at = Some(Instant::now());
         {
             let mut bridges = lock(&self.shared.bridges);
@@ -254,6 +266,54 @@ impl Vm {
             operation: "VM to end",
             after: limit,
         })
+    }
+
+    /// Stops the VM's processors: nothing in the guest runs, and nothing it holds is lost, until [`Vm::resume`]. What is
+    /// sent to it meanwhile waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with the VMM's words.
+    pub fn pause(&self) -> Result<()> {
+        self.control.pause()
+    }
+
+    /// Lets the VM's processors run again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::pause`].
+    pub fn resume(&self) -> Result<()> {
+        self.control.resume()
+    }
+
+    /// Returns whether the VM's processors are stopped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::pause`].
+    pub fn is_paused(&self) -> Result<bool> {
+        self.control.is_paused()
+    }
+
+    /// Gives QEMU's monitor a command with its arguments, an object or null, and returns what it returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with QEMU's words.
+    pub fn qmp(&self, command: &str, arguments: &Value) -> Result<Value> {
+        self.control.qmp(command, arguments)
+    }
+
+    /// Returns the VMM's process id, to look at what it uses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] before it was started and after it has ended.
+    pub fn vmm_pid(&self) -> Result<u32> {
+        self.leash
+            .vmm_pid()
+            .map_err(|error| Error::io("cannot tell the VMM's process id", error))
     }
 
     /// Asks the guest to power off over the newest connection that is still up, and waits until it has.

@@ -2,7 +2,7 @@
 //! shared memory; every reset ends the VM).
 
 use super::config::{Acceleration, Machine, VmConfig};
-use super::watchdog;
+use super::{qmp, watchdog};
 use crate::listener::{ENTROPY_PORT, LOG_PORT};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -24,6 +24,7 @@ impl CommandLine {
         line.plain(&["-nodefaults", "-no-user-config", "-no-reboot"]);
         line.plain(&["-display", "none", "-serial", "stdio"]);
         line.plain(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        line.monitor(run);
         line.vsock(config.machine, run);
         for (index, disk) in config.disks.iter().enumerate() {
             line.disk(config.machine, index, disk);
@@ -71,6 +72,14 @@ impl CommandLine {
     fn memory(&mut self, mib: u32) {
         let backend = format!("memory-backend-memfd,id=mem,size={mib}M,share=on");
         self.plain(&["-m", &format!("{mib}M"), "-object", &backend]);
+    }
+
+    fn monitor(&mut self, run: &Path) {
+        let mut socket = OsString::from("unix:");
+        socket.push(escape_commas(run.join(qmp::SOCKET).as_os_str()));
+        socket.push(",server=on,wait=off");
+        self.plain(&["-qmp"]);
+        self.0.push(socket);
     }
 
     fn vsock(&mut self, machine: Machine, run: &Path) {
@@ -172,7 +181,7 @@ mod tests {
             "/usr/bin/qemu -M microvm,acpi=off,accel=tcg,memory-backend=mem -cpu max \
              -global virtio-mmio.force-legacy=false -m 64M -object memory-backend-memfd,id=mem,size=64M,share=on \
              -nodefaults -no-user-config -no-reboot -display none -serial stdio \
-             -device isa-debug-exit,iobase=0xf4,iosize=4 -chardev socket,id=vsock,path=/run/x/vhost \
+             -device isa-debug-exit,iobase=0xf4,iosize=4 -qmp unix:/run/x/qmp,server=on,wait=off -chardev socket,id=vsock,path=/run/x/vhost \
              -device vhost-user-vsock-device,chardev=vsock \
              -drive if=none,id=drive0,format=raw,readonly=on,file=a,,b.ext4 \
              -device virtio-blk-device,drive=drive0,serial=disk0 -kernel /k -append \

@@ -23,6 +23,9 @@ pub(super) const VHOST: &str = "vhost";
 /// What the sockets of the guest's connections begin with; the script spells it too.
 pub(super) const VSOCK: &str = "vsock";
 
+/// The file in the run directory that names the VMM's process id; the script spells it too.
+const VMM_PID: &str = "vmm";
+
 const SCRIPT: &str = include_str!("watchdog.sh");
 
 /// The daemon's buffer per connection, which is the window it grants the guest. Four times its default: measured four
@@ -45,9 +48,18 @@ pub(super) struct Watchdog {
     pub(super) leash: Arc<Leash>,
 }
 
+/// What the watchdog does to QEMU on request; the script spells the words too.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// Stop it as a process.
+    Pause,
+    /// Let it go on.
+    Resume,
+}
+
 /// The pipe whose end ends everything.
 #[derive(Debug)]
-pub(super) struct Leash {
+pub(crate) struct Leash {
     pipe: Mutex<Option<ChildStdin>>,
     run_directory: PathBuf,
 }
@@ -125,6 +137,23 @@ impl Leash {
             Some(pipe) => pipe.write_all(format!("{word}\n").as_bytes()),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Gives an order.
+    pub(super) fn order(&self, order: Order) -> io::Result<()> {
+        self.tell(match order {
+            Order::Pause => "pause",
+            Order::Resume => "resume",
+        })
+    }
+
+    /// Returns the VMM's process id.
+    pub(super) fn vmm_pid(&self) -> io::Result<u32> {
+        let text = fs::read_to_string(self.run_directory.join(VMM_PID))?;
+        // Without its line feed it is still being written.
+        text.strip_suffix('\n')
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("{text:?} is not a process id")))
     }
 
     /// Lets go: everything ends.

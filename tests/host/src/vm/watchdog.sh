@@ -3,7 +3,7 @@
 #   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON TX_BUFFER_BYTES QEMU ARGUMENT...
 #
 # Standard input is the leash: the first line says that the run directory is there and starts the daemon, the second one
-# starts QEMU, "ended" says that the console has ended, the end of it (the other side closed it, or was killed) ends
+# starts QEMU, "pause" and "resume" stop it and let it go on, "ended" says that the console has ended, the end of it (the other side closed it, or was killed) ends
 # everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
 # passed to anyone else. The exit status is QEMU's.
 
@@ -62,10 +62,15 @@ vsock=$!
 read -r go || finish
 $tie "$@" </dev/null &
 vmm=$!
+echo "$vmm" >"$run/vmm"
 
 # QEMU alone holds the console now, so that its end is QEMU's end.
 exec >/dev/null
 while read -r word; do
-    [ "$word" = ended ] && settle && break
+    case $word in
+    pause) is_ours "$vmm" && kill -STOP "$vmm" ;;
+    resume) is_ours "$vmm" && kill -CONT "$vmm" ;;
+    ended) settle && break ;;
+    esac
 done
 finish
