@@ -10,6 +10,7 @@
 //! ```
 
 use crate::limits::{ERROR_PATH_BYTES, MAX_GROUPS};
+pub use crate::resource::{CpuWeight, DiskUsage, Limits, Throttling, UNLIMITED, Usage};
 use core::fmt;
 use core::time::Duration;
 
@@ -272,6 +273,8 @@ pub struct ProcessInfo {
     pub kernel_time: Duration,
     /// Bytes of memory charged to it.
     pub memory_bytes: u64,
+    /// When it was made, since 1970-01-01 UTC; `None` on a machine without a wall clock.
+    pub created: Option<Duration>,
 }
 
 /// Whatever runs the programs.
@@ -287,6 +290,21 @@ pub trait Kernel {
     /// Removes a view and everything that was written in it. Processes that are left in it are killed; they vanish
     /// without events.
     fn remove_view(&mut self, view: View);
+
+    /// Sets what a view may use from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoView`], [`Refusal::Unsupported`]; nothing is set then.
+    fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal>;
+
+    /// Returns what a view has used and may use; `None` for one that is gone. [`View::UTILITY_VM`] is the whole
+    /// machine: everything that is in use or was, containers' included.
+    fn usage(&self, view: View) -> Option<Usage>;
+
+    /// Returns what was read on a view's behalf from the `nth` of the disks it has read from, in their order; `None`
+    /// behind the last.
+    fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage>;
 
     /// Begins loading a program. [`Event::Loaded`] follows; after its success the process exists, stopped.
     ///

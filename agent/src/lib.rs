@@ -45,6 +45,7 @@ pub mod outbox;
 mod outgoing;
 mod process;
 mod record;
+mod resource;
 mod session;
 mod stream;
 mod table;

@@ -13,8 +13,8 @@ use crate::task::Activity;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
-    Credentials, Event, Input, Output, OutputStream, Pid, ProcessInfo, Program, Refusal, Signal,
-    Stdio, View,
+    Credentials, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid, ProcessInfo, Program,
+    Refusal, Signal, Stdio, UNLIMITED, Usage, View,
 };
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -251,6 +251,43 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         self.system.accounts.remove(entry.account);
     }
 
+    fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {
+        let account = self.system.views.get(view).ok_or(Refusal::NoView)?.account;
+        let account = self
+            .system
+            .accounts
+            .get_mut(account)
+            .ok_or(Refusal::NoView)?;
+        if limits.cpu_weight.is_some() || limits.cpu_quota_us.is_some_and(|us| us != UNLIMITED) {
+            return Err(Refusal::Unsupported("shares of the processor"));
+        }
+        if let Some(bytes) = limits.memory_bytes {
+            account.set_limit(Resource::Frames, bytes / PAGE_BYTES as u64);
+        }
+        if let Some(tasks) = limits.tasks {
+            account.set_limit(Resource::Tasks, tasks);
+        }
+        Ok(())
+    }
+
+    fn usage(&self, view: View) -> Option<Usage> {
+        let account = self.system.views.get(view)?.account;
+        let account = self.system.accounts.get(account)?;
+        let page = PAGE_BYTES as u64;
+        Some(Usage {
+            user_time: Duration::from_nanos(account.user_nanos),
+            kernel_time: Duration::from_nanos(account.kernel_nanos),
+            tasks: account.used(Resource::Tasks),
+            memory_bytes: account.used(Resource::Frames) * page,
+            memory_peak_bytes: account.peak(Resource::Frames) * page,
+            ..Usage::default()
+        })
+    }
+
+    fn disk_usage(&self, _view: View, _nth: usize) -> Option<DiskUsage> {
+        None
+    }
+
     fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
         self.system.spawn(view, program)
     }
@@ -412,6 +449,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             user_time: Duration::from_nanos(process.user_nanos),
             kernel_time: Duration::from_nanos(process.kernel_nanos),
             memory_bytes: frames * PAGE_BYTES as u64,
+            created: None,
         })
     }
 

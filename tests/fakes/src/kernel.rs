@@ -2,8 +2,9 @@
 
 use crate::alloc::uncounted;
 use agent::kernel::{
-    Credentials, End, Event, ExitStatus, Input, Kernel, LoadError, Output, OutputStream, Pid,
-    ProcessInfo, Program, Refusal, Signal, Stdio, StringList, View,
+    Credentials, DiskUsage, End, Event, ExitStatus, Input, Kernel, Limits, LoadError, Output,
+    OutputStream, Pid, ProcessInfo, Program, Refusal, Signal, Stdio, StringList, UNLIMITED, Usage,
+    View,
 };
 use core::fmt;
 use core::time::Duration;
@@ -44,6 +45,10 @@ pub struct Process {
     /// Bytes its input pipe holds.
     pub stdin_room: usize,
     pub stdin_broken: bool,
+    pub user_time: Duration,
+    pub kernel_time: Duration,
+    pub memory_bytes: u64,
+    pub created: Option<Duration>,
     outputs: [Pipe; 2],
     wants_input: bool,
 }
@@ -63,6 +68,14 @@ pub struct FakeKernel {
     pub processes: Vec<Process>,
     /// Roots of the views there are.
     pub views: HashMap<u16, String>,
+    /// What was set for views, in order.
+    pub limits: Vec<(View, Limits)>,
+    /// What views have used and may use, by slot; nothing and everything where there is no entry.
+    pub usage: HashMap<u16, Usage>,
+    /// What was read from disks on views' behalf, by slot.
+    pub disks: HashMap<u16, Vec<DiskUsage>>,
+    /// What the next setting of limits is refused with.
+    pub limits_refusal: Option<Refusal>,
     /// Bytes for the random generator.
     pub entropy: Vec<u8>,
     /// Whether the machine was told to power off.
@@ -94,6 +107,10 @@ impl FakeKernel {
         Self {
             processes: Vec::with_capacity(1024),
             views: HashMap::new(),
+            limits: Vec::new(),
+            usage: HashMap::new(),
+            disks: HashMap::new(),
+            limits_refusal: None,
             entropy: Vec::new(),
             powered_off: false,
             loads_at_once: true,
@@ -246,6 +263,32 @@ impl Kernel for FakeKernel {
         }
     }
 
+    fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {
+        if let Some(refusal) = self.limits_refusal.take() {
+            return Err(refusal);
+        }
+        if view != View::UTILITY_VM && !self.views.contains_key(&view.index) {
+            return Err(Refusal::NoView);
+        }
+        uncounted(|| self.limits.push((view, limits)));
+        Ok(())
+    }
+
+    fn usage(&self, view: View) -> Option<Usage> {
+        if view != View::UTILITY_VM && !self.views.contains_key(&view.index) {
+            return None;
+        }
+        Some(self.usage.get(&view.index).copied().unwrap_or(Usage {
+            tasks_limit: UNLIMITED,
+            memory_limit_bytes: UNLIMITED,
+            ..Usage::default()
+        }))
+    }
+
+    fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage> {
+        self.disks.get(&view.index)?.get(nth).copied()
+    }
+
     fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
         uncounted(|| {
             if let Some(refusal) = self.refusal.take() {
@@ -272,6 +315,10 @@ impl Kernel for FakeKernel {
                 stdin_closed: false,
                 stdin_room: 64 * 1024,
                 stdin_broken: false,
+                user_time: Duration::ZERO,
+                kernel_time: Duration::ZERO,
+                memory_bytes: 0,
+                created: None,
                 outputs: Default::default(),
                 wants_input: false,
             });
@@ -415,9 +462,10 @@ impl Kernel for FakeKernel {
                 .take(15)
                 .filter(char::is_ascii)
                 .collect(),
-            user_time: Duration::ZERO,
-            kernel_time: Duration::ZERO,
-            memory_bytes: 0,
+            user_time: process.user_time,
+            kernel_time: process.kernel_time,
+            memory_bytes: process.memory_bytes,
+            created: process.created,
         })
     }
 
