@@ -129,6 +129,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Passes over what is left of an object; `false` when nothing is.
+    ///
+    /// # Errors
+    ///
+    /// When the document is not what was checked.
+    pub fn pass_members(&mut self) -> Result<bool, Error> {
+        self.skip_space();
+        let any = self.first() == Some(b'"');
+        self.next_member(&[])?;
+        Ok(any)
+    }
+
     /// Goes to the next element of an array; `false` behind its end.
     pub fn next_element(&mut self) -> bool {
         self.skip_space();
