@@ -28,15 +28,16 @@ pub const VSOCK_MIN_WINDOW_BYTES: usize = 4 * 1024;
 /// Largest receive window: four packets, enough to keep host and reader busy at the same time.
 pub const VSOCK_MAX_WINDOW_BYTES: usize = 256 * 1024;
 
-/// Local ports of one connection attempt that may be waiting for an answer at once.
-pub const VSOCK_MAX_DIALS: usize = 4;
-
 /// Time until an unanswered connection request is repeated on a new port, doubled each time. Some back ends never
 /// refuse (vhost-device-vsock 0.3.0), so silence must be met by trying again; a busy one needs some time to answer.
 pub const VSOCK_DIAL_MS: u64 = 500;
 
 /// Longest time between two connection requests.
 pub const VSOCK_MAX_DIAL_MS: u64 = 2000;
+
+/// The same, constant, for what a session needs. A host that listens again after it lost the bridge is found within this
+/// time; a request to nobody costs some tens of microseconds here and there.
+pub const VSOCK_CONTROL_DIAL_MS: u64 = 8;
 
 /// Time until a kick is repeated while the device has not reacted. vhost-user back ends lose kicks while they start
 /// (rust-vmm/vhost issue 247).

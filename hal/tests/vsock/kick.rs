@@ -146,7 +146,7 @@ fn a_quiet_layer_wants_no_attention() {
 #[test]
 fn next_deadline_is_never_later_than_what_is_due() {
     let mut bench = Bench::new();
-    bench.dial(Purpose::Control);
+    bench.dial(Purpose::Output);
     bench.host.all();
     let start = bench.now;
     let mut requests = 0;

@@ -338,7 +338,6 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
         }
         for index in 0..self.connections.len() {
             self.connections[index].on_transport_reset();
-            let _stale = self.connections[index].take_stale_dials();
             self.refresh(index);
         }
     }

@@ -80,10 +80,10 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
         let mut is_kept = false;
         match op {
             Op::Data => is_kept = self.on_data(index, arrival),
-            Op::Reset => connection.on_reset(header.dst_port),
+            Op::Reset => connection.on_reset(),
             Op::Shutdown => {
                 let flags = Shutdown::from_bits_truncate(header.flags);
-                if connection.on_shutdown(header.dst_port, flags, now) == Reaction::Reset {
+                if connection.on_shutdown(flags, now) == Reaction::Reset {
                     self.resets.answer(header);
                 }
             }
@@ -91,7 +91,6 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             Op::Request => self.on_violation(index, header),
             Op::Response | Op::CreditUpdate => {}
         }
-        self.reset_stale_dials(index);
         self.refresh(index);
         is_kept
     }
@@ -136,7 +135,7 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
         );
         let connection = &mut self.connections[index];
         if connection.is_dialling() {
-            connection.on_reset(header.dst_port);
+            connection.on_reset();
         } else {
             let _reset = connection.on_violation();
         }

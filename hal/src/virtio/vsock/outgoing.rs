@@ -100,35 +100,18 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             Reaction::Reset => self.reset_peer(index),
             Reaction::Redial => {
                 let local = self.ports.take(index);
-                let connection = &mut self.connections[index];
-                if let Some(oldest) = connection.redial(local, self.now) {
-                    let (_, remote) = connection.ports();
-                    self.resets.push(oldest, remote);
-                }
+                self.connections[index].redial(local, self.now);
             }
         }
         self.refresh(index);
     }
 
-    /// Resets the peer of a connection that is over, or of everything it dialled.
+    /// Resets the peer of a connection that is over.
     pub(super) fn reset_peer(&mut self, index: usize) {
         self.discard_open(index);
-        if !self.reset_stale_dials(index) {
-            let (local, remote) = self.connections[index].ports();
-            self.resets.push(local, remote);
-        }
+        let (local, remote) = self.connections[index].ports();
+        self.resets.push(local, remote);
         self.is_behind = true;
-    }
-
-    /// Resets the dials that lost against another; returns whether there were any.
-    pub(super) fn reset_stale_dials(&mut self, index: usize) -> bool {
-        let connection = &mut self.connections[index];
-        let (_, remote) = connection.ports();
-        let stale = connection.take_stale_dials();
-        for &local in &stale {
-            self.resets.push(local, remote);
-        }
-        !stale.is_empty()
     }
 
     pub(super) fn serve_resets(&mut self) {

@@ -12,7 +12,7 @@
 //! | close              | RST, `Closed`     | Draining               | new deadline    | –          |
 //! | transport reset    | `Failed`          | Over, `Reset`          | `Closed`, lost  | free       |
 //!
-//! ¹ with the last dial: `Failed`. ² RST for that dial. ³ RST to the peer. ⁴ more than the credit, or behind the end.
+//! ¹ with the last dial: `Failed`. ² RST for that dial. ³ RST to the peer; a dial answered later is one for nobody. ⁴ more than the credit, or behind the end.
 //!
 //! In `Over` the connection no longer exists on the wire; what was received can be read until `close`.
 //! `Ended` and `Free` know no events. What is still to be told to the peer (`owed`) and to the caller (`notices`) is
@@ -32,14 +32,12 @@ use super::repeat::Repeat;
 use super::transmitter::Open;
 use crate::clock::Instant;
 use crate::limits::{
-    VSOCK_DIAL_MS, VSOCK_KICK_MS, VSOCK_LINGER_MS, VSOCK_MAX_DIAL_MS, VSOCK_MAX_DIALS,
+    VSOCK_CONTROL_DIAL_MS, VSOCK_DIAL_MS, VSOCK_KICK_MS, VSOCK_LINGER_MS, VSOCK_MAX_DIAL_MS,
     VSOCK_MAX_KICK_MS,
 };
 use crate::vsock::{ConnectError, ConnectionId, Purpose};
 use core::time::Duration;
 
-const DIAL: Duration = Duration::from_millis(VSOCK_DIAL_MS);
-const LONGEST_DIAL: Duration = Duration::from_millis(VSOCK_MAX_DIAL_MS);
 const QUESTION: Duration = Duration::from_millis(VSOCK_KICK_MS);
 const LONGEST_QUESTION: Duration = Duration::from_millis(VSOCK_MAX_KICK_MS);
 const LINGER: Duration = Duration::from_millis(VSOCK_LINGER_MS);
@@ -47,9 +45,6 @@ const LINGER: Duration = Duration::from_millis(VSOCK_LINGER_MS);
 /// Time until a question for credit is answered again with what was said before. vhost-device-vsock 0.3.0 asks again
 /// as soon as it is answered for as long as its reader's window is full.
 const ANSWER: Duration = Duration::from_millis(1);
-
-/// Local ports that wait for an answer.
-pub(crate) type Dials = heapless::Vec<u32, VSOCK_MAX_DIALS>;
 
 /// One connection, or room for one.
 #[derive(Clone, Debug)]
@@ -60,8 +55,6 @@ pub(crate) struct Connection {
     /// The host's port, and ours (while dialling, that of the newest dial).
     remote: u32,
     local: u32,
-    /// Ports that wait for an answer; those that must be reset, once the state is not dialling any more.
-    dials: Dials,
     pub(crate) send: SendCredit,
     pub(crate) receive: ReceiveCredit,
     /// Whether the window is reserved and the inbox in use.
@@ -91,6 +84,11 @@ enum State {
     Dialling {
         redial: Repeat,
         deadline: Instant,
+        /// The port of the first dial: every port of this slot from there to the newest is ours, so that no dial is ever
+        /// forgotten, however late its answer.
+        first: u32,
+        /// Dials that were not refused.
+        unanswered: u32,
     },
     Open,
     /// Closed by the caller; the peer has yet to forward what was sent.
@@ -164,7 +162,6 @@ impl Connection {
         purpose: Purpose::Output,
         remote: 0,
         local: 0,
-        dials: Dials::new(),
         send: SendCredit::NONE,
         receive: ReceiveCredit::new(0),
         holds_memory: false,
@@ -194,8 +191,10 @@ impl Connection {
         *self = Self {
             generation: self.generation,
             state: State::Dialling {
-                redial: Repeat::after(now, DIAL),
+                redial: Repeat::after(now, dial_pauses(purpose).0),
                 deadline,
+                first: local,
+                unanswered: 1,
             },
             purpose,
             remote,
@@ -205,20 +204,19 @@ impl Connection {
             owed: Owed::REQUEST,
             ..Self::FREE
         };
-        self.dials.push(local).expect("room for at least one");
     }
 
-    /// Dials again on `local`. Returns the oldest dial if it had to make room.
-    pub(crate) fn redial(&mut self, local: u32, now: Instant) -> Option<u32> {
-        let State::Dialling { redial, .. } = &mut self.state else {
-            return None;
-        };
-        *redial = redial.later(now, LONGEST_DIAL);
-        let oldest = self.dials.is_full().then(|| self.dials.remove(0));
-        self.dials.push(local).expect("room was made");
-        self.local = local;
-        self.owed |= Owed::REQUEST;
-        oldest
+    /// Dials again on `local`, beside the dials before.
+    pub(crate) fn redial(&mut self, local: u32, now: Instant) {
+        if let State::Dialling {
+            redial, unanswered, ..
+        } = &mut self.state
+        {
+            *redial = redial.later(now, dial_pauses(self.purpose).1);
+            *unanswered = unanswered.saturating_add(1);
+            self.local = local;
+            self.owed |= Owed::REQUEST;
+        }
     }
 
     /// Takes the connection as failed from the beginning: there is no device to dial with.
@@ -257,10 +255,12 @@ impl Connection {
     }
 
     /// Returns whether a packet between these ports is for this connection.
-    pub(crate) fn has_ports(&self, remote: u32, local: u32) -> bool {
+    pub(crate) const fn has_ports(&self, remote: u32, local: u32) -> bool {
         self.remote == remote
             && match self.state {
-                State::Dialling { .. } => self.dials.contains(&local),
+                State::Dialling { first, .. } => {
+                    local.wrapping_sub(first) <= self.local.wrapping_sub(first)
+                }
                 State::Open | State::Draining { .. } | State::Lingering { .. } => {
                     self.local == local
                 }
@@ -379,4 +379,13 @@ impl Connection {
         self.notices = Notices::empty();
         self.ending = None;
     }
+}
+
+/// Returns the pause before a first dial is repeated, and the longest one.
+const fn dial_pauses(purpose: Purpose) -> (Duration, Duration) {
+    let (first, longest) = match purpose {
+        Purpose::Control => (VSOCK_CONTROL_DIAL_MS, VSOCK_CONTROL_DIAL_MS),
+        Purpose::Input | Purpose::Output => (VSOCK_DIAL_MS, VSOCK_MAX_DIAL_MS),
+    };
+    (Duration::from_millis(first), Duration::from_millis(longest))
 }

@@ -1,6 +1,6 @@
 //! What a connection has to tell: packets to the peer, events to the caller.
 
-use super::{Connection, Dials, Ending, Notices, Owed, State};
+use super::{Connection, Ending, Notices, Owed, State};
 use crate::virtio::vsock::header::{Header, Op, TYPE_STREAM};
 use crate::vsock::{Event, HOST_CID};
 
@@ -85,13 +85,5 @@ impl Connection {
             self.state = State::Free;
         }
         Some(event)
-    }
-
-    /// Takes the ports that wait for an answer nobody wants any more.
-    pub(crate) fn take_stale_dials(&mut self) -> Dials {
-        if matches!(self.state, State::Dialling { .. }) {
-            return Dials::new();
-        }
-        core::mem::take(&mut self.dials)
     }
 }

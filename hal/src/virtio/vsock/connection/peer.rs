@@ -7,36 +7,34 @@ use crate::virtio::vsock::repeat::Repeat;
 use crate::vsock::ConnectError;
 
 impl Connection {
-    /// The peer accepted the dial from `local`; the others are to be reset.
+    /// The peer accepted the dial from `local`. Should it answer another one, that is a packet for nobody and is reset.
     pub(crate) fn on_response(&mut self, local: u32) {
         if !matches!(self.state, State::Dialling { .. }) {
             return;
         }
-        self.dials.retain(|&port| port != local);
         self.local = local;
         self.state = State::Open;
         self.owed.remove(Owed::REQUEST);
         self.notices |= Notices::CONNECTED;
     }
 
-    /// The peer reset the connection, or refused the dial from `local`.
-    pub(crate) fn on_reset(&mut self, local: u32) {
-        if !matches!(self.state, State::Dialling { .. }) {
-            self.on_gone(ConnectError::Refused);
+    /// The peer reset the connection, or refused a dial.
+    pub(crate) fn on_reset(&mut self) {
+        if let State::Dialling { unanswered, .. } = &mut self.state
+            && *unanswered > 1
+        {
+            *unanswered -= 1;
             return;
         }
-        self.dials.retain(|&port| port != local);
-        if self.dials.is_empty() {
-            self.fail(ConnectError::Refused);
-        }
+        self.on_gone(ConnectError::Refused);
     }
 
     /// The peer ended one or both directions.
-    pub(crate) fn on_shutdown(&mut self, local: u32, flags: Shutdown, now: Instant) -> Reaction {
+    pub(crate) fn on_shutdown(&mut self, flags: Shutdown, now: Instant) -> Reaction {
         let new = flags.difference(self.peer);
         match self.state {
             State::Dialling { .. } => {
-                self.on_reset(local);
+                self.on_reset();
                 Reaction::Reset
             }
             State::Open => {
