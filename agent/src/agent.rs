@@ -230,6 +230,7 @@ impl Agent {
                         return true;
                     };
                     take_request(header, body, &mut self.outgoing, &mut self.session, world);
+                    self.session.on_request(header.sequence);
                 }
                 Arrival::Oversized(header) => {
                     let failure = Failure::from(Cause::Oversized {
@@ -242,6 +243,7 @@ impl Agent {
                         activity: ActivityId::default(),
                     };
                     self.outgoing.answer(&tag, Err(&failure));
+                    self.session.on_request(header.sequence);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::frame::{Arrival, Decoder, FrameError};
 use crate::kernel::Kernel;
-use crate::limits::{BRIDGE_DIAL_MS, REDIAL_MS};
+use crate::limits::REDIAL_MS;
 use crate::outgoing::Outgoing;
 use crate::world::{Earliest, World, write_some};
 use core::fmt;
@@ -85,6 +85,9 @@ impl Bridge {
     }
 
     /// Dials when it is time. Returns whether it did.
+    ///
+    /// A call has no end: it is repeated below, and an answer to any of the repetitions is taken. A host that takes one
+    /// connection and closes its listener must not find that its one was given up.
     pub(crate) fn dial<V: Vsock, K: Kernel>(
         &mut self,
         config: &Config,
@@ -98,10 +101,10 @@ impl Bridge {
             earliest.note(at);
             return false;
         }
-        let deadline = world.now + Duration::from_millis(BRIDGE_DIAL_MS);
-        let dialled = world
-            .vsock
-            .connect(config.bridge, Purpose::Control, world.now, deadline);
+        let dialled =
+            world
+                .vsock
+                .connect(config.bridge, Purpose::Control, world.now, Instant::NEVER);
         match dialled {
             Ok(id) => {
                 self.link = Link::Dialling(id);

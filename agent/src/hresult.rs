@@ -64,7 +64,7 @@ impl From<&Cause> for Hresult {
             Cause::NoContainer => Self::SYSTEM_NOT_FOUND,
             Cause::ContainerExists => Self::SYSTEM_ALREADY_EXISTS,
             Cause::ContainerStopped => Self::SYSTEM_ALREADY_STOPPED,
-            Cause::ContainerRuns | Cause::InitStarted => Self::INVALID_STATE,
+            Cause::ContainerRuns | Cause::InitStarted | Cause::Creating => Self::INVALID_STATE,
             Cause::NoProcess(_) => Self::NOT_FOUND,
             Cause::TimedOut(_) => Self::TIMEOUT,
             Cause::Kernel(refusal) => match refusal {
@@ -79,7 +79,6 @@ impl From<&Cause> for Hresult {
             Cause::Oversized { .. }
             | Cause::Limit(..)
             | Cause::CommandLine(_)
-            | Cause::Creating
             | Cause::ContainerType(_)
             | Cause::NoSandbox(_)
             | Cause::UtilityVm

@@ -87,18 +87,17 @@ pub const MAX_ENTROPY_BYTES: usize = 4096;
 /// How long entropy and log may take to be accepted, and entropy to be read. Failing is not fatal.
 pub const START_MS: u64 = 10_000;
 
-/// Pause before the bridge is dialled again (hcsshim `cmd/gcs/main.go`, 100 ms).
-pub const REDIAL_MS: u64 = 100;
-
-/// How long one call for the bridge is kept up before it is made anew.
-pub const BRIDGE_DIAL_MS: u64 = 10_000;
+/// Pause before a bridge that was lost or refused is dialled again. hcsshim `cmd/gcs/main.go` pauses for 100 ms; a host that
+/// comes back should be found within 10.
+pub const REDIAL_MS: u64 = 8;
 
 /// How long a standard stream may take to be accepted; after that ExecuteProcess fails.
 pub const STREAM_DIAL_MS: u64 = 5_000;
 
 /// How long an exited process's output waits for the host since the last byte the host took. Then what is left is
-/// dropped and the exit is reported.
-pub const DRAIN_MS: u64 = 30_000;
+/// dropped and the exit is reported. Well below the 30 s after which hcsshim's legacy shim takes a container that was
+/// killed and not reported for a reason to close the whole VM (gcs-protocol §16.17).
+pub const DRAIN_MS: u64 = 20_000;
 
 /// How long the exit notification waits for the WaitForProcess that a host sends right behind ExecuteProcess. It is only
 /// used up by a host that never waits.

@@ -1,8 +1,8 @@
 //! Exit codes of processes that are gone, kept for a wait that may still come.
 //!
 //! The reference guest forgets the exit code of an exec or external process with its first answered wait (gcs-protocol
-//! §7.4). That answer may be lost with the bridge it was sent on, so here it is only hidden from the session that
-//! learnt it: a wait in a later session is answered once more.
+//! §7.4). That answer may be lost with the connection it was sent on, so here it is only hidden from the connection that
+//! learnt it: a wait on a later one, of the same session or another, is answered once more.
 
 use crate::kernel::Pid;
 use crate::limits::MAX_EXIT_RECORDS;
@@ -14,7 +14,7 @@ struct Record {
     home: Home,
     pid: Pid,
     code: u32,
-    /// The session that learnt it.
+    /// The connection that learnt it.
     told: Option<u32>,
 }
 
@@ -52,17 +52,17 @@ impl Records {
         let _ = self.list.push(record);
     }
 
-    /// Tells an exit code to a session, unless it knows it already.
-    pub(crate) fn tell(&mut self, home: Home, pid: Pid, session: u32) -> Option<u32> {
+    /// Tells an exit code on a connection, unless it was told there already.
+    pub(crate) fn tell(&mut self, home: Home, pid: Pid, connection: u32) -> Option<u32> {
         let record = self
             .list
             .iter_mut()
             .rev()
             .find(|record| record.home == home && record.pid == pid)?;
-        if record.told == Some(session) {
+        if record.told == Some(connection) {
             return None;
         }
-        record.told = Some(session);
+        record.told = Some(connection);
         Some(record.code)
     }
 
@@ -79,7 +79,7 @@ mod tests {
     const HOME: Home = Home::UtilityVm;
 
     #[test]
-    fn a_session_learns_an_exit_code_once_and_a_later_one_again() {
+    fn a_connection_learns_an_exit_code_once_and_a_later_one_again() {
         let mut records = Records::new();
         records.keep(HOME, Pid(1), 7, None);
         assert_eq!(records.tell(HOME, Pid(1), 1), Some(7));

@@ -40,7 +40,7 @@ impl Session {
             }
         }
         if self.find_process(home, pid).is_none() {
-            return match self.records.tell(home, pid, number) {
+            return match self.records.tell(home, pid, self.connection) {
                 Some(code) => Ok(Reply::Now(Answer::Exited(code))),
                 None => Err(Cause::NoProcess(pid.0).into()),
             };

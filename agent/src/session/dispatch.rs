@@ -1,12 +1,17 @@
 //! A request is carried out, or refused with its reason.
 
 use super::Session;
+use crate::container::Notice;
 use crate::failure::{Cause, CutText, Failure};
+use crate::frame::Sequence;
 use crate::kernel::{Kernel, Pid, Signal};
+use crate::limits::WAIT_GRACE_MS;
 use crate::message::request::{Ask, Request};
 use crate::message::response::{Answer, PROTOCOL_VERSION};
 use crate::outgoing::{Outgoing, Tag};
 use crate::world::World;
+use core::time::Duration;
+use hal::clock::Instant;
 use hal::vsock::Vsock;
 
 /// When a request is answered.
@@ -77,8 +82,8 @@ impl Session {
         }
     }
 
-    /// Agrees on version 4. A session begins with request 0; a host that goes on with an earlier one counts on
-    /// (gcs-protocol §2.3), and what it is owed is kept.
+    /// Agrees on version 4. A host that goes on with a session counts on from the last id it used, and is owed what it was
+    /// owed (gcs-protocol §2.3); any other begins a new one.
     fn negotiate<V: Vsock, K: Kernel>(
         &mut self,
         tag: &Tag,
@@ -90,17 +95,37 @@ impl Session {
         if maximum < PROTOCOL_VERSION || minimum > PROTOCOL_VERSION {
             return Err(Cause::Versions { minimum, maximum }.into());
         }
-        if tag.sequence.0 == 0 {
+        let resumed = tag.sequence.0 > self.highest.0;
+        if resumed {
+            self.on_host_back(world.now);
+        } else {
             self.on_new_host(world);
         }
+        self.connection = self.connection.wrapping_add(1);
         outgoing.on_negotiated();
-        log::info!("negotiated protocol version {PROTOCOL_VERSION}");
+        log::info!(
+            "negotiated protocol version {PROTOCOL_VERSION}, {} session",
+            if resumed { "an earlier" } else { "a new" }
+        );
         Ok(Reply::Now(Answer::Negotiated))
+    }
+
+    /// The host's waits may have been lost with its connection: it is given time to send them again.
+    fn on_host_back(&mut self, now: Instant) {
+        for index in 0..self.containers.high() {
+            if let Some(key) = self.containers.key_at(index)
+                && let Some(container) = self.containers.get_mut(key)
+                && let Notice::Due(at) = &mut container.notice
+            {
+                *at = now + Duration::from_millis(WAIT_GRACE_MS);
+            }
+        }
     }
 
     /// Forgets what an earlier host was owed. Its containers and processes live on, and their exit codes are kept.
     fn on_new_host<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) {
         self.number = self.number.wrapping_add(1);
+        self.highest = Sequence(0);
         self.waiters.clear();
         for index in 0..self.processes.high() {
             if let Some(key) = self.processes.key_at(index) {

@@ -16,6 +16,7 @@ mod settle;
 
 use crate::container::{Container, Init};
 use crate::failure::{Cause, Failure};
+use crate::frame::Sequence;
 use crate::kernel::{Pid, View};
 use crate::limits::{MAX_CONTAINERS, MAX_PROCESSES};
 use crate::message::request::NULL_CONTAINER;
@@ -36,8 +37,12 @@ pub(crate) struct Session {
     records: Records,
     /// Whose standard stream a connection is, by the connection's slot. Verified against the stream before use.
     owners: [Option<(Key<Process>, Kind)>; MAX_CONNECTIONS],
-    /// Counts the hosts that have opened a session.
+    /// Counts the sessions that hosts have opened.
     number: u32,
+    /// Counts the connections that agreed on a version: a session may live on more than one.
+    connection: u32,
+    /// The highest id of a request in this session.
+    highest: Sequence,
     /// When the machine is to be powered off at the latest; `None` while it is not.
     power_off: Option<Instant>,
 }
@@ -51,6 +56,8 @@ impl Session {
             records: Records::new(),
             owners: [None; MAX_CONNECTIONS],
             number: 0,
+            connection: 0,
+            highest: Sequence(0),
             power_off: None,
         }
     }
@@ -58,6 +65,11 @@ impl Session {
     /// Returns until when the last answers may leave before the machine is powered off, if it is to be.
     pub(crate) const fn power_off(&self) -> Option<Instant> {
         self.power_off
+    }
+
+    /// Takes note of a request, understood or not.
+    pub(crate) fn on_request(&mut self, id: Sequence) {
+        self.highest.0 = self.highest.0.max(id.0);
     }
 
     /// Finds a container by its id.

@@ -140,7 +140,7 @@ impl Session {
             }
             _ => self
                 .records
-                .keep(home, pid, code, waited.then_some(self.number)),
+                .keep(home, pid, code, waited.then_some(self.connection)),
         }
     }
 

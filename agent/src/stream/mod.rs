@@ -233,7 +233,7 @@ impl Stream {
             return Some(deadline);
         }
         log::warn!(
-            "pid={} {}: the host has taken nothing for {DRAIN_MS} ms, the rest is dropped",
+            "pid={} {}: nothing moved for {DRAIN_MS} ms since the exit, the rest is dropped",
             pid.0,
             kind.name()
         );

@@ -67,7 +67,8 @@ fn create_hands_the_specification_to_the_kernel_and_leaves_init_stopped() {
 }
 
 #[test]
-fn a_container_that_is_still_loading_answers_create_later_and_everything_else_with_fail() {
+fn a_container_that_is_still_loading_answers_create_later_and_refuses_everything_else_by_its_state()
+{
     let mut stage = Stage::negotiated();
     stage.kernel.loads_at_once = false;
     let create = stage.send(CREATE, &create_request("x"));
@@ -75,7 +76,8 @@ fn a_container_that_is_still_loading_answers_create_later_and_everything_else_wi
     assert_eq!(stage.ask(CREATE, &create_request("x")).result(), EXISTS);
     assert_eq!(stage.ask(START, &base("x")).result(), 0);
     for message in [SHUTDOWN_FORCED, DELETE, WAIT, SIGNAL, RESIZE, PROPERTIES] {
-        assert_eq!(stage.ask(message, &base("x")).result(), FAIL, "{message:x}");
+        let response = stage.ask(message, &base("x"));
+        assert_eq!(response.result(), INVALID_STATE, "{message:x}");
     }
     stage.kernel.load(101);
     stage.run();

@@ -6,6 +6,7 @@ mod ends;
 mod json;
 mod no_allocation;
 mod recorded;
+mod resume;
 mod specification;
 mod splits;
 mod stage;

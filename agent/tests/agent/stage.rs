@@ -227,7 +227,8 @@ impl Stage {
         self.vsock.host_close(bridge);
         self.run();
         self.received.clear();
-        self.wait_ms(100);
+        self.frames.clear();
+        self.wait_ms(agent::limits::REDIAL_MS);
         self.bridge = self.vsock.host(BRIDGE);
     }
 
