@@ -343,7 +343,7 @@ impl Random {
 
 #[test]
 fn mutated_recordings_never_end_the_session() {
-    let frames = crate::recorded::requests();
+    let frames = crate::frames::requests();
     let mut random = Random(42);
     let mut stage = Stage::negotiated();
     for round in 0..4000 {

@@ -3,7 +3,10 @@
 mod bad_input;
 mod conversation;
 mod ends;
+mod frames;
 mod json;
+mod meaning;
+mod modify_frames;
 mod no_allocation;
 mod recorded;
 mod resume;

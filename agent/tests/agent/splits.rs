@@ -1,6 +1,6 @@
 //! Every recorded request, cut in two at every byte: it means the same and is answered the same.
 
-use crate::recorded::{Recorded, requests};
+use crate::frames::{Recorded, requests};
 use crate::stage::*;
 use agent::frame::{Arrival, Decoder};
 use agent::json;
@@ -8,20 +8,9 @@ use agent::kernel::ExitStatus;
 use agent::message::request::Request;
 use fakes::kernel::State;
 use fakes::vsock::Answer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SANDBOX: &str = "aaaaee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
-
-impl Recorded {
-    fn bytes(&self) -> Vec<u8> {
-        frame(self.message, self.id, self.body.as_bytes())
-    }
-
-    /// Returns a member of the body, null when there is none.
-    fn member(&self, name: &str) -> Value {
-        serde_json::from_str::<Value>(&self.body).map_or(Value::Null, |body| body[name].clone())
-    }
-}
 
 /// Returns what the agent reads of a stream of two pieces.
 fn meaning(first: &[u8], second: &[u8]) -> String {
