@@ -59,10 +59,16 @@ $tie "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-
     </dev/null >&2 &
 vsock=$!
 
-read -r go || finish
-$tie "$@" </dev/null &
+# QEMU's process is made ready beside the daemon and waits for a word to become QEMU: the VM's start is then one exec, and
+# not two and a fork. The pipe stays open here, so that the word is not lost on a reader that is not there yet.
+mkfifo "$run/start"
+exec 9<>"$run/start"
+$tie sh -c 'read -r go && exec "$@" </dev/null' mote-vmm "$@" <"$run/start" 9>&- &
 vmm=$!
 echo "$vmm" >"$run/vmm"
+
+read -r go || finish
+echo go >&9
 
 # QEMU alone holds the console now, so that its end is QEMU's end.
 exec >/dev/null
