@@ -50,7 +50,7 @@ pub struct Agent {
     session: Session,
 }
 
-/// What [`Agent::begin`] was told. The layout is fixed, so that "pending" is all zeros (see [`Agent`]).
+/// What the owner has told. The layout is fixed, so that "pending" is all zeros (see [`Agent`]).
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Setup {
@@ -73,18 +73,39 @@ impl Agent {
         }
     }
 
-    /// Gives the agent its configuration, its memory and the wall time at [`Instant::ZERO`] for log lines. From the next
-    /// step on it dials.
+    /// Gives the agent its configuration and its memory. From the next step on it dials, if [`Agent::dial`] did not.
     ///
     /// # Panics
     ///
     /// If a buffer is smaller than its minimum: a mistake of the caller, not of a peer.
-    pub fn begin(&mut self, config: Config, buffers: Buffers, epoch: Option<Duration>) {
+    pub fn begin(&mut self, config: Config, buffers: Buffers) {
         assert!(buffers.body.len() >= MIN_BODY_BYTES);
         assert!(buffers.outgoing.len() >= MAX_FRAME_BYTES);
-        self.setup = Setup::Known(config, epoch);
+        self.setup = Setup::Known(config, None);
         self.bridge.begin(buffers.body);
         self.outgoing.begin(buffers.outgoing);
+    }
+
+    /// Tells the wall time at [`Instant::ZERO`], for log lines, once the agent has begun.
+    pub const fn set_epoch(&mut self, epoch: Option<Duration>) {
+        if let Setup::Known(_, known) = &mut self.setup {
+            *known = epoch;
+        }
+    }
+
+    /// Dials the host, once, in the order in which it accepts: entropy, log, bridge (gcs-protocol §2). The host listens
+    /// on all three before it starts a machine, so none waits for the one before it. A step would do it as well; whoever
+    /// has more to set up before the first one does that while the host answers.
+    pub fn dial<V: Vsock>(&mut self, now: Instant, vsock: &mut V) {
+        let Setup::Known(config, _) = self.setup else {
+            return;
+        };
+        if !self.dialled {
+            self.dialled = true;
+            self.entropy.begin(config.entropy, now, vsock);
+            self.log.begin(config.log, now, vsock);
+            self.bridge.dial(&config, now, vsock);
+        }
     }
 
     /// Takes what happened in `vsock` and `kernel` and does what follows from it; a bounded amount of work.
@@ -105,8 +126,10 @@ impl Agent {
         let world = &mut world;
         let mut moved = self.take_connection_events(world);
         moved |= self.take_kernel_events(world);
-        moved |= self.dial(&config, &mut earliest, world);
-        moved |= self.entropy.read(&mut earliest, world);
+        moved |= !self.dialled;
+        self.dial(now, world.vsock);
+        moved |= self.bridge.dial(&config, now, world.vsock);
+        earliest.note(self.bridge.next_dial());
         moved |= self
             .session
             .launch(&mut self.outgoing, &mut earliest, world);
@@ -119,6 +142,8 @@ impl Agent {
         moved |= self.log.write(world.vsock);
         self.power_off(&mut earliest, world);
         world.vsock.flush();
+        // Nobody waits for these as for an answer.
+        moved |= self.entropy.read(&mut earliest, world);
         earliest.note(world.vsock.next_deadline());
         Activity {
             moved,
@@ -197,24 +222,6 @@ impl Agent {
         true
     }
 
-    /// Dials in the order the host accepts: entropy and log at once, the bridge when the host has taken or refused both
-    /// (gcs-protocol §2).
-    fn dial<V: Vsock, K: Kernel>(
-        &mut self,
-        config: &Config,
-        earliest: &mut Earliest,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        if !self.dialled {
-            self.dialled = true;
-            self.entropy.begin(config.entropy, world);
-            self.log.begin(config.log, world);
-            return true;
-        }
-        let decided = self.entropy.is_decided() && self.log.is_decided();
-        decided && self.bridge.dial(config, earliest, world)
-    }
-
     /// Decodes requests while any answer has room, and carries them out.
     fn take_requests<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) -> bool {
         for taken in 0..STEP_QUOTA {
@@ -231,6 +238,9 @@ impl Agent {
                     };
                     take_request(header, body, &mut self.outgoing, &mut self.session, world);
                     self.session.on_request(header.sequence);
+                    if header.message == MessageType::NEGOTIATE_PROTOCOL {
+                        return true;
+                    }
                 }
                 Arrival::Oversized(header) => {
                     let failure = Failure::from(Cause::Oversized {
@@ -266,6 +276,13 @@ impl Agent {
         if self.bridge.is_closed() || world.now >= deadline {
             world.kernel.power_off();
         }
+    }
+
+    /// Returns whether the host has negotiated. The step in which it does takes no request after that one: an owner that
+    /// kept something back until then can still bring it.
+    #[must_use]
+    pub const fn is_negotiated(&self) -> bool {
+        self.outgoing.is_negotiated()
     }
 
     /// Returns whether [`Agent::log`] would keep a line: the host takes a log, or may still turn out to.

@@ -5,7 +5,7 @@ use crate::frame::{Arrival, Decoder, FrameError};
 use crate::kernel::Kernel;
 use crate::limits::REDIAL_MS;
 use crate::outgoing::Outgoing;
-use crate::world::{Earliest, World, write_some};
+use crate::world::{World, write_some};
 use core::fmt;
 use core::time::Duration;
 use embedded_io::{Read, ReadReady};
@@ -88,33 +88,23 @@ impl Bridge {
     ///
     /// A call has no end: it is repeated below, and an answer to any of the repetitions is taken. A host that takes one
     /// connection and closes its listener must not find that its one was given up.
-    pub(crate) fn dial<V: Vsock, K: Kernel>(
-        &mut self,
-        config: &Config,
-        earliest: &mut Earliest,
-        world: &mut World<'_, V, K>,
-    ) -> bool {
-        let Link::Down(at) = self.link else {
-            return false;
-        };
-        if world.now < at {
-            earliest.note(at);
+    pub(crate) fn dial<V: Vsock>(&mut self, config: &Config, now: Instant, vsock: &mut V) -> bool {
+        if now < self.next_dial() {
             return false;
         }
-        let dialled =
-            world
-                .vsock
-                .connect(config.bridge, Purpose::Control, world.now, Instant::NEVER);
+        let dialled = vsock.connect(config.bridge, Purpose::Control, now, Instant::NEVER);
         match dialled {
-            Ok(id) => {
-                self.link = Link::Dialling(id);
-                true
-            }
-            Err(hal::vsock::Full) => {
-                self.redial(world.now);
-                earliest.note(world.now + Duration::from_millis(REDIAL_MS));
-                false
-            }
+            Ok(id) => self.link = Link::Dialling(id),
+            Err(hal::vsock::Full) => self.redial(now),
+        }
+        dialled.is_ok()
+    }
+
+    /// Returns when it dials next.
+    pub(crate) const fn next_dial(&self) -> Instant {
+        match self.link {
+            Link::Down(at) => at,
+            _ => Instant::NEVER,
         }
     }
 

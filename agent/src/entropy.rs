@@ -42,23 +42,10 @@ impl Entropy {
         matches!(self.link, Link::Dialling(own) | Link::Reading(own) if own == id)
     }
 
-    /// Returns whether the host has taken or refused the connection.
-    pub(crate) const fn is_decided(&self) -> bool {
-        matches!(self.link, Link::Reading(_) | Link::Done)
-    }
-
     /// Dials, if entropy is wanted.
-    pub(crate) fn begin<V: Vsock, K: Kernel>(
-        &mut self,
-        port: Option<Port>,
-        world: &mut World<'_, V, K>,
-    ) {
-        self.deadline = world.now + Duration::from_millis(START_MS);
-        let dialled = port.map(|port| {
-            world
-                .vsock
-                .connect(port, Purpose::Control, world.now, self.deadline)
-        });
+    pub(crate) fn begin<V: Vsock>(&mut self, port: Option<Port>, now: Instant, vsock: &mut V) {
+        self.deadline = now + Duration::from_millis(START_MS);
+        let dialled = port.map(|port| vsock.connect(port, Purpose::Control, now, self.deadline));
         self.link = match dialled {
             Some(Ok(id)) => Link::Dialling(id),
             Some(Err(hal::vsock::Full)) | None => Link::Done,

@@ -2,12 +2,12 @@
 
 use crate::clock::Timestamp;
 use crate::failure::CutText;
-use crate::kernel::Kernel;
 use crate::limits::{LOG_BUFFER_BYTES, LOG_TEXT_BYTES, START_MS};
 use crate::message::response;
-use crate::world::{World, write_some};
+use crate::world::write_some;
 use core::fmt;
 use core::time::Duration;
+use hal::clock::Instant;
 use hal::vsock::{ConnectionId, Port, Purpose, Vsock};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
@@ -78,11 +78,6 @@ impl LogStream {
         matches!(self.link, Link::Dialling(own) | Link::Up(own) if own == id)
     }
 
-    /// Returns whether the host has taken or refused the connection.
-    pub(crate) const fn is_decided(&self) -> bool {
-        matches!(self.link, Link::Up(_) | Link::Gone)
-    }
-
     /// Returns whether a line would be kept.
     pub(crate) const fn takes_lines(&self) -> bool {
         !matches!(self.link, Link::Gone)
@@ -94,17 +89,9 @@ impl LogStream {
     }
 
     /// Dials, if the log is wanted.
-    pub(crate) fn begin<V: Vsock, K: Kernel>(
-        &mut self,
-        port: Option<Port>,
-        world: &mut World<'_, V, K>,
-    ) {
-        let deadline = world.now + Duration::from_millis(START_MS);
-        let dialled = port.map(|port| {
-            world
-                .vsock
-                .connect(port, Purpose::Control, world.now, deadline)
-        });
+    pub(crate) fn begin<V: Vsock>(&mut self, port: Option<Port>, now: Instant, vsock: &mut V) {
+        let deadline = now + Duration::from_millis(START_MS);
+        let dialled = port.map(|port| vsock.connect(port, Purpose::Control, now, deadline));
         self.link = match dialled {
             Some(Ok(id)) => Link::Dialling(id),
             Some(Err(hal::vsock::Full)) | None => Link::Gone,

@@ -57,12 +57,20 @@ mote_start:
     mov ebp, ebx                        // start info, kept until the call of main
 
     // The VMM may have entered us before (reset in place, snapshot): clear what the file leaves out.
+    // By hand: a translator like QEMU's takes several times as long for each round of `rep stosd`.
     xor eax, eax
     mov edi, offset mote_bss_start + {physical}
-    mov ecx, offset mote_bss_end + {physical}
-    sub ecx, edi
-    shr ecx, 2
-    rep stosd
+2:  mov [edi], eax
+    mov [edi + 4], eax
+    mov [edi + 8], eax
+    mov [edi + 12], eax
+    mov [edi + 16], eax
+    mov [edi + 20], eax
+    mov [edi + 24], eax
+    mov [edi + 28], eax
+    add edi, 32
+    cmp edi, offset mote_bss_end + {physical}
+    jb 2b
     mov esp, offset mote_stack_top + {physical}
 
     // 512 entries: present, writable, 2 MiB.

@@ -3,11 +3,11 @@
 use crate::entry;
 use crate::options::Options;
 use crate::self_test::{self, SelfTest};
-use crate::turn::{self, MachineKernel, MachineVsock, Turns};
+use crate::turn::{self, MachineVsock, Turns};
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
 use agent::{Agent, Buffers, Config};
 use alloc::boxed::Box;
-use hal::clock::Clock;
+use hal::clock::{Clock, Instant};
 use hal::limits::{
     COMMAND_LINE_BYTES, DMA_SHARE, HEAP_SHARE, LARGE_HEAP_SHARE, MAX_DMA_BYTES, MAX_HEAP_BYTES,
     MIN_DMA_BYTES, MIN_HEAP_BYTES, PAGE_BYTES,
@@ -16,7 +16,7 @@ use hal::platform::firmware::{Description, FirmwareWindows};
 use hal::platform::power::FirmwareSwitches;
 use hal::platform::wall_clock::read_epoch;
 use hal::virtio::discovery::{Discovery, Found, discover};
-use hal::virtio::start::{self, MachineDisk, start_disks};
+use hal::virtio::start::{self, start_disks};
 use hal::virtio::vsock::Budget;
 use hal::virtio::{DeviceType, dma};
 use hal::x86::apic::LocalApic;
@@ -26,25 +26,29 @@ use hal::x86::ioapic::Interrupts;
 use hal::x86::last_words::{self, Cause};
 use hal::x86::memory::{EntryMemory, Memory};
 use hal::x86::mmio::Windows;
-use hal::x86::processor::Processor;
+use hal::x86::processor::{Features, Processor};
 use hal::x86::pvh::StartInfo;
-use hal::x86::tsc::Tsc;
+use hal::x86::tsc::{Measurement, Tsc};
 use hal::x86::{descriptor, layout, power};
 use hal::{heap, logger};
 use kernel::{Kernel, Parts};
 use log::LevelFilter;
 
 /// The machine, taken over: its memory, its time, its processor.
+///
+/// Start-up is ordered by the host: what it takes to dial comes first, everything else while the host answers.
 pub(crate) struct Machine {
     options: Options,
     command_line: heapless::String<COMMAND_LINE_BYTES>,
     serial: Serial,
+    features: Features,
     memory: Memory,
-    clock: Tsc,
+    apic: LocalApic,
+    /// The clock's rate, being measured.
+    measurement: Measurement,
     interrupts: Interrupts,
     /// PCI's configuration space in memory, where the firmware tells of one.
     ecam: Option<u64>,
-    processor: Processor,
 }
 
 /// RAM for which one byte goes to the buffer of a request's body.
@@ -71,6 +75,8 @@ impl Machine {
     /// Called once, on the entry code's page tables and with interrupts off; `start_info` is what the VMM passed.
     #[inline(never)]
     pub(crate) unsafe fn take_over(start: u64, start_info: u64) -> Box<Self> {
+        // SAFETY: once, in ring 0.
+        let features = unsafe { Features::switch_on() };
         // Say what goes wrong from here on.
         logger::open(LevelFilter::Trace);
         let serial = Serial::com1();
@@ -109,12 +115,7 @@ impl Machine {
             Ok(apic) => apic,
             Err(error) => give_up!("local interrupt controller: {error}"),
         };
-        let mut clock = match Tsc::measure(start, &apic) {
-            Ok(clock) => clock,
-            Err(_) => give_up!("no clock to measure the time stamp counter with"),
-        };
-        clock.set_epoch(read_epoch(&clock));
-        logger::set_clock(clock);
+        let measurement = Tsc::begin(start, &apic);
 
         // What the firmware says of the board.
         let mut windows = Windows;
@@ -127,89 +128,81 @@ impl Machine {
         let switches = FirmwareSwitches::new(board.ending, &mut windows);
         power::set_platform(Box::leak(Box::new(switches)));
 
-        // User mode.
-        // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
-        let processor = unsafe { Processor::new(clock, apic.into_timer()) };
-
         Box::new(Self {
             options,
             command_line: info.command_line,
             serial,
+            features,
             memory,
-            clock,
+            apic,
+            measurement,
             interrupts,
             ecam: board.ecam,
-            processor,
         })
     }
 
-    /// Finds the devices, shares out what memory is left, and begins the agent.
+    /// Dials the host, and makes what talks to it.
     ///
     /// What start-up builds on the stack is gone when this returns: the loop has the stack for itself.
     #[inline(never)]
-    pub(crate) fn share_out(mut self: Box<Self>) -> Turns {
-        if let Some(what) = self.options.self_test {
-            if !cfg!(debug_assertions) {
-                give_up!("mote.self_test is only in an image with checks (profile image-debug)");
-            }
-            self.run_self_test(what);
-        }
+    pub(crate) fn dial(mut self: Box<Self>) -> (Turns, Box<Rest>) {
         let config = match Config::from_command_line(&self.command_line) {
             Ok(config) => config,
             Err(error) => give_up!("{error}"),
         };
         log::set_max_level(config.log_level.max(self.options.serial_level));
 
-        // Devices, as the host put them there.
+        // The host first.
         let mut devices = discover(&self.command_line, self.ecam, &mut Windows);
-        let vsock = self.start_vsock(&mut devices);
-        let now = self.clock.now();
-        let disks = start_disks(&mut devices, &mut Windows, &mut self.interrupts, now);
-
-        // The agent's memory; everything that is left is for programs.
         let ram = self.memory.ram_bytes();
         let body = share(ram, BODY_SHARE, MIN_BODY_BYTES, MAX_BODY_BYTES);
         let buffers = Buffers {
             body: self.carve(body, "requests"),
             outgoing: self.carve(OUTGOING_BYTES, "responses"),
         };
+        let clock = match self.measurement.finish(&self.apic) {
+            Ok(clock) => clock,
+            Err(_) => give_up!("no clock to measure the time stamp counter with"),
+        };
+        logger::set_clock(clock);
+        if let Some(what) = self.options.self_test {
+            self.run_self_test(what, clock);
+        }
+        let mut vsock = self.start_vsock(&mut devices, clock.now());
+        // Not lent: the loop, which borrows it for good, comes after this.
+        let _ = AGENT.with(|agent| {
+            agent.begin(config, buffers);
+            agent.dial(clock.now(), &mut *vsock);
+        });
+
+        // User mode; and everything that is left of memory is for programs.
+        // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
+        let processor = unsafe { Processor::new(self.features, clock, self.apic.into_timer()) };
         let initrd = self.memory.module();
         let Some(pool) = self.memory.into_pool() else {
             give_up!("no memory is left for programs");
         };
-        log::info!(
-            "mote {}: {} MiB of RAM, {} KiB for programs, {} disks, {} MHz {}",
-            env!("CARGO_PKG_VERSION"),
-            ram.div_ceil(1 << 20),
-            pool.total() * PAGE_BYTES / 1024,
-            disks.len(),
-            self.clock.hz() / 1_000_000,
-            self.clock.reference(),
-        );
-
-        // Programs, the agent, and the loop between them.
-        let seed = self.processor.random_seed();
-        let parts = Parts {
-            pool,
-            disks,
+        let rest = Rest {
+            ram,
+            programs: pool.total() * PAGE_BYTES,
+            devices,
+            interrupts: self.interrupts,
             initrd,
-            epoch: self.clock.epoch(),
-            seed,
+            seed: processor.random_seed(),
         };
-        // Not lent: the loop, which borrows it for good, comes after this.
-        let _ = AGENT.with(|agent| agent.begin(config, buffers, self.clock.epoch()));
-        Turns {
+        let turns = Turns {
             options: self.options,
-            clock: self.clock,
+            clock,
             serial: self.serial,
             vsock,
-            kernel: make_kernel(self.processor, parts),
-        }
+            kernel: Box::new(Kernel::new(processor, pool)),
+        };
+        (turns, Box::new(rest))
     }
 
     /// Starts the device without which nobody can talk to us.
     #[inline(never)]
-    fn start_vsock(&mut self, devices: &mut Discovery) -> Box<MachineVsock> {
+    fn start_vsock(&mut self, devices: &mut Discovery, now: Instant) -> Box<MachineVsock> {
         let is_vsock = |found: &&Found| found.device_type == DeviceType::Socket;
         let Some(found) = devices.devices.iter().find(is_vsock).copied() else {
             give_up!("there is no vsock device; give the VM one (virtio-vsock, any transport)");
@@ -225,7 +218,6 @@ impl Machine {
         };
         // The counter differs from one start to the next, which is all the seed is for.
         let seed = Tsc::read() as u32;
-        let now = self.clock.now();
         match MachineVsock::new(transport, memory.bytes, &budget, seed, now) {
             Ok(vsock) => Box::new(vsock),
             Err(error) => give_up!("vsock at {place}: {error}"),
@@ -239,11 +231,16 @@ impl Machine {
         }
     }
 
-    fn run_self_test(mut self: Box<Self>, what: SelfTest) -> ! {
+    fn run_self_test(mut self: Box<Self>, what: SelfTest, clock: Tsc) -> ! {
+        if !cfg!(debug_assertions) {
+            give_up!("mote.self_test is only in an image with checks (profile image-debug)");
+        }
+        // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
+        let mut processor = unsafe { Processor::new(self.features, clock, self.apic.into_timer()) };
         let Some(mut pool) = self.memory.into_pool() else {
             give_up!("no memory is left for programs");
         };
-        self_test::run(what, &mut self.processor, &mut pool, &self.clock);
+        self_test::run(what, &mut processor, &mut pool, &clock);
         while let Some(record) = logger::next() {
             turn::print(&mut self.serial, self.options.serial_level, &record);
         }
@@ -251,11 +248,41 @@ impl Machine {
     }
 }
 
-#[inline(never)]
-fn make_kernel(processor: Processor, parts: Parts<MachineDisk>) -> Box<MachineKernel> {
-    let mut kernel = Box::new(Kernel::new(processor, parts));
-    kernel.make_ready();
-    kernel
+/// The part of start-up that nobody needs before the host has negotiated.
+pub(crate) struct Rest {
+    ram: u64,
+    programs: usize,
+    devices: Discovery,
+    interrupts: Interrupts,
+    initrd: Option<&'static [u8]>,
+    seed: Option<[u8; 32]>,
+}
+
+impl Rest {
+    /// Reads the wall clock, starts the disks as the host put them there, and gives everything to whom it belongs.
+    #[inline(never)]
+    pub(crate) fn set_up(mut self: Box<Self>, turns: &mut Turns, agent: &mut Agent) {
+        let epoch = read_epoch(&turns.clock);
+        turns.clock.set_epoch(epoch);
+        agent.set_epoch(epoch);
+        let now = turns.clock.now();
+        let disks = start_disks(&mut self.devices, &mut Windows, &mut self.interrupts, now);
+        log::info!(
+            "mote {}: {} MiB of RAM, {} KiB for programs, {} disks, {} MHz {}",
+            env!("CARGO_PKG_VERSION"),
+            self.ram.div_ceil(1 << 20),
+            self.programs / 1024,
+            disks.len(),
+            turns.clock.hz() / 1_000_000,
+            turns.clock.reference(),
+        );
+        turns.kernel.set_up(Parts {
+            disks,
+            initrd: self.initrd,
+            epoch,
+            seed: self.seed,
+        });
+    }
 }
 
 fn open_heap(memory: &mut Memory, ram: u64) {

@@ -26,5 +26,6 @@ extern "sysv64" fn main_in_upper_half(start_info: u64) -> ! {
     let start = Tsc::read();
     // SAFETY: the entry code calls this once, on its page tables, with what the VMM passed.
     let machine = unsafe { machine::Machine::take_over(start, start_info) };
-    machine.share_out().run()
+    let (turns, rest) = machine.dial();
+    turns.run(rest)
 }

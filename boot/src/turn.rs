@@ -1,9 +1,10 @@
 //! The loop: the host's requests, the programs, the log, and a wait when nothing moves.
 
-use crate::machine::AGENT;
+use crate::machine::{AGENT, Rest};
 use crate::options::Options;
 use agent::Agent;
 use alloc::boxed::Box;
+use core::time::Duration;
 use hal::clock::Clock;
 use hal::console::Console;
 use hal::limits::LOG_TEXT_BYTES;
@@ -19,6 +20,9 @@ use hal::x86::tsc::Tsc;
 use hal::x86::{power, trap};
 use kernel::Kernel;
 use log::LevelFilter;
+
+/// How long the rest of start-up waits for a host that was dialled. A host that is there has answered within 2 ms.
+const GREETING: Duration = Duration::from_millis(5);
 
 /// The vsock device of this machine.
 pub(crate) type MachineVsock = VirtioVsock<MachineDma, MachineTransport>;
@@ -37,9 +41,21 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// Turns until somebody asks for the end.
-    pub(crate) fn run(mut self) -> ! {
-        let _ended = AGENT.with(|agent| self.turn(agent));
+    pub(crate) fn run(mut self, rest: Box<Rest>) -> ! {
+        let _ended = AGENT.with(|agent| {
+            self.greet(agent);
+            rest.set_up(&mut self, agent);
+            self.turn(agent)
+        });
         unreachable!("the agent is lent once")
+    }
+
+    /// Turns for the host alone until it has negotiated, or has not for a while.
+    fn greet(&mut self, agent: &mut Agent) {
+        let patience = self.clock.now() + GREETING;
+        while !agent.is_negotiated() && self.clock.now() < patience {
+            agent.step(self.clock.now(), &mut *self.vsock, &mut *self.kernel);
+        }
     }
 
     fn turn(&mut self, agent: &mut Agent) -> ! {

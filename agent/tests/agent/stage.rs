@@ -81,11 +81,8 @@ impl Stage {
             body: vec![0; body_bytes].leak(),
             outgoing: vec![0; 128 * 1024].leak(),
         };
-        agent.begin(
-            Config::DEFAULT,
-            buffers,
-            Some(Duration::from_secs(1_795_305_600)),
-        );
+        agent.begin(Config::DEFAULT, buffers);
+        agent.set_epoch(Some(Duration::from_secs(1_795_305_600)));
         let mut vsock = FakeVsock::new();
         for port in [1, 109, BRIDGE].into_iter().chain(STREAMS) {
             vsock.on_call(port, Answer::Accept);

@@ -3,7 +3,7 @@
 use crate::stage::*;
 use fakes::vsock::Answer;
 use hal::vsock::Port;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn dialled(stage: &Stage) -> Vec<u32> {
     stage
@@ -15,20 +15,57 @@ fn dialled(stage: &Stage) -> Vec<u32> {
 }
 
 #[test]
-fn entropy_and_log_are_accepted_before_the_bridge_is_dialled() {
+fn entropy_log_and_bridge_are_dialled_in_this_order_and_none_waits_for_another() {
     let mut stage = Stage::new(4096);
-    stage.vsock.on_call(1, Answer::Ring);
-    stage.vsock.on_call(109, Answer::Ring);
-    stage.run();
-    assert_eq!(dialled(&stage), [1, 109]);
-    let entropy = stage.vsock.host(1).unwrap();
-    stage.vsock.answer(entropy, Answer::Accept);
-    stage.run();
-    assert_eq!(dialled(&stage), [1, 109]);
-    let log = stage.vsock.host(109).unwrap();
-    stage.vsock.answer(log, Answer::Accept);
+    for port in [1, 109, BRIDGE] {
+        stage.vsock.on_call(port, Answer::Ring);
+    }
     stage.run();
     assert_eq!(dialled(&stage), [1, 109, BRIDGE]);
+}
+
+#[test]
+fn dialling_before_the_first_step_is_what_the_step_would_have_done() {
+    let mut stage = Stage::new(4096);
+    stage.agent.dial(stage.now, &mut stage.vsock);
+    assert_eq!(dialled(&stage), [1, 109, BRIDGE]);
+    stage.run();
+    assert_eq!(dialled(&stage), [1, 109, BRIDGE]);
+    assert!(stage.vsock.host(BRIDGE).is_some());
+}
+
+#[test]
+fn an_agent_that_has_not_begun_dials_nobody() {
+    let mut stage = Stage::new(4096);
+    agent::Agent::new().dial(stage.now, &mut stage.vsock);
+    assert!(dialled(&stage).is_empty());
+}
+
+#[test]
+fn the_step_that_negotiates_takes_no_request_after_that_one() {
+    let mut stage = Stage::connected();
+    let negotiate =
+        json!({"ContainerId": "", "ActivityId": NULL_ID, "MinimumVersion": 4, "MaximumVersion": 4});
+    let bridge = stage.bridge.unwrap();
+    let both = [
+        frame(NEGOTIATE, 0, negotiate.to_string().as_bytes()),
+        frame(START, 1, base("x").to_string().as_bytes()),
+    ];
+    stage.vsock.host_write(bridge, &both.concat());
+    assert!(!stage.agent.is_negotiated());
+    for answered in [0, 1] {
+        let Stage {
+            agent,
+            vsock,
+            kernel,
+            now,
+            ..
+        } = &mut stage;
+        agent.step(*now, vsock, kernel);
+        assert!(stage.agent.is_negotiated());
+        assert_eq!(stage.receive().unwrap().id, answered);
+        stage.assert_silent();
+    }
 }
 
 #[test]
@@ -58,14 +95,16 @@ fn no_more_entropy_is_taken_than_the_limit() {
 }
 
 #[test]
-fn a_host_that_takes_neither_entropy_nor_log_gets_its_bridge_after_ten_seconds() {
+fn a_host_that_takes_neither_entropy_nor_log_gets_its_bridge() {
     let mut stage = Stage::new(4096);
     stage.vsock.on_call(1, Answer::Ring);
     stage.vsock.on_call(109, Answer::Ring);
-    stage.run();
+    stage.connect();
+    assert!(stage.agent.can_log(), "it may still be taken");
     stage.wait_ms(9_999);
-    assert_eq!(dialled(&stage), [1, 109]);
+    assert!(stage.agent.can_log());
     stage.wait_ms(1);
+    assert!(!stage.agent.can_log(), "given up");
     assert_eq!(dialled(&stage), [1, 109, BRIDGE]);
 }
 

@@ -68,17 +68,14 @@ impl Bench {
 
     fn make(frames: usize, initrd: Option<&'static [u8]>) -> Self {
         let clock = HandClock::new();
-        let mut kernel = Kernel::new(
-            FakeUser::new(clock.clone()),
-            Parts {
-                pool: fakes::memory::frame_pool(frames),
-                disks: Vec::new(),
-                initrd,
-                epoch: clock.epoch(),
-                seed: Some([7; 32]),
-            },
-        );
-        kernel.make_ready();
+        let user = FakeUser::new(clock.clone());
+        let mut kernel = Kernel::new(user, fakes::memory::frame_pool(frames));
+        kernel.set_up(Parts {
+            disks: Vec::new(),
+            initrd,
+            epoch: clock.epoch(),
+            seed: Some([7; 32]),
+        });
         Self {
             kernel,
             clock,

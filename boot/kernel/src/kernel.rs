@@ -32,10 +32,8 @@ pub struct Kernel<U, B> {
     pub(crate) system: System<B>,
 }
 
-/// What a kernel is made of besides the processor.
+/// What a kernel finds on its machine, besides processor and memory.
 pub struct Parts<B> {
-    /// All memory for programs and files.
-    pub pool: FramePool,
     /// Disks, by order of discovery.
     pub disks: Vec<B>,
     /// The root when no disk holds one.
@@ -64,36 +62,25 @@ impl<U, B> fmt::Debug for Kernel<U, B> {
 }
 
 impl<U: User, B: Block> Kernel<U, B> {
-    /// Makes a kernel without any program.
+    /// Makes a kernel without any program, for which `pool` is all memory for programs and files. It has no files before
+    /// [`Kernel::set_up`].
     #[must_use]
-    pub fn new(user: U, parts: Parts<B>) -> Self {
+    pub fn new(user: U, pool: FramePool) -> Self {
         let mut accounts: Accounts = Slab::new(MAX_VIEWS);
         let own_account = match accounts.insert(Account::unlimited()) {
             Ok(account) => account,
             Err(_) => unreachable!("the heap is fresh and the table is empty"),
         };
-        let mut files = Files::new(parts.pool.total());
-        for disk in parts.disks {
-            if files.add_disk(disk).is_err() {
-                log::warn!("kernel: a disk beyond the {MAX_DISKS}th was left alone");
-            }
-        }
-        if let Some(archive) = parts.initrd {
-            files.set_initrd(archive);
-        }
-        let mut random = Random::new();
-        if let Some(seed) = &parts.seed {
-            random.add(seed);
-        }
+        let files = Files::new(pool.total());
         let system = System {
             kernel_half: user.kernel_half(),
-            pool: parts.pool,
+            pool,
             accounts,
             own_account,
             own_credentials: Credentials::default(),
             wakes: WakeQueue::default(),
             now: Instant::ZERO,
-            epoch: parts.epoch.unwrap_or_default(),
+            epoch: Duration::ZERO,
             next_timer: Instant::NEVER,
             table: ProcessTable::new(),
             spaces: Slab::new(MAX_PROCESSES),
@@ -105,7 +92,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             noticed: heapless::Deque::new(),
             files,
             views: Views::new(own_account),
-            random,
+            random: Random::new(),
             unknown_calls: heapless::Vec::new(),
             other_unknown_calls: 0,
             turns: 0,
@@ -114,10 +101,24 @@ impl<U: User, B: Block> Kernel<U, B> {
         Self { user, system }
     }
 
-    /// Makes room in the tables for as many processes and containers at once as memory carries, so that from here on only
-    /// what is new in the caches calls the heap. To be called once, where the kernel stays: it is large.
-    pub fn make_ready(&mut self) {
-        self.system.reserve();
+    /// Gives the kernel the rest of the machine and makes room in its tables for as many processes and containers at once
+    /// as memory carries, so that from here on only what is new in the caches calls the heap. To be called once, before
+    /// the first program, where the kernel stays: it is large.
+    pub fn set_up(&mut self, parts: Parts<B>) {
+        let system = &mut self.system;
+        for disk in parts.disks {
+            if system.files.add_disk(disk).is_err() {
+                log::warn!("kernel: a disk beyond the {MAX_DISKS}th was left alone");
+            }
+        }
+        if let Some(archive) = parts.initrd {
+            system.files.set_initrd(archive);
+        }
+        system.epoch = parts.epoch.unwrap_or_default();
+        if let Some(seed) = &parts.seed {
+            system.random.add(seed);
+        }
+        system.reserve();
     }
 
     /// Takes the kernel's turn: disks, wake-ups, loads, one program, and what ended ones left. Returns whether

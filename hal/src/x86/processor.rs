@@ -79,6 +79,32 @@ impl Features {
         Self::from_registers(one.ecx, seven[0], seven[1])
     }
 
+    /// Asks the processor and switches on what it has.
+    ///
+    /// This comes first of all: a translator like QEMU's keeps code by the processor's mode, and what ran before this is
+    /// translated again when it runs after it.
+    ///
+    /// # Safety
+    ///
+    /// Runs once, in ring 0.
+    #[must_use]
+    pub unsafe fn switch_on() -> Self {
+        let features = Self::read();
+        let control: u64;
+        // SAFETY: reading CR4 has no effect.
+        unsafe { asm!("mov {}, cr4", out(reg) control, options(nomem, nostack, preserves_flags)) };
+        let control = control | features.control_bits();
+        // SAFETY: the processor has the features; the kernel neither executes nor touches user pages (SMEP, SMAP).
+        unsafe { asm!("mov cr4, {}", in(reg) control, options(nostack, preserves_flags)) };
+        if features.xsave {
+            // SAFETY: OSXSAVE is set above; the components exist and include x87.
+            unsafe {
+                asm!("xsetbv", in("ecx") 0, in("eax") features.components() as u32, in("edx") 0, options(nomem, nostack));
+            }
+        }
+        features
+    }
+
     /// Reads leaf 1 ECX and leaf 7 EBX and ECX (Intel SDM vol. 2, CPUID).
     const fn from_registers(one_ecx: u32, seven_ebx: u32, seven_ecx: u32) -> Self {
         let xsave = one_ecx & 1 << 26 != 0;
@@ -120,25 +146,11 @@ impl Processor {
     /// # Safety
     ///
     /// Runs once, in ring 0, after [`super::descriptor::install`], [`load_kernel_root`] and the first use of the MMIO
-    /// window (which puts the window's entry into the root that is copied here).
+    /// window (which puts the window's entry into the root that is copied here). `features` were switched on.
     #[must_use]
-    pub unsafe fn new(clock: Tsc, timer: Timer) -> Self {
-        let features = Features::read();
-        let control: u64;
-        // SAFETY: reading CR4 has no effect.
-        unsafe { asm!("mov {}, cr4", out(reg) control, options(nomem, nostack, preserves_flags)) };
-        let control = control | features.control_bits();
-        // SAFETY: the processor has the features; the kernel neither executes nor touches user pages (SMEP, SMAP).
-        unsafe { asm!("mov cr4, {}", in(reg) control, options(nostack, preserves_flags)) };
-        let components = features.components();
-        if features.xsave {
-            // SAFETY: OSXSAVE is set above; the components exist and include x87.
-            unsafe {
-                asm!("xsetbv", in("ecx") 0, in("eax") components as u32, in("edx") 0, options(nomem, nostack));
-            }
-        }
+    pub unsafe fn new(features: Features, clock: Tsc, timer: Timer) -> Self {
         // SAFETY: the components are those of XCR0.
-        unsafe { trap::configure(|scratch| scratch.components = components) };
+        unsafe { trap::configure(|scratch| scratch.components = features.components()) };
         let star = u64::from(KERNEL_CODE) << 32 | u64::from(KERNEL_DATA) << 48;
         // SAFETY: these selectors are where `syscall` and `sysret` compute theirs from (see `descriptor`).
         unsafe { write_msr(msr::STAR, star) };

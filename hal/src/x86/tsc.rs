@@ -7,7 +7,7 @@ use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::fmt;
 use core::time::Duration;
 
-/// How long the measurement takes. A reading is uncertain by a few tenths of a microsecond, so this gives a rate that
+/// How long the measurement takes at least. A reading is uncertain by a few tenths of a microsecond, so this gives a rate that
 /// is right to a few parts in ten thousand.
 const MEASURED_NANOS: u64 = 1_000_000;
 
@@ -77,42 +77,37 @@ pub struct Tsc {
 }
 
 impl Tsc {
-    /// Reads the counter. The first call's result is what [`Tsc::measure`] takes as time zero.
+    /// Reads the counter. The first call's result is what [`Tsc::begin`] takes as time zero.
     #[must_use]
     pub fn read() -> u64 {
         // SAFETY: every x86-64 processor has the counter, and we leave it readable.
         unsafe { _rdtsc() }
     }
 
-    /// Finds the counter's rate; `start` is its value at [`Instant::ZERO`].
-    ///
-    /// # Errors
-    ///
-    /// [`NoReference`] when neither hypervisor, local timer nor interval timer tells it.
-    pub fn measure(start: u64, apic: &LocalApic) -> Result<Self, NoReference> {
-        let with = |hz, reference| {
-            Rate::from_hz(hz).map(|rate| Self {
-                start,
-                rate,
-                hz,
-                reference,
-                epoch: None,
-            })
-        };
-        if let Some(hz) = hypervisor_hz()
-            && let Ok(clock) = with(hz, Reference::Hypervisor)
-        {
-            return Ok(clock);
+    /// Begins to find the counter's rate; `start` is its value at [`Instant::ZERO`]. The measurement runs while whoever
+    /// called does something else, and ends with [`Measurement::finish`].
+    #[must_use]
+    pub fn begin(start: u64, apic: &LocalApic) -> Measurement {
+        let known =
+            hypervisor_hz().and_then(|hz| Self::with(start, hz, Reference::Hypervisor).ok());
+        Measurement {
+            start,
+            known,
+            first: match known {
+                Some(_) => Pair::default(),
+                None => start_counting(apic),
+            },
         }
-        apic.start_counting();
-        let ticks = || u64::from(u32::MAX - apic.count());
-        if let Ok(hz) = measured_hz(Self::read, ticks, TIMER_HZ)
-            && let Ok(clock) = with(hz, Reference::LocalTimer)
-        {
-            return Ok(clock);
-        }
-        let hz = measured_hz(Self::read, pit_ticks(), PIT_HZ)?;
-        with(hz, Reference::IntervalTimer)
+    }
+
+    fn with(start: u64, hz: u64, reference: Reference) -> Result<Self, NoReference> {
+        Rate::from_hz(hz).map(|rate| Self {
+            start,
+            rate,
+            hz,
+            reference,
+            epoch: None,
+        })
     }
 
     /// Tells the wall time at [`Instant::ZERO`].
@@ -143,34 +138,96 @@ impl Clock for Tsc {
     }
 }
 
-/// Measures a counter against one that ticks `reference_hz` times a second.
-fn measured_hz(
-    counter: impl Fn() -> u64,
-    mut reference: impl FnMut() -> u64,
-    reference_hz: u64,
-) -> Result<u64, NoReference> {
-    // The reference is read between two readings of the counter; of a few tries the closest pair is the least
-    // disturbed by whatever else the host does.
-    let mut pair = || {
+/// A measurement of the counter's rate that is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement {
+    start: u64,
+    /// The hypervisor said it: nothing is measured.
+    known: Option<Tsc>,
+    first: Pair,
+}
+
+impl Measurement {
+    /// Waits for what is missing of the measurement's time, and returns the clock. `apic` is the controller it was begun
+    /// with.
+    ///
+    /// # Errors
+    ///
+    /// [`NoReference`] when neither hypervisor, local timer nor interval timer tells the rate.
+    pub fn finish(&self, apic: &LocalApic) -> Result<Tsc, NoReference> {
+        if let Some(clock) = self.known {
+            return Ok(clock);
+        }
+        let first = match apic.count() {
+            // Run out, after 4 s: the host let us stand for a while.
+            0 => start_counting(apic),
+            _ => self.first,
+        };
+        let ticks = || local_ticks(apic);
+        if let Ok(hz) = measured_hz(first, Tsc::read, ticks, TIMER_HZ)
+            && let Ok(clock) = Tsc::with(self.start, hz, Reference::LocalTimer)
+        {
+            return Ok(clock);
+        }
+        let mut ticks = pit_ticks();
+        let first = Pair::read(Tsc::read, &mut ticks);
+        let hz = measured_hz(first, Tsc::read, ticks, PIT_HZ)?;
+        Tsc::with(self.start, hz, Reference::IntervalTimer)
+    }
+}
+
+fn start_counting(apic: &LocalApic) -> Pair {
+    apic.start_counting();
+    Pair::read(Tsc::read, || local_ticks(apic))
+}
+
+fn local_ticks(apic: &LocalApic) -> u64 {
+    u64::from(u32::MAX - apic.count())
+}
+
+/// A counter and its reference, read at about the same time. The order is by how close together that was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair {
+    apart: u64,
+    counter: u64,
+    ticks: u64,
+}
+
+impl Pair {
+    /// Reads both. The reference is read between two readings of the counter; of a few tries the closest pair is the
+    /// least disturbed by whatever else the host does.
+    fn read(counter: impl Fn() -> u64, mut reference: impl FnMut() -> u64) -> Self {
         (0..3)
             .map(|_| {
                 let before = counter();
                 let ticks = reference();
                 let after = counter();
-                (after.wrapping_sub(before), before / 2 + after / 2, ticks)
+                Self {
+                    apart: after.wrapping_sub(before),
+                    counter: before / 2 + after / 2,
+                    ticks,
+                }
             })
             .min()
             .expect("there were three tries")
-    };
-    let (_, first, first_ticks) = pair();
+    }
+}
+
+/// Measures a counter, from its `first` reading on, against one that ticks `reference_hz` times a second.
+fn measured_hz(
+    first: Pair,
+    counter: impl Fn() -> u64,
+    mut reference: impl FnMut() -> u64,
+    reference_hz: u64,
+) -> Result<u64, NoReference> {
     for _ in 0..MAX_READINGS {
-        let (_, last, last_ticks) = pair();
-        let ticks = last_ticks.saturating_sub(first_ticks);
+        let last = Pair::read(&counter, &mut reference);
+        let ticks = last.ticks.saturating_sub(first.ticks);
         if u128::from(ticks) * 1_000_000_000 < u128::from(MEASURED_NANOS) * u128::from(reference_hz)
         {
             continue;
         }
-        let counts = last.saturating_sub(first);
+        let counts = last.counter.saturating_sub(first.counter);
         let hz = u128::from(counts) * u128::from(reference_hz) / u128::from(ticks);
         return u64::try_from(hz).map_err(|_| NoReference);
     }
@@ -247,8 +304,15 @@ mod tests {
             time.set(time.get() + 40);
             time.get() * 3
         };
-        let hz = measured_hz(counter, || time.get(), 1_000_000_000).unwrap();
+        let first = Pair::read(counter, || time.get());
+        let hz = measured_hz(first, counter, || time.get(), 1_000_000_000).unwrap();
         assert!(hz.abs_diff(3_000_000_000) < 3_000_000, "{hz}");
+        // Whatever is done in between only makes it longer.
+        time.set(time.get() + 50_000_000);
+        let before = time.get();
+        let hz = measured_hz(first, counter, || time.get(), 1_000_000_000).unwrap();
+        assert!(hz.abs_diff(3_000_000_000) < 100_000, "{hz}");
+        assert!(time.get() - before < 1000, "the time was over already");
     }
 
     #[test]
@@ -258,6 +322,8 @@ mod tests {
             count.set(count.get() + 1);
             count.get()
         };
-        assert_eq!(measured_hz(counter, || 5, 1_000_000_000), Err(NoReference));
+        let first = Pair::read(counter, || 5);
+        let hz = measured_hz(first, counter, || 5, 1_000_000_000);
+        assert_eq!(hz, Err(NoReference));
     }
 }

@@ -35,15 +35,15 @@ impl Guest {
     pub(crate) fn new(disk: Option<Disk>, initrd: Option<Vec<u8>>, script: Vec<u8>) -> Self {
         let clock = HandClock::new();
         let user = ScriptedUser::new(clock.clone(), script);
-        let parts = Parts {
-            pool: fakes::memory::frame_pool(FRAMES),
+        let mut kernel = Kernel::new(user, fakes::memory::frame_pool(FRAMES));
+        kernel.set_up(Parts {
             disks: disk.into_iter().collect(),
             initrd: initrd.map(|archive| &*archive.leak()),
             epoch: None,
             seed: Some([7; 32]),
-        };
+        });
         Self {
-            kernel: Kernel::new(user, parts),
+            kernel,
             clock,
             turns: 0,
             running: None,

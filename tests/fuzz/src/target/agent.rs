@@ -125,7 +125,8 @@ impl World {
             body: vec![0; BODY_BYTES].leak(),
             outgoing: vec![0; OUTGOING_BYTES].leak(),
         };
-        agent.begin(Config::DEFAULT, buffers, Some(Duration::ZERO));
+        agent.begin(Config::DEFAULT, buffers);
+        agent.set_epoch(Some(Duration::ZERO));
         let mut vsock = FakeVsock::new();
         for port in PORTS {
             vsock.on_call(port, Answer::Accept);
