@@ -22,6 +22,7 @@ mod progress;
 mod setup;
 mod test;
 mod tool;
+mod toolchain;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
