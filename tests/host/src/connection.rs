@@ -8,6 +8,7 @@ use crate::listener::PortSpace;
 use crate::message::MessageType;
 use crate::process::Process;
 use crate::process_config::ProcessConfig;
+use crate::properties::{Properties, PropertyType};
 use crate::request::{self, PROTOCOL_VERSION, UTILITY_VM};
 use crate::response::{Answer, Expected};
 use crate::timeouts::Timeouts;
@@ -189,6 +190,33 @@ impl GuestConnection {
             MessageType::MODIFY_SETTINGS,
             &request::modify_settings(UTILITY_VM, request),
         )
+    }
+
+    /// Asks for properties of the VM as a whole. hcsshim's own guest refuses this.
+    ///
+    /// # Errors
+    ///
+    /// The guest's refusal, [`Error::Timeout`], or the end of the bridge.
+    pub fn properties(&self, types: &[PropertyType]) -> Result<Properties> {
+        self.properties_of(UTILITY_VM, types)
+    }
+
+    /// Asks for properties of a container, or of the VM.
+    pub(crate) fn properties_of(
+        &self,
+        container_id: &str,
+        types: &[PropertyType],
+    ) -> Result<Properties> {
+        let answer = self.bridge().call(
+            MessageType::GET_PROPERTIES,
+            &request::get_properties(container_id, types),
+            Expected::Properties,
+            Patience::Abandonable,
+        )?;
+        let Answer::Properties(properties) = answer else {
+            unreachable!("the reader decodes what the call expects")
+        };
+        Ok(*properties)
     }
 
     /// Asks the guest what it is doing.

@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::process_config::ProcessConfig;
 use crate::properties::{Metrics, ProcessDetails, Properties, PropertyType};
 use crate::request;
-use crate::response::{Answer, Expected};
+use crate::response::Expected;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,20 @@ impl ContainerConfig {
     #[must_use]
     pub fn root(mut self, path: &str) -> Self {
         self.specification["root"]["path"] = path.into();
+        self
+    }
+
+    /// Limits the memory of the container's processes together.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.specification["linux"]["resources"]["memory"]["limit"] = bytes.into();
+        self
+    }
+
+    /// Limits the number of the container's processes.
+    #[must_use]
+    pub fn pids_limit(mut self, count: u64) -> Self {
+        self.specification["linux"]["resources"]["pids"]["limit"] = count.into();
         self
     }
 
@@ -220,16 +234,7 @@ impl Container {
     ///
     /// The guest's refusal, [`Error::Timeout`], or the end of the bridge.
     pub fn properties(&self, types: &[PropertyType]) -> Result<Properties> {
-        let answer = self.guest.bridge().call(
-            MessageType::GET_PROPERTIES,
-            &request::get_properties(&self.id, types),
-            Expected::Properties,
-            Patience::Abandonable,
-        )?;
-        let Answer::Properties(properties) = answer else {
-            unreachable!("the reader decodes what the call expects")
-        };
-        Ok(*properties)
+        self.guest.properties_of(&self.id, types)
     }
 
     /// Returns the container's processes.

@@ -76,6 +76,41 @@ pub fn build_ext4(directory: &Path, image: &Path) -> Result<u64> {
     Ok(blocks * BLOCK_BYTES)
 }
 
+/// Reads a file out of an ext4 image. Empty when there is no such file.
+///
+/// # Errors
+///
+/// [`Error::Io`] when e2fsprogs is missing, or debugfs cannot read the image (with its words).
+pub fn read_file(image: &Path, path: &str) -> Result<Vec<u8>> {
+    let program = find_debugfs();
+    let output = Command::new(program)
+        .args(["-R", &format!("cat \"{}\"", path.replace('"', "\"\""))])
+        .arg(image)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| {
+            Error::io(
+                format!("cannot run {program} (install it: `apt-get install e2fsprogs`)"),
+                error,
+            )
+        })?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::io(
+            format!("cannot read {path} of {}", image.display()),
+            std::io::Error::other(words),
+        ));
+    }
+    Ok(output.stdout)
+}
+
+pub(crate) fn find_debugfs() -> &'static str {
+    ["/usr/sbin/debugfs", "/sbin/debugfs"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+        .unwrap_or("debugfs")
+}
+
 /// Debian keeps it where a user's PATH does not look.
 fn find_mke2fs() -> &'static str {
     ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"]

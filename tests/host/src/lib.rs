@@ -44,6 +44,7 @@ pub mod initrd;
 mod json;
 mod listener;
 mod message;
+pub mod oci;
 mod once;
 mod process;
 mod process_config;

@@ -11,6 +11,7 @@ use crate::request::{self, StdioPorts};
 use crate::response::{Answer, Expected};
 use crate::stdio::StdioStream;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -215,6 +216,25 @@ impl Process {
     #[must_use]
     pub fn stderr(&self) -> Option<StdioStream> {
         self.streams[2].clone()
+    }
+
+    /// Takes the streams out of this library's hands, for who copies them himself: connected sockets, one direction
+    /// each, where they were asked for. They are [`Process::close`]d no more; standard output and error must be closed
+    /// when they have been read to their ends, or the process's exit is not reported.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the guest did not dial a stream it said it had.
+    pub fn detach_stdio(&mut self) -> Result<[Option<UnixStream>; 3]> {
+        let mut sockets = [None, None, None];
+        for (socket, stream) in sockets.iter_mut().zip(&mut self.streams) {
+            if let Some(stream) = stream.take() {
+                *socket = stream
+                    .detach()
+                    .map_err(|error| Error::io("cannot take a stream over", error))?;
+            }
+        }
+        Ok(sockets)
     }
 
     /// Ends standard input: the process reads its end after what was written before.

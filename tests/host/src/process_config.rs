@@ -78,6 +78,12 @@ impl ProcessConfig {
         self
     }
 
+    /// Returns whether the process gets a terminal.
+    #[must_use]
+    pub const fn has_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// Leaves standard input unconnected.
     #[must_use]
     pub fn without_stdin(mut self) -> Self {

@@ -67,6 +67,19 @@ impl StdioStream {
         }
     }
 
+    /// Returns the connection itself and leaves a closed stream behind; `None` when it was closed before.
+    pub(crate) fn detach(&self) -> io::Result<Option<UnixStream>> {
+        let connection = self.connection()?;
+        *lock(&self.0.state) = State::Closed;
+        connection
+            .map(|stream| match Arc::try_unwrap(stream) {
+                Ok(stream) => Ok(stream),
+                // Somebody is blocked on a clone of it.
+                Err(stream) => stream.try_clone(),
+            })
+            .transpose()
+    }
+
     /// Returns the connection, waiting for the guest's dial; `None` when the stream is closed.
     fn connection(&self) -> io::Result<Option<Arc<UnixStream>>> {
         loop {

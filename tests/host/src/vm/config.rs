@@ -42,6 +42,7 @@ pub struct VmConfig {
     pub(super) qemu: Option<PathBuf>,
     pub(super) qemu_options: Vec<String>,
     pub(super) vsock_daemon: Option<PathBuf>,
+    pub(super) run_directory: Option<PathBuf>,
     pub(super) timeouts: Timeouts,
     pub(super) verbose: bool,
 }
@@ -61,6 +62,7 @@ impl Default for VmConfig {
             qemu: None,
             qemu_options: Vec::new(),
             vsock_daemon: None,
+            run_directory: None,
             timeouts: Timeouts::default(),
             verbose: false,
         }
@@ -157,6 +159,15 @@ impl VmConfig {
     #[must_use]
     pub fn vsock_daemon(mut self, binary: impl Into<PathBuf>) -> Self {
         self.vsock_daemon = Some(binary.into());
+        self
+    }
+
+    /// Sets the directory of the VM's sockets. It must not exist: it is made for the VM and removed with everything in
+    /// it when the VM ends, whoever ends it. Without it: one with a random name below `XDG_RUNTIME_DIR` or the
+    /// directory for temporary files.
+    #[must_use]
+    pub fn run_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.run_directory = Some(directory.into());
         self
     }
 

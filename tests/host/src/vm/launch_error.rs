@@ -32,6 +32,13 @@ pub enum LaunchError {
     },
     /// The watchdog could not be started.
     Watchdog(io::Error),
+    /// The directory for the VM's sockets could not be made.
+    RunDirectory {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        words: String,
+    },
     /// The vsock daemon did not open its socket; what it said.
     VsockDaemon(String),
     /// The guest did not make a connection it has to make.
@@ -74,6 +81,11 @@ impl fmt::Display for LaunchError {
             Self::Watchdog(source) => {
                 write!(f, "cannot start the watchdog (/bin/sh): {source}")
             }
+            Self::RunDirectory { path, words } => write!(
+                f,
+                "cannot make the VM's run directory {}: {words}",
+                path.display()
+            ),
             Self::VsockDaemon(words) => {
                 f.write_str("vhost-device-vsock did not open its socket")?;
                 section(f, "it said", words)

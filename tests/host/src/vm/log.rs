@@ -1,11 +1,12 @@
 //! The guest's log: JSON objects on port 109 (gcs-protocol §2.2).
 
+use super::journal::{Journal, Source};
 use crate::once::lock;
 use serde_json::{Deserializer, Value};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{Read, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Most records that are kept; older ones are dropped.
 const MAX_RECORDS: usize = 4096;
@@ -83,14 +84,16 @@ impl fmt::Display for LogRecord {
 #[derive(Debug)]
 pub(super) struct Log {
     records: Mutex<VecDeque<LogRecord>>,
+    journal: Arc<Journal>,
     /// Copy what comes to standard error.
     echo: bool,
 }
 
 impl Log {
-    pub(super) fn new(echo: bool) -> Self {
+    pub(super) fn new(journal: &Arc<Journal>, echo: bool) -> Self {
         Self {
             records: Mutex::default(),
+            journal: Arc::clone(journal),
             echo,
         }
     }
@@ -147,6 +150,7 @@ impl Log {
             // Nothing can be said about a standard error that does not take what is said.
             let _ = writeln!(std::io::stderr(), "guest: {record}");
         }
+        self.journal.push(Source::Guest, record.to_string());
         let mut records = lock(&self.records);
         if records.len() == MAX_RECORDS {
             records.pop_front();
@@ -201,7 +205,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Vec<LogRecord> {
-        let log = Log::new(false);
+        let log = Log::new(&Arc::default(), false);
         log.fill_from(bytes);
         log.records()
     }

@@ -12,6 +12,7 @@
 mod config;
 mod control;
 mod dial;
+mod journal;
 mod launch_error;
 mod log;
 mod qemu;
@@ -22,6 +23,7 @@ mod watchdog;
 
 pub use config::{Acceleration, Machine, VmConfig};
 pub(crate) use control::Control;
+pub use journal::{Journal, Line, Lines, Source};
 pub use launch_error::LaunchError;
 pub use log::{LogLevel, LogRecord};
 
@@ -69,6 +71,7 @@ struct Shared {
     console: Tail,
     vmm_words: Tail,
     log: Arc<Log>,
+    journal: Arc<Journal>,
     exit: Once<VmExit>,
     /// The connections to end when the VM ends.
     bridges: Mutex<Vec<Weak<Bridge>>>,
@@ -112,15 +115,20 @@ impl Vm {
             tool::check_readable("initrd", initrd)?;
         }
 
-        let run_directory = watchdog::run_directory_name();
+        let run_directory = match &config.run_directory {
+            Some(directory) => watchdog::check_length(directory)?,
+            None => watchdog::run_directory_name(),
+        };
         let command_line = CommandLine::new(&config, &qemu, &kernel, &run_directory);
         let mut watchdog = Watchdog::start(&run_directory, &daemon, &command_line)?;
         let leash = Arc::clone(&watchdog.leash);
 
+        let journal = Arc::default();
         let shared = Arc::new(Shared {
-            console: Tail::new(TAIL_BYTES, config.verbose),
-            vmm_words: Tail::new(TAIL_BYTES, config.verbose),
-            log: Arc::new(Log::new(config.verbose)),
+            console: Tail::new(TAIL_BYTES, &journal, Source::Console, config.verbose),
+            vmm_words: Tail::new(TAIL_BYTES, &journal, Source::Vmm, config.verbose),
+            log: Arc::new(Log::new(&journal, config.verbose)),
+            journal,
             exit: Once::new(),
             bridges: Mutex::default(),
         });
@@ -225,6 +233,12 @@ impl Vm {
     #[must_use]
     pub fn log(&self) -> Vec<LogRecord> {
         self.shared.log.records()
+    }
+
+    /// Returns everything the VM says, line by line.
+    #[must_use]
+    pub fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.shared.journal)
     }
 
     /// Returns the host ports of this VM.
@@ -387,6 +401,7 @@ fn watch(
             // A thread that panicked has nothing more to tell.
             let _ = words_reader.join();
             let exit = VmExit { status, by_host };
+            shared.journal.end();
             shared.exit.set(exit);
             end_bridges(&shared, exit);
         }),

@@ -1,24 +1,29 @@
 //! The last bytes of a stream.
 
+use super::journal::{Journal, Lines, Source};
 use crate::once::lock;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Keeps the last bytes that were read.
 #[derive(Debug)]
 pub(super) struct Tail {
     bytes: Mutex<VecDeque<u8>>,
     limit: usize,
+    journal: Arc<Journal>,
+    source: Source,
     /// Copy what comes to standard error.
     echo: bool,
 }
 
 impl Tail {
-    pub(super) fn new(limit: usize, echo: bool) -> Self {
+    pub(super) fn new(limit: usize, journal: &Arc<Journal>, source: Source, echo: bool) -> Self {
         Self {
             bytes: Mutex::default(),
             limit,
+            journal: Arc::clone(journal),
+            source,
             echo,
         }
     }
@@ -26,15 +31,20 @@ impl Tail {
     /// Reads a stream to its end.
     pub(super) fn fill_from(&self, mut stream: impl Read) {
         let mut buffer = [0; 4096];
+        let mut lines = Lines::new(&self.journal, self.source);
         loop {
             match stream.read(&mut buffer) {
-                Ok(0) => return,
-                Ok(count) => self.push(&buffer[..count]),
+                Ok(0) => break,
+                Ok(count) => {
+                    lines.push(&buffer[..count]);
+                    self.push(&buffer[..count]);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 // A pipe that cannot be read has ended for all that is known.
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        lines.finish();
     }
 
     fn push(&self, new: &[u8]) {
@@ -60,7 +70,8 @@ mod tests {
 
     #[test]
     fn keeps_the_last_bytes_only() {
-        let tail = Tail::new(4, false);
+        let journal = Arc::default();
+        let tail = Tail::new(4, &journal, Source::Console, false);
         tail.fill_from(&b"abc"[..]);
         assert_eq!(tail.text(), "abc");
         tail.fill_from(&b"d"[..]);

@@ -7,9 +7,8 @@
 use super::launch_error::LaunchError;
 use super::qemu::CommandLine;
 use crate::once::lock;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
@@ -25,6 +24,9 @@ pub(super) const VSOCK: &str = "vsock";
 
 /// The file in the run directory that names the VMM's process id; the script spells it too.
 const VMM_PID: &str = "vmm";
+
+/// What the script says when it has made the run directory.
+const READY: &[u8] = b"ready\n";
 
 const SCRIPT: &str = include_str!("watchdog.sh");
 
@@ -88,14 +90,34 @@ impl Watchdog {
             pipe: Mutex::new(child.stdin.take()),
             run_directory: run_directory.to_owned(),
         });
-        let watchdog = Self { child, leash };
-        // Made only now: whenever this process ends, there is somebody to remove it.
-        DirBuilder::new()
-            .mode(0o700)
-            .create(run_directory)
-            .and_then(|()| watchdog.leash.tell("daemon"))
-            .map_err(LaunchError::Watchdog)?;
+        let mut watchdog = Self { child, leash };
+        watchdog.read_first_line()?;
         Ok(watchdog)
+    }
+
+    /// Reads what became of the run directory. The watchdog makes it, so that whenever this process ends, who made
+    /// it is there to remove it, and so that one that is somebody else's is never removed.
+    fn read_first_line(&mut self) -> Result<(), LaunchError> {
+        let mut line = Vec::new();
+        let stdout = self.child.stdout.as_mut().expect("piped in start");
+        // Byte by byte: what follows is the console's.
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            match stdout.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => line.push(byte[0]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(LaunchError::Watchdog(error)),
+            }
+        }
+        if line == READY {
+            return Ok(());
+        }
+        let words = String::from_utf8_lossy(&line);
+        Err(LaunchError::RunDirectory {
+            path: self.leash.run_directory.clone(),
+            words: words.trim().to_owned(),
+        })
     }
 
     pub(super) fn take_stdout(&mut self) -> ChildStdout {
@@ -187,6 +209,19 @@ pub(super) fn run_directory_name() -> PathBuf {
         .map(|root| root.join(&name))
         .find(|path| path.as_os_str().len() <= LONGEST_RUN_DIRECTORY)
         .unwrap_or_else(|| Path::new("/tmp").join(&name))
+}
+
+/// Returns the directory if the sockets in it have names that fit.
+pub(super) fn check_length(directory: &Path) -> Result<PathBuf, LaunchError> {
+    if directory.as_os_str().len() <= LONGEST_RUN_DIRECTORY {
+        return Ok(directory.to_owned());
+    }
+    Err(LaunchError::RunDirectory {
+        path: directory.to_owned(),
+        words: format!(
+            "a path of more than {LONGEST_RUN_DIRECTORY} bytes leaves no room for its sockets' names"
+        ),
+    })
 }
 
 /// Waits until the daemon listens on its socket. A connection to try it out would be taken for QEMU's.

@@ -2,9 +2,9 @@
 #
 #   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON TX_BUFFER_BYTES QEMU ARGUMENT...
 #
-# Standard input is the leash: the first line says that the run directory is there and starts the daemon, the second one
-# starts QEMU, "pause" and "resume" stop it and let it go on, "ended" says that the console has ended, the end of it (the other side closed it, or was killed) ends
-# everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
+# It makes the run directory, says "ready" (or why not) on its standard output, and starts the daemon. Standard input is
+# the leash: "qemu" starts QEMU, "pause" and "resume" stop it and let it go on, "ended" says that the console has ended,
+# the end of it (the other side closed it, or was killed) ends everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
 # passed to anyone else. The exit status is QEMU's.
 
 run=$1 daemon=$2 buffer=$3
@@ -45,7 +45,12 @@ finish() {
     rm -rf -- "$run"
     exit "$status"
 }
-trap finish INT TERM HUP
+if ! words=$(mkdir -m 700 -- "$run" 2>&1); then
+    echo "$words"
+    exit 1
+fi
+trap finish INT TERM HUP PIPE
+echo ready || finish
 
 # Should somebody kill this shell, the children go with it.
 if command -v setpriv >/dev/null; then
@@ -54,7 +59,6 @@ else
     tie=
 fi
 
-read -r go || finish
 $tie "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-buffer-size "$buffer" \
     </dev/null >&2 &
 vsock=$!

@@ -1,16 +1,43 @@
 //! `mote`: run Linux programs in a VM of their own.
 //!
-//! One subcommand per file. Each returns the exit code of this process.
+//! One subcommand per file. Each returns the exit code of this process, or a [`failure::Failure`] that names it.
 #![forbid(unsafe_code)]
 
+mod attach_disk;
+mod down;
+mod dump;
+mod exec;
 mod exit_code;
+mod explain;
+mod failure;
+mod host_process;
+mod image;
+mod inspect;
 mod interrupt;
+mod job;
+mod kill;
+mod logs;
+mod ls;
+mod named;
+mod option;
+mod program;
+mod progress;
+mod prune;
+mod ps;
 mod relay;
 mod run;
+mod stats;
+mod style;
+mod table;
+mod terminal;
+mod top;
+mod up;
+mod wait;
 
 use clap::{Parser, Subcommand};
 use exit_code::ExitCode;
 use std::process;
+use style::Stream;
 
 /// Run unmodified static Linux programs, each in a micro-VM of its own.
 ///
@@ -26,6 +53,23 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Up(up::Arguments),
+    Exec(exec::Arguments),
+    Ls(ls::Arguments),
+    Ps(ps::Arguments),
+    Stats(stats::Arguments),
+    Top(top::Arguments),
+    Logs(logs::Arguments),
+    Kill(kill::Arguments),
+    Wait(wait::Arguments),
+    AttachDisk(attach_disk::Arguments),
+    Dump(dump::Arguments),
+    Inspect(inspect::Arguments),
+    Down(down::Arguments),
+    Prune(prune::Arguments),
+    /// What `up` starts.
+    #[command(hide = true)]
+    Supervise(up::Arguments),
 }
 
 fn main() {
@@ -39,8 +83,27 @@ fn main() {
             false => 0,
         });
     });
-    let ExitCode(code) = match cli.command {
-        Command::Run(arguments) => run::run(arguments),
+    let result = match cli.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Exec(arguments) => exec::run(&arguments),
+        Command::Ls(arguments) => ls::run(&arguments),
+        Command::Ps(arguments) => ps::run(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
+        Command::Kill(arguments) => kill::run(&arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
+        Command::AttachDisk(arguments) => attach_disk::run(&arguments),
+        Command::Dump(arguments) => dump::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Down(arguments) => down::run(&arguments),
+        Command::Prune(arguments) => prune::run(&arguments),
+        Command::Supervise(arguments) => named::supervisor::run(&arguments),
     };
+    let ExitCode(code) = result.unwrap_or_else(|failure| {
+        eprintln!("{} {failure}", style::red(Stream::Error, "mote:"));
+        failure.code
+    });
     process::exit(code);
 }

@@ -1,0 +1,5 @@
+//! Options several commands share.
+
+pub(crate) mod limit;
+pub(crate) mod process;
+pub(crate) mod vm;
