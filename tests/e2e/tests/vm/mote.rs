@@ -201,7 +201,7 @@ fn a_vm_that_cannot_be_launched_is_125_and_says_what_to_do() {
         (&["--initrd", "/no/such/initrd"], "/no/such/initrd"),
         (&["--memory", "0"], "--memory"),
         (&["--no-such-option"], "--no-such-option"),
-        (&["--env", "no-equals-sign"], "NAME=VALUE"),
+        (&["--env", "=no-name"], "NAME=VALUE"),
         (&["--timeout", "soon"], "seconds"),
     ] {
         let output = Run::new(options.iter().copied().chain(["--", "true"])).output(b"");
