@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 /// The most the image may weigh. A VMM copies the image into the guest's RAM at every start, so its size is boot time
 /// and memory of every VM; `cargo xtask test` fails above this.
-pub(crate) const IMAGE_BYTES: u64 = 400 * 1024;
+///
+/// What boots, dials, negotiates and runs a program was held to 400 KiB and met it; this is the bound of the image with
+/// the whole protocol and programs of several processes in it.
+pub(crate) const IMAGE_BYTES: u64 = 512 * 1024;
 
 /// What makes the code generator's work smaller, beyond what a profile can say. Each was measured: the image without it is
 /// larger, system calls and processes are not faster. Cargo's own `cargo build --package boot --profile image` builds the
@@ -57,7 +60,7 @@ pub(crate) fn check_size(image: &Image) -> Result<()> {
     report(image);
     if image.bytes > IMAGE_BYTES {
         bail!(
-            "the image has {} bytes; the limit is {IMAGE_BYTES} (400 KiB)",
+            "the image has {} bytes; the limit is {IMAGE_BYTES} (512 KiB)",
             image.bytes
         );
     }
@@ -87,7 +90,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("409601") && error.contains("409600"),
+            error.contains("524289") && error.contains("524288"),
             "{error}"
         );
     }
