@@ -6,6 +6,9 @@ use super::registers::{MapRegisters, Registers};
 use crate::x86::port::Port;
 use crate::x86::power::Platform;
 
+/// How often the processor pauses until a switch counts as one without effect: tens of milliseconds.
+const PATIENCE_SPINS: u32 = 1 << 20;
+
 /// A register that ends the machine, within reach.
 #[derive(Debug)]
 enum Switch {
@@ -23,27 +26,26 @@ enum Value {
 /// Powers off and resets by the registers of the FADT.
 #[derive(Debug)]
 pub struct FirmwareSwitches {
-    power_off: Option<Switch>,
-    reset: Option<Switch>,
+    /// In the order in which they are tried: power off, then reset.
+    switches: [Option<Switch>; 2],
 }
 
 impl FirmwareSwitches {
     /// Brings the registers within reach. What cannot be reached is reported and left out.
     pub fn new(ending: Ending, map: &mut impl MapRegisters) -> Self {
-        Self {
-            power_off: ending.power_off.and_then(|write| Switch::new(write, map)),
-            reset: ending.reset.and_then(|write| Switch::new(write, map)),
-        }
+        let switches = [ending.power_off, ending.reset]
+            .map(|write| write.and_then(|write| Switch::new(write, map)));
+        Self { switches }
     }
 }
 
 impl Platform for FirmwareSwitches {
-    fn power_off(&mut self) {
-        self.power_off.iter().for_each(Switch::turn);
-    }
-
-    fn reset(&mut self) {
-        self.reset.iter().for_each(Switch::turn);
+    fn end(&mut self) {
+        for switch in self.switches.iter().flatten() {
+            switch.turn();
+            // The VMM may take a while, and must not find the next one turned meanwhile.
+            (0..PATIENCE_SPINS).for_each(|_| core::hint::spin_loop());
+        }
     }
 }
 

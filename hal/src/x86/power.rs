@@ -10,13 +10,10 @@ const ORDERLY: u8 = 0x10;
 /// I/O port of `isa-debug-exit`, as everybody configures it.
 const DEBUG_EXIT_PORT: u16 = 0xf4;
 
-/// How this platform powers off and resets. It may return when it had no effect.
+/// How this platform ends the machine.
 pub trait Platform: Send {
-    /// Powers off.
-    fn power_off(&mut self);
-
-    /// Resets.
-    fn reset(&mut self);
+    /// Powers off, or resets where that cannot be done or has no effect. It may return when neither had.
+    fn end(&mut self);
 }
 
 struct Ways {
@@ -29,7 +26,7 @@ static WAYS: Exclusive<Ways> = Exclusive::new(Ways {
     debug_exit: false,
 });
 
-/// Tells how the platform powers off and resets.
+/// Tells how the platform ends the machine.
 pub fn set_platform(platform: &'static mut dyn Platform) {
     // Not borrowed: nothing is ending yet.
     let _ = WAYS.with(|ways| ways.platform = Some(platform));
@@ -47,30 +44,21 @@ pub fn off() -> ! {
         if ways.debug_exit {
             debug_exit(ORDERLY);
         }
-        if let Some(platform) = &mut ways.platform {
-            platform.power_off();
-        }
     });
-    reset_somehow()
-}
-
-/// Resets.
-pub fn reset() -> ! {
-    WAYS.with(|ways| {
-        if let Some(platform) = &mut ways.platform {
-            platform.reset();
-        }
-    });
-    reset_somehow()
+    end()
 }
 
 /// Ends the machine after a failure: `isa-debug-exit` with `status` where there is one, else power off. A reset would
 /// start us again and again on some VMMs, so it comes last.
 pub fn fail(status: u8) -> ! {
     debug_exit(status);
+    end()
+}
+
+fn end() -> ! {
     WAYS.with(|ways| {
         if let Some(platform) = &mut ways.platform {
-            platform.power_off();
+            platform.end();
         }
     });
     reset_somehow()
