@@ -128,3 +128,41 @@ fn no_signal_to_an_external_process_and_no_forced_end_allocates() {
     }
     assert_free(&mut stage, SHUTDOWN_FORCED, &base(NULL_ID));
 }
+
+#[test]
+fn no_dial_no_entropy_and_no_new_connection_allocates() {
+    let mut stage = Stage::new(4096);
+    let before = calls();
+    stage.agent.dial(stage.now, &mut stage.vsock);
+    assert_eq!(calls() - before, 0, "dials");
+    assert_eq!(counted_run(&mut stage), 0, "all three are taken");
+    let entropy = stage.vsock.host(1).unwrap();
+    for part in [1, 300, 211] {
+        stage.vsock.host_write(entropy, &vec![7; part]);
+        assert_eq!(counted_run(&mut stage), 0, "entropy");
+    }
+    stage.vsock.host_end(entropy);
+    assert_eq!(counted_run(&mut stage), 0, "its end");
+    assert_eq!(stage.kernel.entropy.len(), 512);
+    for _ in 0..2 {
+        stage.bridge = stage.vsock.host(BRIDGE);
+        assert_free(&mut stage, NEGOTIATE, &json!({"MaximumVersion": 4}));
+        let bridge = stage.bridge.take().unwrap();
+        stage.vsock.host_close(bridge);
+        assert_eq!(counted_run(&mut stage), 0, "the bridge goes");
+        stage.now = stage.now + core::time::Duration::from_millis(100);
+        assert_eq!(counted_run(&mut stage), 0, "and comes again");
+    }
+}
+
+#[test]
+fn no_graceful_end_of_the_vm_allocates() {
+    let mut stage = Stage::connected();
+    assert_free(&mut stage, NEGOTIATE, &json!({"MaximumVersion": 4}));
+    assert_free(&mut stage, CREATE, &create_request("x"));
+    // There is no answer to this one: the host waits for the VM to end.
+    assert_free(&mut stage, SHUTDOWN_GRACEFUL, &base(NULL_ID));
+    stage.now = stage.now + core::time::Duration::from_secs(60);
+    assert_eq!(counted_run(&mut stage), 0, "the end");
+    assert!(stage.kernel.powered_off);
+}

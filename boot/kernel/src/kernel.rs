@@ -469,6 +469,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     }
 
     fn power_off(&mut self) {
+        log::debug!("power off; heap: {} calls", hal::heap::calls());
         self.system.power_off = true;
     }
 }

@@ -1,8 +1,14 @@
-//! The heap of the booted image is not called once caches are warm: one process after the other, many at once, containers.
+//! The heap of the booted image is not called once caches are warm: one process after the other, many at once, containers;
+//! and never for the host's dials and the end of the VM.
 
 use e2e::{Bed, DEADLINE, busybox_disk, config};
-use mote_host::{Container, ContainerConfig, ContainerExit, Machine, ProcessConfig};
+use mote_host::{
+    Container, ContainerConfig, ContainerExit, GuestConnection, Machine, ProcessConfig,
+    PropertyType, Timeouts, Vm,
+};
+use serde_json::json;
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 /// As many as the product promises.
 const PROCESSES: usize = 64;
@@ -15,10 +21,30 @@ const ROUNDS: usize = 5;
 
 /// Returns how often the guest's allocator was called since it booted.
 fn heap_calls(bed: &Bed) -> u64 {
-    let text = bed.guest.dump_stacks().expect("answered");
+    calls_of(&bed.guest)
+}
+
+fn calls_of(guest: &GuestConnection) -> u64 {
+    calls_in(&guest.dump_stacks().expect("answered"))
+}
+
+/// Finds the count in what the guest says.
+fn calls_in(text: &str) -> u64 {
     text.lines()
-        .find_map(|line| line.strip_prefix("heap: ")?.split(' ').next()?.parse().ok())
+        .find_map(|line| {
+            let (_, count) = line.split_once("heap: ")?;
+            count.split(' ').next()?.parse().ok()
+        })
         .unwrap_or_else(|| panic!("no count of heap calls in:\n{text}"))
+}
+
+/// Waits until the guest's log says `words`.
+fn await_log(vm: &Vm, words: &str) {
+    let start = Instant::now();
+    while !vm.log().iter().any(|record| record.message.contains(words)) {
+        assert!(start.elapsed() < DEADLINE, "no {words:?} in the log");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Plays `round` once to warm the caches, then some times more, in none of which the allocator may be called.
@@ -158,4 +184,99 @@ fn live(bed: &Bed, number: usize) -> (Container, mote_host::Process) {
         0
     );
     (container, init)
+}
+
+#[test]
+fn no_question_refusal_timeout_shutdown_or_new_connection_calls_the_allocator() {
+    let bed = Bed::busybox();
+    assert_calls_nothing(&bed, || {
+        let init = ProcessConfig::new(["/programs/spin"]);
+        let container = bed
+            .guest
+            .create_container("x", &ContainerConfig::new(&init))
+            .expect("created");
+        container.start().expect("started");
+        let init = container
+            .create_process(&ProcessConfig::init().without_stdio())
+            .expect("runs");
+        assert_eq!(container.process_list().expect("answered").len(), 1);
+        for kind in [PropertyType::Statistics, PropertyType::Memory] {
+            // Answered or refused, as the guest can.
+            let _ = container.properties(&[kind]);
+        }
+        assert!(init.wait_timeout(Duration::from_millis(1)).is_err());
+        let _ = init.resize_console(80, 25);
+        bed.guest
+            .modify(&json!({"ResourceType": "Network", "RequestType": "Add", "Settings": {}}))
+            .expect_err("there is no network");
+        bed.guest
+            .open_container("nobody")
+            .and_then(|nobody| nobody.process_list())
+            .expect_err("there is no such container");
+        bed.guest
+            .create_process(&ProcessConfig::new(["/no/such/program"]))
+            .expect_err("there is no such program");
+        container.shutdown().expect("asked");
+        assert_eq!(init.wait_timeout(DEADLINE).expect("ended"), 128 + 15);
+        container.wait_timeout(DEADLINE).expect("notified");
+        bed.guest.delete_container_state("x").expect("deleted");
+        let forced = bed
+            .guest
+            .create_container(
+                "y",
+                &ContainerConfig::new(&ProcessConfig::new(["/programs/spin"])),
+            )
+            .expect("created");
+        forced.start().expect("started");
+        forced.terminate().expect("asked");
+        forced.wait_timeout(DEADLINE).expect("notified");
+        bed.guest.delete_container_state("y").expect("deleted");
+    });
+    let before = heap_calls(&bed);
+    for _ in 0..ROUNDS {
+        bed.guest.close();
+        let guest = bed.vm.connect().expect("dialled again");
+        assert_eq!(calls_of(&guest), before, "negotiated again");
+        guest.close();
+    }
+}
+
+#[test]
+fn dialling_the_host_and_taking_its_entropy_calls_no_allocator() {
+    let with = Bed::boot(
+        config(Machine::Microvm)
+            .disk(busybox_disk())
+            .log_level("debug"),
+    );
+    await_log(&with.vm, "took 512 bytes of entropy");
+    // A machine that is refused both beside the bridge does all the rest.
+    const PORT: u32 = 2000;
+    let ports = "mote.entropy_port=2001 mote.log_port=2002 mote.bridge_port=2000";
+    let without = Vm::start(
+        config(Machine::Microvm)
+            .disk(busybox_disk())
+            .log_level("debug")
+            .kernel_options(ports),
+    )
+    .expect("starts");
+    let listener = without.ports().listen(PORT).expect("bound");
+    let stream = listener.accept(DEADLINE).expect("polled").expect("dialled");
+    let guest =
+        GuestConnection::connect(stream, without.ports(), Timeouts::default()).expect("negotiates");
+    assert_eq!(heap_calls(&with), calls_of(&guest));
+}
+
+#[test]
+fn the_graceful_end_of_the_vm_calls_no_allocator() {
+    let bed = Bed::boot(
+        config(Machine::Microvm)
+            .disk(busybox_disk())
+            .kernel_options("mote.serial_level=debug"),
+    );
+    small_cycle(&bed, b"input");
+    let before = heap_calls(&bed);
+    bed.vm.power_off().expect("ended");
+    let console = bed.vm.console();
+    let last = console.lines().rfind(|line| line.contains("power off"));
+    assert_eq!(calls_in(last.expect("said at the end")), before);
 }
