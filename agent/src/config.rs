@@ -17,7 +17,17 @@
 //! | `mote.bridge_port=N` | port that takes the bridge | 1073741824 |
 //! | `mote.log_level=L` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
 //!
-//! A command line that starts `/bin/gcs` but names no entropy or log port means that nobody listens there.
+//! A command line that starts `/bin/gcs` but names no entropy or log port means that nobody listens there. Of the flags of
+//! the Linux guest (`cmd/gcs/main.go`), with one dash or two, their value behind `=` or as the next word:
+//!
+//! | flag | here |
+//! |---|---|
+//! | `-loglevel L` | understood |
+//! | `-r` of `vsockexec` | understood: a log that is lost is dialled again |
+//! | `-v4` | always so |
+//! | `-initial-policy-stance deny`, `-use-inouterr` | refused: nothing here enforces a policy; there is no bridge but the one over vsock |
+//! | the names in [`PASSED_OVER`] | passed over: there is nothing here that they could change |
+//! | any other | passed over with a warning that names it |
 
 use core::fmt;
 use hal::vsock::Port;
@@ -41,7 +51,22 @@ pub struct Config {
     pub bridge: Port,
     /// What is worth logging.
     pub log_level: LevelFilter,
+    /// Whether a log that is lost is dialled again.
+    pub log_redial: bool,
 }
+
+/// Flags of the Linux guest about its clock, its files, its memory groups and the format of its log.
+pub const PASSED_OVER: [&str; 9] = [
+    "v4",
+    "disable-time-sync",
+    "log-format",
+    "logfile",
+    "kmsgLogLevel",
+    "scrub-logs",
+    "core-dump-location",
+    "root-mem-reserve-bytes",
+    "gcs-mem-limit-bytes",
+];
 
 impl Config {
     /// What holds when the command line says nothing.
@@ -50,6 +75,7 @@ impl Config {
         log: Some(LOG_PORT),
         bridge: BRIDGE_PORT,
         log_level: LevelFilter::Info,
+        log_redial: false,
     };
 
     /// Reads a kernel command line. Words that are not meant for the agent are passed over.
@@ -97,8 +123,9 @@ impl Config {
                 (Program::Relay, "-i") => {
                     words.next();
                 }
-                (Program::Gcs, "-loglevel" | "--loglevel") => {
-                    self.log_level = log_level(words.next().unwrap_or(""))?;
+                (Program::Relay, "-r") => self.log_redial = true,
+                (Program::Gcs, flag) if flag.starts_with('-') => {
+                    self.read_gcs_flag(flag.trim_start_matches('-'), words)?;
                 }
                 (Program::Init, path) if path.ends_with("/vsockexec") => program = Program::Relay,
                 (Program::Init | Program::Relay, path) if path.ends_with("/gcs") => {
@@ -110,6 +137,31 @@ impl Config {
         if program != Program::Init {
             self.entropy = entropy;
             self.log = log;
+        }
+        Ok(())
+    }
+
+    fn read_gcs_flag(
+        &mut self,
+        flag: &str,
+        words: &mut dyn Iterator<Item = &str>,
+    ) -> Result<(), ConfigError> {
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (flag, None),
+        };
+        match name {
+            "loglevel" => {
+                self.log_level = log_level(value.or_else(|| words.next()).unwrap_or(""))?;
+            }
+            "initial-policy-stance" => {
+                if value.or_else(|| words.next()) != Some("allow") {
+                    return Err(ConfigError("-initial-policy-stance"));
+                }
+            }
+            "use-inouterr" => return Err(ConfigError("-use-inouterr")),
+            _ if PASSED_OVER.contains(&name) => {}
+            _ => log::warn!("kernel command line: gcs flag -{name} is not known"),
         }
         Ok(())
     }
@@ -175,6 +227,59 @@ mod tests {
         assert_eq!(config.log, Some(Port(110)));
         assert_eq!(config.bridge, BRIDGE_PORT);
         assert_eq!(config.log_level, LevelFilter::Debug);
+    }
+
+    #[test]
+    fn the_relays_own_flag_has_a_lost_log_dialled_again() {
+        let line = "-- -e 1 /bin/vsockexec -r -e 109 /bin/gcs -v4";
+        assert!(Config::from_command_line(line).unwrap().log_redial);
+        let line = "-- -e 1 /bin/vsockexec -e 109 /bin/gcs -v4 -r";
+        assert!(!Config::from_command_line(line).unwrap().log_redial);
+    }
+
+    #[test]
+    fn flags_are_read_as_go_reads_them() {
+        for flag in [
+            "-loglevel debug",
+            "--loglevel debug",
+            "-loglevel=debug",
+            "--loglevel=debug",
+        ] {
+            let line = std::format!("-- /bin/vsockexec -e 109 /bin/gcs -v4 {flag}");
+            let config = Config::from_command_line(&line).unwrap();
+            assert_eq!(config.log_level, LevelFilter::Debug, "{flag}");
+        }
+    }
+
+    #[test]
+    fn every_flag_of_the_linux_guest_is_passed_over_by_name() {
+        let line = "-- -e 1 -w /bin/vsockexec -e 109 /bin/gcs -v4 -disable-time-sync -core-dump-location /var/gcs \
+                    -scrub-logs=false -log-format text -logfile /tmp/log -kmsgLogLevel 7 -root-mem-reserve-bytes 78643200 \
+                    -gcs-mem-limit-bytes=52428800 -initial-policy-stance allow -loglevel error";
+        let config = Config::from_command_line(line).unwrap();
+        let expected = Config {
+            log_level: LevelFilter::Error,
+            ..Config::DEFAULT
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn an_unknown_flag_changes_nothing() {
+        let line = "-- -e 1 /bin/vsockexec -e 109 /bin/gcs -v4 -from-the-future yes";
+        assert_eq!(Config::from_command_line(line), Ok(Config::DEFAULT));
+    }
+
+    #[test]
+    fn a_policy_that_denies_and_a_bridge_over_pipes_are_refused_by_name() {
+        for (flag, name) in [
+            ("-initial-policy-stance deny", "-initial-policy-stance"),
+            ("-initial-policy-stance", "-initial-policy-stance"),
+            ("-use-inouterr", "-use-inouterr"),
+        ] {
+            let line = std::format!("-- /bin/gcs -v4 {flag}");
+            assert_eq!(Config::from_command_line(&line), Err(ConfigError(name)));
+        }
     }
 
     #[test]
