@@ -103,7 +103,7 @@ impl Agent {
         if !self.dialled {
             self.dialled = true;
             self.entropy.begin(config.entropy, now, vsock);
-            self.log.begin(config.log, now, vsock);
+            self.log.dial(config.log, now, vsock);
             self.bridge.dial(&config, now, vsock);
         }
     }
@@ -128,6 +128,8 @@ impl Agent {
         moved |= self.take_kernel_events(world);
         moved |= !self.dialled;
         self.dial(now, world.vsock);
+        moved |= self.log.dial(config.log, now, world.vsock);
+        earliest.note(self.log.next_dial());
         moved |= self.bridge.dial(&config, now, world.vsock);
         earliest.note(self.bridge.next_dial());
         moved |= self
@@ -175,7 +177,7 @@ impl Agent {
             Event::Failed(id, _) if self.bridge.is(id) => self.bridge.on_connect_failed(world.now),
             Event::Failed(id, _) if self.log.is(id) => {
                 log::warn!("the host takes no log");
-                self.log.on_lost(world.vsock);
+                self.on_log_lost(world);
             }
             Event::Failed(id, _) if self.entropy.is(id) => self.entropy.on_connect_failed(),
             Event::Failed(id, error) => self.session.on_connect_failed(id, error, world),
@@ -191,7 +193,7 @@ impl Agent {
                 self.bridge.on_lost(&mut self.outgoing, world);
             }
             Event::PeerClosedReceive(id) | Event::Reset(id) if self.log.is(id) => {
-                self.log.on_lost(world.vsock);
+                self.on_log_lost(world);
             }
             // Its end is found by reading.
             Event::PeerClosedReceive(id) | Event::Reset(id) if self.entropy.is(id) => {}
@@ -204,6 +206,11 @@ impl Agent {
                 }
             }
         }
+    }
+
+    fn on_log_lost<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) {
+        let again = matches!(self.setup, Setup::Known(config, _) if config.log_redial);
+        self.log.on_lost(again, world.now, world.vsock);
     }
 
     fn take_kernel_events<V: Vsock, K: Kernel>(&mut self, world: &mut World<'_, V, K>) -> bool {

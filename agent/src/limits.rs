@@ -91,6 +91,9 @@ pub const START_MS: u64 = 10_000;
 /// comes back should be found within 10.
 pub const REDIAL_MS: u64 = 8;
 
+/// Pause before the log is dialled again, where the command line asks for that (hcsshim `vsockexec -r`, 100 ms).
+pub const LOG_REDIAL_MS: u64 = 100;
+
 /// How long a standard stream may take to be accepted; after that ExecuteProcess fails.
 pub const STREAM_DIAL_MS: u64 = 5_000;
 

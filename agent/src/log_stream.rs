@@ -1,8 +1,11 @@
 //! The log connection: JSON lines to the host (gcs-protocol §2.2).
+//!
+//! A line has the members `time`, `level` and `msg`, which the host reads, and before `msg` those of the [`FIELDS`] that the
+//! text begins with: the line `pid=3 exited with 1` has the member `"pid":"3"` and the message `exited with 1`.
 
 use crate::clock::Timestamp;
 use crate::failure::CutText;
-use crate::limits::{LOG_BUFFER_BYTES, LOG_TEXT_BYTES, START_MS};
+use crate::limits::{LOG_BUFFER_BYTES, LOG_REDIAL_MS, LOG_TEXT_BYTES, START_MS};
 use crate::message::response;
 use crate::world::write_some;
 use core::fmt;
@@ -14,15 +17,16 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 /// Where the connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
-    /// Not dialled yet.
-    Idle,
+    /// There is none; it is dialled at that time, if ever.
+    Down(Instant),
     /// Being dialled.
     Dialling(ConnectionId),
     /// It stands.
     Up(ConnectionId),
-    /// There is none and will be none.
-    Gone,
 }
+
+/// Names of what a line may be about.
+const FIELDS: [&str; 3] = ["cid", "pid", "seq"];
 
 /// Lines for the host's log, whole or not at all.
 pub(crate) struct LogStream {
@@ -31,6 +35,8 @@ pub(crate) struct LogStream {
     start: usize,
     end: usize,
     congested: bool,
+    /// Whether a part of the first line has left.
+    cut: bool,
     /// Lines that did not fit since the last one that did.
     dropped: u32,
 }
@@ -44,7 +50,10 @@ struct Line<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = serializer.serialize_struct("Line", 3)?;
+        let mut members = serializer.serialize_struct("Line", 3 + FIELDS.len())?;
+        if let Some(time) = self.time {
+            members.serialize_field("time", &response::Shown(&Timestamp(time)))?;
+        }
         let level = match self.level {
             log::Level::Error => "error",
             log::Level::Warn => "warning",
@@ -53,10 +62,15 @@ impl Serialize for Line<'_> {
             log::Level::Trace => "trace",
         };
         members.serialize_field("level", level)?;
-        if let Some(time) = self.time {
-            members.serialize_field("time", &response::Shown(&Timestamp(time)))?;
+        let mut message = self.message;
+        while let Some((word, rest)) = message.split_once(' ')
+            && let Some((name, value)) = word.split_once('=')
+            && let Some(field) = FIELDS.into_iter().find(|field| *field == name)
+        {
+            members.serialize_field(field, value)?;
+            message = rest;
         }
-        members.serialize_field("msg", self.message)?;
+        members.serialize_field("msg", message)?;
         members.end()
     }
 }
@@ -64,11 +78,12 @@ impl Serialize for Line<'_> {
 impl LogStream {
     pub(crate) const fn new() -> Self {
         Self {
-            link: Link::Idle,
+            link: Link::Down(Instant::ZERO),
             buffer: [0; LOG_BUFFER_BYTES],
             start: 0,
             end: 0,
             congested: false,
+            cut: false,
             dropped: 0,
         }
     }
@@ -80,7 +95,7 @@ impl LogStream {
 
     /// Returns whether a line would be kept.
     pub(crate) const fn takes_lines(&self) -> bool {
-        !matches!(self.link, Link::Gone)
+        !matches!(self.link, Link::Down(Instant::NEVER))
     }
 
     /// Returns whether the host takes lines now.
@@ -88,14 +103,31 @@ impl LogStream {
         matches!(self.link, Link::Up(_))
     }
 
-    /// Dials, if the log is wanted.
-    pub(crate) fn begin<V: Vsock>(&mut self, port: Option<Port>, now: Instant, vsock: &mut V) {
+    /// Dials when it is time, if the log is wanted. Returns whether it did.
+    pub(crate) fn dial<V: Vsock>(
+        &mut self,
+        port: Option<Port>,
+        now: Instant,
+        vsock: &mut V,
+    ) -> bool {
+        if now < self.next_dial() {
+            return false;
+        }
         let deadline = now + Duration::from_millis(START_MS);
         let dialled = port.map(|port| vsock.connect(port, Purpose::Control, now, deadline));
         self.link = match dialled {
             Some(Ok(id)) => Link::Dialling(id),
-            Some(Err(hal::vsock::Full)) | None => Link::Gone,
+            Some(Err(hal::vsock::Full)) | None => Link::Down(Instant::NEVER),
         };
+        true
+    }
+
+    /// Returns when it dials next.
+    pub(crate) const fn next_dial(&self) -> Instant {
+        match self.link {
+            Link::Down(at) => at,
+            _ => Instant::NEVER,
+        }
     }
 
     pub(crate) const fn on_connected(&mut self) {
@@ -104,12 +136,24 @@ impl LogStream {
         }
     }
 
-    /// The host did not take the connection, or has closed it. There is no second one: its listener is gone.
-    pub(crate) fn on_lost<V: Vsock>(&mut self, vsock: &mut V) {
+    /// The host did not take the connection, or has closed it. Its listener is gone then, unless the command line asks for
+    /// the log to be dialled again.
+    pub(crate) fn on_lost<V: Vsock>(&mut self, again: bool, now: Instant, vsock: &mut V) {
         if let Link::Up(id) = self.link {
             vsock.abort(id);
         }
-        self.link = Link::Gone;
+        self.link = Link::Down(if again {
+            now + Duration::from_millis(LOG_REDIAL_MS)
+        } else {
+            Instant::NEVER
+        });
+        self.congested = false;
+        // The rest of a line of which a part has left would be no JSON to the next reader.
+        while self.cut && self.start < self.end {
+            self.cut = self.buffer[self.start] != b'\n';
+            self.start += 1;
+        }
+        self.cut = false;
     }
 
     pub(crate) const fn on_writable(&mut self) {
@@ -166,7 +210,7 @@ impl LogStream {
         true
     }
 
-    /// Sends what the connection takes. Returns whether anything left.
+    /// Sends what the connection takes. Returns whether anything left; the end of the connection is found by its event.
     pub(crate) fn write<V: Vsock>(&mut self, vsock: &mut V) -> bool {
         let Link::Up(id) = self.link else {
             return false;
@@ -175,11 +219,11 @@ impl LogStream {
             return false;
         }
         let pending = &self.buffer[self.start..self.end];
-        let Ok(count) = write_some(vsock, id, pending) else {
-            self.on_lost(vsock);
-            return false;
-        };
+        let count = write_some(vsock, id, pending).unwrap_or(0);
         self.congested = count < pending.len();
+        if let Some(last) = pending[..count].last() {
+            self.cut = *last != b'\n';
+        }
         self.start += count;
         count > 0
     }

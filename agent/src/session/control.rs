@@ -161,7 +161,7 @@ impl Session {
         };
         container.deleted = true;
         let init = container.init;
-        log::info!("container {id} deleted");
+        log::info!("cid={id} container deleted");
         let mut outcome = Ok(Reply::Now(Answer::Done));
         if let Init::Present(init) = init {
             match self.processes.get(init).map(|process| process.state) {

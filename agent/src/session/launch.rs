@@ -119,7 +119,7 @@ impl Session {
         let pid = process.pid;
         if let Some(container) = self.container_of_init(key) {
             container.init = Init::Present(key);
-            log::info!("container {} created, init pid={}", container.id, pid.0);
+            log::info!("cid={} pid={} container created", container.id, pid.0);
         }
         outgoing.answer(tag, Ok(Answer::Created));
     }
@@ -230,7 +230,7 @@ impl Session {
         process.request = None;
         if let Some(container) = self.container_of_init(key) {
             container.executed = true;
-            log::info!("container {} started", container.id);
+            log::info!("cid={} container started", container.id);
         }
         outgoing.answer(tag, Ok(Answer::Started(pid)));
     }

@@ -162,7 +162,7 @@ impl Session {
             return;
         };
         container.init = Init::Exited(pid, code);
-        log::info!("container {} exited with {code}", container.id);
+        log::info!("cid={} container exited with {code}", container.id);
         container.notice = Notice::Due(
             if waited || container.wait_answered || !container.executed {
                 world.now

@@ -5,6 +5,7 @@ mod conversation;
 mod ends;
 mod frames;
 mod json;
+mod log_stream;
 mod meaning;
 mod modify_frames;
 mod no_allocation;

@@ -76,12 +76,16 @@ pub(crate) struct Stage {
 impl Stage {
     /// An agent that has begun, and a host that listens on every port a session needs.
     pub(crate) fn new(body_bytes: usize) -> Self {
+        Self::configured(body_bytes, Config::DEFAULT)
+    }
+
+    pub(crate) fn configured(body_bytes: usize, config: Config) -> Self {
         let mut agent = Box::new(Agent::new());
         let buffers = Buffers {
             body: vec![0; body_bytes].leak(),
             outgoing: vec![0; 128 * 1024].leak(),
         };
-        agent.begin(Config::DEFAULT, buffers);
+        agent.begin(config, buffers);
         agent.set_epoch(Some(Duration::from_secs(1_795_305_600)));
         let mut vsock = FakeVsock::new();
         for port in [1, 109, BRIDGE].into_iter().chain(STREAMS) {

@@ -3,7 +3,7 @@
 use crate::stage::*;
 use fakes::vsock::Answer;
 use hal::vsock::Port;
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn dialled(stage: &Stage) -> Vec<u32> {
     stage
@@ -118,74 +118,4 @@ fn the_bridge_is_dialled_again_eight_milliseconds_after_it_was_refused() {
     assert_eq!(dialled(&stage).len(), 3);
     stage.wait_ms(1);
     assert_eq!(dialled(&stage).len(), 4);
-}
-
-#[test]
-fn log_lines_are_json_with_level_time_and_message() {
-    let mut stage = Stage::connected();
-    let log = stage.vsock.host(109).unwrap();
-    stage.vsock.host_read(log);
-    assert!(stage.agent.can_log());
-    let now = stage.now;
-    stage.agent.log(
-        now,
-        &mut stage.vsock,
-        log::Level::Warn,
-        format_args!("a <b>\n\"c\""),
-    );
-    let text = String::from_utf8(stage.vsock.host_read(log)).unwrap();
-    assert!(text.ends_with('\n') && text.matches('\n').count() == 1);
-    let line: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(line["level"], "warning");
-    assert_eq!(line["time"], "2026-11-22T00:00:00.001000Z");
-    assert_eq!(line["msg"], "a <b>\n\"c\"");
-}
-
-#[test]
-fn lines_a_stalled_log_cannot_take_are_counted_and_the_count_is_told() {
-    let mut stage = Stage::connected();
-    let log = stage.vsock.host(109).unwrap();
-    stage.vsock.set_window(1);
-    let now = stage.now;
-    for number in 0..200 {
-        stage.agent.log(
-            now,
-            &mut stage.vsock,
-            log::Level::Info,
-            format_args!("{number} {}", "x".repeat(200)),
-        );
-    }
-    stage.vsock.set_window(1 << 20);
-    stage.vsock.host_read(log);
-    stage.run();
-    stage.agent.log(
-        now,
-        &mut stage.vsock,
-        log::Level::Info,
-        format_args!("last"),
-    );
-    stage.run();
-    let mut text = String::from_utf8(stage.vsock.host_read(log)).unwrap();
-    text.insert(0, '{');
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let kept = lines.len() - 2;
-    let report = lines[kept]["msg"].as_str().unwrap();
-    assert!(
-        report.starts_with(&format!("{} log lines", 200 - kept)),
-        "{report}"
-    );
-    assert_eq!(lines[kept + 1]["msg"], "last");
-}
-
-#[test]
-fn a_log_the_host_closes_costs_nothing_else() {
-    let mut stage = Stage::negotiated();
-    let log = stage.vsock.host(109).unwrap();
-    stage.vsock.host_close(log);
-    stage.run();
-    assert!(!stage.agent.can_log());
-    assert_eq!(stage.ask(START, &base("x")).result(), 0);
 }
