@@ -254,17 +254,28 @@ impl GuestConnection {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyExists`] for an id that was used on this connection, even if creating it failed; the guest's
-    /// refusal; the end of the bridge.
+    /// [`Error::AlreadyExists`] for an id that was used on this connection, even if creating it failed, unless it was
+    /// interrupted; the guest's refusal; the end of the bridge.
     pub fn create_container(&self, id: &str, config: &ContainerConfig) -> Result<Container> {
         let exit = self.bridge().expect_exit(id)?;
-        self.bridge().call(
+        let created = self.bridge().call(
             MessageType::CREATE,
             &request::create(id, &config.document(id)),
             Expected::Created,
             Patience::Final,
-        )?;
-        Ok(Container::new(self.clone(), id, exit))
+        );
+        match created {
+            Ok(_) => {
+                self.bridge().set_unsure(id, false);
+                Ok(Container::new(self.clone(), id, exit))
+            }
+            Err(error) => {
+                if error.is_interrupted() {
+                    self.bridge().set_unsure(id, true);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Takes up a container that exists in the guest already, after a new connection was made.
@@ -274,6 +285,7 @@ impl GuestConnection {
     /// [`Error::AlreadyExists`] for an id that was used on this connection; the end of the bridge.
     pub fn open_container(&self, id: &str) -> Result<Container> {
         let exit = self.bridge().expect_exit(id)?;
+        self.bridge().set_unsure(id, false);
         Ok(Container::new(self.clone(), id, exit))
     }
 
@@ -354,6 +366,17 @@ impl GuestConnection {
 
     pub(crate) fn bridge(&self) -> &Bridge {
         &self.0.bridge
+    }
+
+    /// Takes the session of a connection that is negotiated over to another one.
+    pub(crate) fn renegotiate(&self) -> Result<()> {
+        let answer = self.bridge().negotiate_again(&request::negotiate())?;
+        match answer {
+            Answer::Negotiated(PROTOCOL_VERSION, _) => Ok(()),
+            _ => Err(Error::Negotiation(
+                "the guest chose another version than before".into(),
+            )),
+        }
     }
 
     pub(crate) fn bridge_handle(&self) -> Arc<Bridge> {

@@ -123,6 +123,10 @@ impl Container {
         }
     }
 
+    pub(crate) const fn guest(&self) -> &GuestConnection {
+        &self.guest
+    }
+
     /// Returns the container's id.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -30,6 +30,14 @@ pub enum Error {
         /// Why the bridge ended.
         reason: Arc<str>,
     },
+    /// The connection was lost while the bridge migrates: whether the guest has carried it out is not known.
+    #[error("{operation}: interrupted: {reason}")]
+    Interrupted {
+        /// What was asked.
+        operation: &'static str,
+        /// Why the connection was lost.
+        reason: Arc<str>,
+    },
     /// No answer came in time.
     #[error("{operation}: no answer within {after:?}")]
     Timeout {
@@ -178,6 +186,13 @@ impl Error {
     #[must_use]
     pub const fn is_bridge_ended(&self) -> bool {
         matches!(self, Self::BridgeEnded { .. })
+    }
+
+    /// Whether the connection was lost meanwhile, so that it is not known whether the guest has carried it out. It can be
+    /// asked again once the connection is up.
+    #[must_use]
+    pub const fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted { .. })
     }
 
     /// Whether the guest does not do this at all.

@@ -6,8 +6,9 @@ use crate::connection::GuestConnection;
 use crate::error::{Error, Result};
 use crate::message::MessageType;
 use crate::once::{Once, lock};
+use crate::pipes::Pipes;
 use crate::process_config::ProcessConfig;
-use crate::request::{self, StdioPorts};
+use crate::request;
 use crate::response::{Answer, Expected};
 use crate::stdio::StdioStream;
 use std::io::{Read, Write};
@@ -49,34 +50,9 @@ impl Process {
         container_id: &str,
         config: &ProcessConfig,
     ) -> Result<Self> {
-        let mut ports = [0; 3];
-        let mut streams = [None, None, None];
-        for (index, _) in config
-            .wanted()
-            .iter()
-            .enumerate()
-            .filter(|(_, wanted)| **wanted)
-        {
-            let (port, listener) = guest.ports().listen_stdio()?;
-            ports[index] = port;
-            streams[index] = Some(StdioStream::new(listener, guest.bridge_handle()));
-        }
-        let [stdin, stdout, stderr] = ports;
-        let ports = StdioPorts {
-            stdin,
-            stdout,
-            stderr,
-        };
-        let answer = guest.bridge().call(
-            MessageType::EXECUTE_PROCESS,
-            &request::execute_process(container_id, config, ports),
-            Expected::ProcessId,
-            Patience::Final,
-        )?;
-        let Answer::ProcessId(pid) = answer else {
-            unreachable!("the reader decodes what the call expects")
-        };
-        Self::watch(guest, container_id, pid, streams)
+        let pipes = Pipes::bind(guest, config)?;
+        let pid = pipes.execute(guest, container_id, config)?;
+        Self::watch(guest, container_id, pid, pipes.streams())
     }
 
     /// Begins to wait for a process that runs already; it has no streams here.
@@ -84,7 +60,8 @@ impl Process {
         Self::watch(guest, container_id, pid, [None, None, None])
     }
 
-    fn watch(
+    /// Begins to wait for a process whose streams are `streams`.
+    pub(crate) fn watch(
         guest: &GuestConnection,
         container_id: &str,
         pid: u32,

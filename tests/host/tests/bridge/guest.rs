@@ -92,6 +92,12 @@ impl Guest {
             .collect()
     }
 
+    /// Hangs up.
+    pub(crate) fn hang_up(&mut self) {
+        // The host may have been first.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Stays until the host hangs up.
     pub(crate) fn stay(mut self) {
         let mut rest = Vec::new();
@@ -145,4 +151,46 @@ pub(crate) fn converse<T>(
         },
         |connection| host(connection.expect("negotiated")),
     )
+}
+
+/// A host and the guests it is dialled by one after the other, for conversations that outlive a connection.
+pub(crate) struct Meeting {
+    directory: tempfile::TempDir,
+    next: std::cell::RefCell<Option<UnixStream>>,
+}
+
+impl Meeting {
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().expect("a directory for the sockets"),
+            next: std::cell::RefCell::new(None),
+        }
+    }
+
+    /// The next guest; the other end of its stream is the next host end.
+    pub(crate) fn guest(&self) -> Guest {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        theirs
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a time limit");
+        self.next.replace(Some(ours));
+        Guest {
+            stream: theirs,
+            directory: self.directory.path().to_owned(),
+        }
+    }
+
+    /// The host's end of the newest guest's stream.
+    pub(crate) fn host_end(&self) -> UnixStream {
+        self.next.take().unwrap_or_else(|| {
+            let (ours, _) = UnixStream::pair().expect("a pair of sockets");
+            ours
+        })
+    }
+
+    /// Connects to the newest guest.
+    pub(crate) fn connect(&self) -> GuestConnection {
+        let ports = Arc::new(PortSpace::new(self.directory.path().join("v")));
+        GuestConnection::connect(self.host_end(), ports, patient()).expect("negotiated")
+    }
 }

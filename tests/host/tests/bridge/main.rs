@@ -2,4 +2,5 @@
 
 mod conversation;
 mod guest;
+mod resume;
 mod verdicts;
