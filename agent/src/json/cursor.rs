@@ -48,7 +48,7 @@ pub struct Cursor<'a> {
     pub(super) rest: &'a mut [u8],
     length: usize,
     document: &'static str,
-    member: &'static str,
+    pub(super) member: &'static str,
 }
 
 impl<'a> Cursor<'a> {
@@ -102,30 +102,35 @@ impl<'a> Cursor<'a> {
         &mut self,
         known: &'static [&'static str],
     ) -> Result<Option<&'static str>, Error> {
-        loop {
-            self.skip_space();
-            match self.first() {
-                Some(b'}') => {
-                    self.advance(1);
-                    return Ok(None);
-                }
-                Some(b',') => self.advance(1),
-                Some(b'"') => {
-                    let name = self.token().into_str();
-                    self.skip_space();
-                    self.advance(1);
-                    let found = known
-                        .iter()
-                        .find(|known| **known == name)
-                        .or_else(|| known.iter().find(|known| known.eq_ignore_ascii_case(name)));
-                    if let Some(found) = found {
-                        self.member = found;
-                        return Ok(Some(found));
-                    }
-                    self.skip();
-                }
-                _ => return Err(self.unexpected()),
+        while let Some(name) = self.next_name()? {
+            if let Some(place) = place_of(name, known.iter().copied()) {
+                self.member = known[place];
+                return Ok(Some(self.member));
             }
+            self.skip();
+        }
+        Ok(None)
+    }
+
+    /// Goes to the value of the next member and returns its name; `None` behind the end of the object.
+    pub(super) fn next_name(&mut self) -> Result<Option<&'a str>, Error> {
+        self.skip_space();
+        if self.first() == Some(b',') {
+            self.advance(1);
+            self.skip_space();
+        }
+        match self.first() {
+            Some(b'}') => {
+                self.advance(1);
+                Ok(None)
+            }
+            Some(b'"') => {
+                let name = self.token().into_str();
+                self.skip_space();
+                self.advance(1);
+                Ok(Some(name))
+            }
+            _ => Err(self.unexpected()),
         }
     }
 
@@ -384,4 +389,16 @@ impl<'a> Cursor<'a> {
     pub(super) fn first(&self) -> Option<u8> {
         self.rest.first().copied()
     }
+}
+
+/// Returns where in `known` a member's name stands, in its own case or, when it does not, in any.
+pub(super) fn place_of(
+    name: &str,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Option<usize> {
+    known.clone().position(|known| known == name).or_else(|| {
+        known
+            .clone()
+            .position(|known| known.eq_ignore_ascii_case(name))
+    })
 }

@@ -13,10 +13,12 @@ mod check;
 mod cursor;
 mod lexeme;
 mod list;
+mod object;
 mod peek;
 
 pub use check::check;
 pub use cursor::{Cursor, Text};
+pub use object::{Field, Member};
 pub use peek::{Peek, peek};
 
 use core::fmt;

@@ -7,7 +7,7 @@ use super::MessageType;
 use super::execute::{self, Execute};
 use super::specification::{self, Create};
 use crate::failure::{Cause, Failure};
-use crate::json::{Cursor, Error};
+use crate::json::{Cursor, Error, Field};
 use crate::kernel::StringList;
 
 /// One request.
@@ -135,131 +135,87 @@ fn ask<'a>(
 
 /// Reads a request that has nothing but its container.
 fn base<'a>(body: &'a mut [u8], container: &mut &'a str, ask: Ask<'a>) -> Result<Ask<'a>, Error> {
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while cursor.next_member(&["ContainerId"])?.is_some() {
-            cursor.string(container)?;
-        }
-    }
+    Cursor::new(body).object(&mut [("ContainerId", Field::Text(container))])?;
     Ok(ask)
 }
 
 fn negotiate<'a>(body: &'a mut [u8]) -> Result<Ask<'a>, Error> {
     let (mut minimum, mut maximum) = (0, 0);
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["MinimumVersion", "MaximumVersion"])? {
-            match member {
-                "MinimumVersion" => cursor.integer(&mut minimum)?,
-                _ => cursor.integer(&mut maximum)?,
-            }
-        }
-    }
+    Cursor::new(body).object(&mut [
+        ("MinimumVersion", Field::U32(&mut minimum)),
+        ("MaximumVersion", Field::U32(&mut maximum)),
+    ])?;
     Ok(Ask::Negotiate { minimum, maximum })
 }
 
 fn wait<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut pid, mut timeout_ms) = (0, 0);
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "ProcessId", "TimeoutInMs"])? {
-            match member {
-                "ContainerId" => cursor.string(container)?,
-                "ProcessId" => cursor.integer(&mut pid)?,
-                _ => cursor.integer(&mut timeout_ms)?,
-            }
-        }
-    }
+    Cursor::new(body).object(&mut [
+        ("ContainerId", Field::Text(container)),
+        ("ProcessId", Field::U32(&mut pid)),
+        ("TimeoutInMs", Field::U32(&mut timeout_ms)),
+    ])?;
     Ok(Ask::WaitForProcess { pid, timeout_ms })
 }
 
 fn signal<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut pid, mut signal) = (0, 0);
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "ProcessId", "Options"])? {
-            match member {
-                "ContainerId" => cursor.string(container)?,
-                "ProcessId" => cursor.integer(&mut pid)?,
-                _ => {
-                    if cursor.begin_object()? {
-                        while cursor.next_member(&["Signal"])?.is_some() {
-                            cursor.integer(&mut signal)?;
-                        }
-                    }
-                }
-            }
-        }
-    }
+    Cursor::new(body).object(&mut [
+        ("ContainerId", Field::Text(container)),
+        ("ProcessId", Field::U32(&mut pid)),
+        (
+            "Options",
+            Field::Object(&mut [("Signal", Field::I32(&mut signal))]),
+        ),
+    ])?;
     Ok(Ask::SignalProcess { pid, signal })
 }
 
 fn resize<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut pid, mut height, mut width) = (0, 0, 0);
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) =
-            cursor.next_member(&["ContainerId", "ProcessId", "Height", "Width"])?
-        {
-            match member {
-                "ContainerId" => cursor.string(container)?,
-                "ProcessId" => cursor.integer(&mut pid)?,
-                "Height" => cursor.integer(&mut height)?,
-                _ => cursor.integer(&mut width)?,
-            }
-        }
-    }
+    Cursor::new(body).object(&mut [
+        ("ContainerId", Field::Text(container)),
+        ("ProcessId", Field::U32(&mut pid)),
+        ("Height", Field::U16(&mut height)),
+        ("Width", Field::U16(&mut width)),
+    ])?;
     Ok(Ask::ResizeConsole { pid, height, width })
 }
 
-fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
-    let mut process_list = false;
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "Query"])? {
-            match member {
-                "ContainerId" => cursor.string(container)?,
-                _ => process_list = asks_for_process_list(&mut cursor)?,
-            }
-        }
-    }
-    Ok(Ask::GetProperties { process_list })
-}
-
-/// Reads the query. An empty string is no document and asks for nothing; the properties the reference guest passes over
+/// The query is a document. An empty string is none and asks for nothing; the properties the reference guest passes over
 /// with a warning are passed over here too (gcs-protocol §10).
-fn asks_for_process_list(cursor: &mut Cursor<'_>) -> Result<bool, Error> {
-    let mut process_list = false;
-    let Some(mut query) = cursor.document_unless_empty()? else {
-        return Ok(false);
-    };
-    if query.begin_object()? {
-        while query.next_member(&["PropertyTypes"])?.is_some() {
-            let mut types = StringList::default();
-            query.string_list(&mut types)?;
-            process_list = types.iter().any(|name| name == b"ProcessList");
-        }
+fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
+    let mut query = None;
+    Cursor::new(body).object(&mut [
+        ("ContainerId", Field::Text(container)),
+        (
+            "Query",
+            Field::Other(&mut |cursor| {
+                query = cursor.document_unless_empty()?;
+                Ok(())
+            }),
+        ),
+    ])?;
+    let mut types = StringList::default();
+    if let Some(mut query) = query {
+        query.object(&mut [("PropertyTypes", Field::Strings(&mut types))])?;
     }
-    Ok(process_list)
+    let process_list = types.iter().any(|name| name == b"ProcessList");
+    Ok(Ask::GetProperties { process_list })
 }
 
 fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let (mut request_type, mut resource_type) = ("", "");
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "Request"])? {
-            if member == "ContainerId" {
-                cursor.string(container)?;
-            } else if cursor.begin_object()? {
-                while let Some(member) = cursor.next_member(&["RequestType", "ResourceType"])? {
-                    match member {
-                        "RequestType" => cursor.string(&mut request_type)?,
-                        _ => cursor.string(&mut resource_type)?,
-                    }
-                }
-            }
-        }
-    }
+    Cursor::new(body).object(&mut [
+        ("ContainerId", Field::Text(container)),
+        (
+            "Request",
+            Field::Object(&mut [
+                ("RequestType", Field::Text(&mut request_type)),
+                ("ResourceType", Field::Text(&mut resource_type)),
+            ]),
+        ),
+    ])?;
     if request_type.is_empty() {
         request_type = "Add";
     }

@@ -4,7 +4,7 @@
 //! be missed by it; everything else is passed over.
 
 use super::request::Ask;
-use crate::json::{Cursor, Error};
+use crate::json::{Cursor, Error, Field};
 use crate::kernel::StringList;
 use crate::limits::MAX_GROUPS;
 
@@ -84,140 +84,114 @@ pub struct User<'a> {
 /// Reads a Create request.
 pub(super) fn create<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let mut create = Create::default();
-    let mut cursor = Cursor::new(body);
-    if cursor.begin_object()? {
-        while let Some(member) = cursor.next_member(&["ContainerId", "ContainerConfig"])? {
-            if member == "ContainerId" {
-                cursor.string(container)?;
-            } else if let Some(mut config) = cursor.document()? {
-                create = container_config(&mut config)?;
-            }
-        }
+    let mut config = None;
+    Cursor::new(body).object(&mut [
+        ("ContainerId", Field::Text(container)),
+        ("ContainerConfig", Field::Document(&mut config)),
+    ])?;
+    if let Some(mut config) = config {
+        let (major, minor) = &mut create.schema;
+        config.object(&mut [
+            (
+                "SchemaVersion",
+                Field::Object(&mut [("Major", Field::U32(major)), ("Minor", Field::U32(minor))]),
+            ),
+            (
+                "OciSpecification",
+                Field::Other(&mut |cursor| specification(cursor, &mut create.specification)),
+            ),
+        ])?;
     }
     Ok(Ask::Create(create))
 }
 
-fn container_config<'a>(config: &mut Cursor<'a>) -> Result<Create<'a>, Error> {
-    let mut create = Create::default();
-    if !config.begin_object()? {
-        return Ok(create);
+fn specification<'a>(
+    cursor: &mut Cursor<'a>,
+    target: &mut Option<Specification<'a>>,
+) -> Result<(), Error> {
+    let specification = target.insert(Specification::default());
+    let present = cursor.object(&mut [
+        (
+            "process",
+            Field::Other(&mut |cursor| oci_process(cursor, &mut specification.process)),
+        ),
+        (
+            "root",
+            Field::Object(&mut [("path", Field::Path(&mut specification.root))]),
+        ),
+        (
+            "mounts",
+            Field::Other(&mut |cursor| missed_mount(cursor, &mut specification.missed_mount)),
+        ),
+        (
+            "annotations",
+            Field::Object(&mut [
+                (
+                    CONTAINER_TYPE,
+                    Field::Text(&mut specification.container_type),
+                ),
+                (SANDBOX_ID, Field::Text(&mut specification.sandbox)),
+            ]),
+        ),
+    ])?;
+    if !present {
+        *target = None;
     }
-    while let Some(member) = config.next_member(&["SchemaVersion", "OciSpecification"])? {
-        if member == "SchemaVersion" {
-            if config.begin_object()? {
-                while let Some(member) = config.next_member(&["Major", "Minor"])? {
-                    match member {
-                        "Major" => config.integer(&mut create.schema.0)?,
-                        _ => config.integer(&mut create.schema.1)?,
-                    }
-                }
-            }
-        } else {
-            create.specification = specification(config)?;
-        }
-    }
-    Ok(create)
-}
-
-fn specification<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Specification<'a>>, Error> {
-    if !cursor.begin_object()? {
-        return Ok(None);
-    }
-    let mut specification = Specification::default();
-    while let Some(member) = cursor.next_member(&["process", "root", "mounts", "annotations"])? {
-        match member {
-            "process" => specification.process = oci_process(cursor)?,
-            "root" => {
-                if cursor.begin_object()? {
-                    while cursor.next_member(&["path"])?.is_some() {
-                        cursor.path(&mut specification.root)?;
-                    }
-                }
-            }
-            "mounts" => specification.missed_mount = missed_mount(cursor)?,
-            _ => annotations(cursor, &mut specification)?,
-        }
-    }
-    Ok(Some(specification))
+    Ok(())
 }
 
 /// Finds the first mount that brings something of the host's or of another file system's into the container.
-fn missed_mount<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Mount<'a>>, Error> {
+fn missed_mount<'a>(cursor: &mut Cursor<'a>, missed: &mut Option<Mount<'a>>) -> Result<(), Error> {
+    *missed = None;
     if !cursor.begin_array()? {
-        return Ok(None);
-    }
-    let mut missed = None;
-    let mut index = 0;
-    while cursor.next_element() {
-        let (mut destination, mut kind, mut binds) = ("", "", false);
-        if cursor.begin_object()? {
-            while let Some(member) = cursor.next_member(&["destination", "type", "options"])? {
-                match member {
-                    "destination" => cursor.string(&mut destination)?,
-                    "type" => cursor.string(&mut kind)?,
-                    _ => {
-                        let mut options = StringList::default();
-                        cursor.string_list(&mut options)?;
-                        binds = options
-                            .iter()
-                            .any(|option| matches!(option, b"bind" | b"rbind"));
-                    }
-                }
-            }
-        }
-        if missed.is_none() && (binds || !KERNEL_FILE_SYSTEMS.contains(&kind)) {
-            missed = Some(Mount { index, destination });
-        }
-        index += 1;
-    }
-    Ok(missed)
-}
-
-fn annotations<'a>(
-    cursor: &mut Cursor<'a>,
-    specification: &mut Specification<'a>,
-) -> Result<(), Error> {
-    if !cursor.begin_object()? {
         return Ok(());
     }
-    while let Some(member) = cursor.next_member(&[CONTAINER_TYPE, SANDBOX_ID])? {
-        match member {
-            CONTAINER_TYPE => cursor.string(&mut specification.container_type)?,
-            _ => cursor.string(&mut specification.sandbox)?,
+    let mut index = 0;
+    while cursor.next_element() {
+        let (mut destination, mut kind, mut options) = ("", "", StringList::default());
+        cursor.object(&mut [
+            ("destination", Field::Text(&mut destination)),
+            ("type", Field::Text(&mut kind)),
+            ("options", Field::Strings(&mut options)),
+        ])?;
+        let binds = options
+            .iter()
+            .any(|option| matches!(option, b"bind" | b"rbind"));
+        if missed.is_none() && (binds || !KERNEL_FILE_SYSTEMS.contains(&kind)) {
+            *missed = Some(Mount { index, destination });
         }
+        index += 1;
     }
     Ok(())
 }
 
 /// Reads a process of a specification, or of an ExecuteProcess request.
-pub(super) fn oci_process<'a>(cursor: &mut Cursor<'a>) -> Result<Option<OciProcess<'a>>, Error> {
-    if !cursor.begin_object()? {
-        return Ok(None);
-    }
-    let mut process = OciProcess::default();
-    while let Some(member) = cursor.next_member(&["args", "env", "cwd", "user", "terminal"])? {
-        match member {
-            "args" => cursor.string_list(&mut process.args)?,
-            "env" => cursor.string_list(&mut process.env)?,
-            "cwd" => cursor.path(&mut process.cwd)?,
-            "user" => user(cursor, &mut process.user)?,
-            _ => cursor.boolean(&mut process.terminal)?,
-        }
-    }
-    Ok(Some(process))
-}
-
-fn user<'a>(cursor: &mut Cursor<'a>, user: &mut User<'a>) -> Result<(), Error> {
-    if !cursor.begin_object()? {
-        return Ok(());
-    }
-    while let Some(member) = cursor.next_member(&["uid", "gid", "additionalGids", "username"])? {
-        match member {
-            "uid" => cursor.integer(&mut user.uid)?,
-            "gid" => cursor.integer(&mut user.gid)?,
-            "username" => cursor.string(&mut user.name)?,
-            _ => cursor.integer_list("MAX_GROUPS", &mut user.groups)?,
-        }
+pub(super) fn oci_process<'a>(
+    cursor: &mut Cursor<'a>,
+    target: &mut Option<OciProcess<'a>>,
+) -> Result<(), Error> {
+    let process = target.insert(OciProcess::default());
+    let groups = &mut process.user.groups;
+    let present = cursor.object(&mut [
+        ("args", Field::Strings(&mut process.args)),
+        ("env", Field::Strings(&mut process.env)),
+        ("cwd", Field::Path(&mut process.cwd)),
+        (
+            "user",
+            Field::Object(&mut [
+                ("uid", Field::U32(&mut process.user.uid)),
+                ("gid", Field::U32(&mut process.user.gid)),
+                (
+                    "additionalGids",
+                    Field::Other(&mut |cursor| cursor.integer_list("MAX_GROUPS", groups)),
+                ),
+                ("username", Field::Text(&mut process.user.name)),
+            ]),
+        ),
+        ("terminal", Field::Flag(&mut process.terminal)),
+    ])?;
+    if !present {
+        *target = None;
     }
     Ok(())
 }
