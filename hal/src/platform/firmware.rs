@@ -63,8 +63,8 @@ pub struct FirmwareWindows<'a, M> {
 
 /// Tables are seen page by page: they lie close together, and every page that is mapped costs time.
 const WINDOW_BYTES: u64 = 0x1000;
-/// Below this they are seen as one: it is where a root pointer is searched for.
-const LOW_END: u64 = 0x10_0000;
+/// The board's part of the first MiB is seen as a whole: it is where a root pointer is searched for.
+const LOW: core::ops::Range<u64> = 0xa_0000..0x10_0000;
 const LOW_WINDOW_BYTES: u64 = 0x2_0000;
 
 impl<'a, M: MapRegisters> FirmwareWindows<'a, M> {
@@ -75,9 +75,10 @@ impl<'a, M: MapRegisters> FirmwareWindows<'a, M> {
 
     /// Returns the window that shows `address`, and the offset in it.
     fn window(&mut self, address: u64) -> Option<(&Registers, usize)> {
-        let bytes = match address {
-            ..LOW_END => LOW_WINDOW_BYTES,
-            _ => WINDOW_BYTES,
+        let bytes = if LOW.contains(&address) {
+            LOW_WINDOW_BYTES
+        } else {
+            WINDOW_BYTES
         };
         let start = address & !(bytes - 1);
         if self.last.as_ref().is_none_or(|(at, _)| *at != start) {

@@ -141,8 +141,8 @@ impl Memory {
         // SAFETY: the tables just built map this code, its data and its stack where they are, and all RAM where the
         // entry code's tables do.
         unsafe { processor::load_kernel_root(root) };
-        // SAFETY: the root is loaded now, and the reserve was taken out of RAM above.
-        unsafe { mmio::open(root, reserve) };
+        // SAFETY: the root is loaded now, the reserve was taken out of RAM above, and `all` is all RAM.
+        unsafe { mmio::open(root, reserve, &all) };
         Ok(Self {
             unowned,
             all,

@@ -6,7 +6,7 @@
 use super::exclusive::Exclusive;
 use super::layout::MMIO_WINDOW;
 use super::memory::{read_entry, write_entry};
-use super::memory_map::Range;
+use super::memory_map::{MemoryMap, Range};
 use super::paging::{self, Access, MapError, Tables};
 use crate::limits::{MAX_MMIO_RANGES, MAX_MMIO_TABLES, PAGE_BYTES};
 use crate::platform::registers::MapRegisters;
@@ -20,6 +20,8 @@ pub enum MmioError {
     TooManyRanges,
     /// The range cannot be mapped.
     Map(MapError),
+    /// The range is RAM, at least in part: what stands there is a program's or ours, not a device's.
+    Ram,
     /// Start-up has not come to it yet.
     NotOpen,
 }
@@ -29,6 +31,7 @@ impl fmt::Display for MmioError {
         match self {
             Self::TooManyRanges => write!(f, "more than {MAX_MMIO_RANGES} device windows"),
             Self::Map(error) => write!(f, "device window cannot be mapped: {error}"),
+            Self::Ram => f.write_str("device window lies in RAM"),
             Self::NotOpen => f.write_str("device windows are not open yet"),
         }
     }
@@ -38,6 +41,8 @@ impl fmt::Display for MmioError {
 struct Window {
     root: u64,
     reserve: heapless::Vec<u64, MAX_MMIO_TABLES>,
+    /// All RAM, where no device can be.
+    ram: MemoryMap,
     known: heapless::Vec<(Range, u64), MAX_MMIO_RANGES>,
     next: u64,
 }
@@ -48,11 +53,17 @@ static WINDOW: Exclusive<Option<Window>> = Exclusive::new(None);
 ///
 /// # Safety
 ///
-/// `root` is the loaded root of the kernel's tables; the pages in `reserve` are zeroed RAM that belongs to nobody else.
-pub(crate) unsafe fn open(root: u64, reserve: heapless::Vec<u64, MAX_MMIO_TABLES>) {
+/// `root` is the loaded root of the kernel's tables; the pages in `reserve` are zeroed RAM that belongs to nobody else;
+/// `ram` is all memory that anything uses.
+pub(crate) unsafe fn open(
+    root: u64,
+    reserve: heapless::Vec<u64, MAX_MMIO_TABLES>,
+    ram: &MemoryMap,
+) {
     let window = Window {
         root,
         reserve,
+        ram: ram.clone(),
         known: heapless::Vec::new(),
         next: MMIO_WINDOW,
     };
@@ -79,8 +90,8 @@ pub fn map(physical: u64, bytes: usize) -> Result<NonNull<u8>, MmioError> {
 #[derive(Clone, Copy, Debug)]
 pub struct Windows;
 
-// SAFETY: `map` maps exactly the range, uncached, for good. That it is not RAM that anything uses is a matter of the
-// address, which drivers take from firmware tables and BARs only.
+// SAFETY: `map` maps exactly the range, uncached, for good, and refuses ranges that touch RAM: drivers take their
+// addresses from firmware tables and base address registers, which can say anything.
 unsafe impl MapRegisters for Windows {
     fn map(&mut self, physical: u64, bytes: usize) -> Option<NonNull<u8>> {
         map(physical, bytes)
@@ -106,6 +117,10 @@ impl Window {
     }
 
     fn map_pages(&mut self, pages: Range) -> Result<u64, MmioError> {
+        let touches = |ram: &Range| !ram.intersection(pages).is_empty();
+        if self.ram.ranges().iter().any(touches) {
+            return Err(MmioError::Ram);
+        }
         if self.known.is_full() {
             return Err(MmioError::TooManyRanges);
         }
@@ -144,5 +159,63 @@ impl Tables for Reserve<'_> {
 
     fn write(&mut self, table: u64, index: usize, entry: u64) {
         write_entry(table, index, entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window whose tables are out of reach: only what is refused before that can be asked for.
+    fn window() -> Window {
+        let mut ram = MemoryMap::new();
+        for (start, end) in [(0x1000, 0x9_f000), (0x10_0000, 0x400_0000)] {
+            ram.add(Range { start, end }).expect("two ranges fit");
+        }
+        Window {
+            root: 0,
+            reserve: heapless::Vec::new(),
+            ram,
+            // As if it were mapped, so that the tables are not looked at.
+            known: heapless::Vec::from_iter([
+                (Range::new(0x9_f000, 0x6_1000), MMIO_WINDOW),
+                (Range::new(0x400_0000, 0x1000), MMIO_WINDOW),
+                (Range::new(0, 0x1000), MMIO_WINDOW),
+            ]),
+            next: MMIO_WINDOW,
+        }
+    }
+
+    #[test]
+    fn refuses_a_range_that_touches_ram_by_name() {
+        let mut window = window();
+        for (start, bytes) in [
+            (0x1000, 4),
+            (0xfff, 2),
+            (0x9_effc, 4),
+            (0x9_effc, 8),
+            (0xf_f000, 0x1001),
+            (0x10_0000, 0x1000),
+            (0x3ff_fffc, 4),
+            (0x3ff_ffff, 2),
+            (0x9_f000, 0x10_0000),
+            (0, u64::MAX),
+        ] {
+            let refused = window.map(Range::new(start, bytes));
+            assert_eq!(refused, Err(MmioError::Ram), "{start:#x}");
+        }
+    }
+
+    #[test]
+    fn takes_the_ranges_beside_ram() {
+        let mut window = window();
+        for (start, bytes) in [
+            (0xffc, 4),
+            (0x9_f000, 0x1000),
+            (0xf_fffc, 4),
+            (0x400_0000, 4),
+        ] {
+            assert!(window.map(Range::new(start, bytes)).is_ok(), "{start:#x}");
+        }
     }
 }
