@@ -406,3 +406,64 @@ fn a_launch_is_given_up_when_a_new_host_comes() {
     assert_eq!(stage.kernel.at(102).state, State::Gone);
     assert_eq!(stage.ask(DELETE, &base("x")).result(), NO_CONTAINER);
 }
+
+#[test]
+fn a_transport_reset_is_a_drop_of_every_connection_and_the_session_goes_on() {
+    let mut stage = Stage::negotiated();
+    let pid = stage.container("x");
+    let wait = stage.send_wait("x", pid, INFINITE);
+    stage.vsock.transport_reset();
+    stage.run();
+    // What stands for the input's end stays with the process.
+    assert_eq!(stage.vsock.held(), 1);
+    assert!(stage.vsock.host(STREAMS[0]).is_some());
+    assert!(!stage.agent.can_log(), "its listener takes one connection");
+    stage.resume();
+    stage.kernel.exit(pid, ExitStatus::Exited(3));
+    stage.run();
+    let answers: Vec<_> = std::iter::from_fn(|| stage.receive()).collect();
+    assert_eq!(
+        (answers[0].id, &answers[0].body["ExitCode"]),
+        (wait, &json!(3))
+    );
+    assert_eq!(answers[1].message, NOTIFICATION);
+    assert_eq!(answers.len(), 2);
+}
+
+#[test]
+fn a_transport_reset_while_everything_is_dialled_is_followed_by_the_bridge() {
+    let mut stage = Stage::new(1 << 20);
+    for port in [1, 109, BRIDGE] {
+        stage.vsock.on_call(port, Answer::Ring);
+    }
+    stage.run();
+    assert_eq!(stage.vsock.held(), 3);
+    stage.vsock.transport_reset();
+    stage.vsock.on_call(BRIDGE, Answer::Accept);
+    stage.run();
+    stage.wait_ms(REDIAL_MS);
+    stage.bridge = stage.vsock.host(BRIDGE);
+    stage.negotiate_as(0);
+}
+
+#[test]
+fn a_transport_reset_while_a_process_is_launched_takes_it_back() {
+    let mut stage = Stage::negotiated();
+    for port in STREAMS {
+        stage.vsock.on_call(port, Answer::Ring);
+    }
+    let pipes = json!({"CommandArgs": ["a"], "CreateStdOutPipe": true});
+    let launch = stage.send(EXECUTE, &execute_request(NULL_ID, &pipes));
+    stage.assert_silent();
+    stage.vsock.transport_reset();
+    stage.run();
+    stage.resume();
+    let answer = stage.receive().expect("the launch is answered");
+    assert_eq!(answer.id, launch);
+    assert_ne!(answer.result(), 0);
+    assert!(
+        answer.error().contains("transport reset"),
+        "{}",
+        answer.error()
+    );
+}

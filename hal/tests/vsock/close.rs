@@ -457,6 +457,28 @@ fn a_transport_reset_ends_everything_in_every_state() {
 }
 
 #[test]
+fn after_a_transport_reset_the_host_is_dialled_as_ever_and_old_packets_are_answered_with_rst() {
+    let mut bench = Bench::new();
+    let (old, mut gone) = bench.connection(Purpose::Control, 65536);
+    bench.host.event(0);
+    bench.expect_events(&[Event::Reset(old)]);
+    bench.guest.abort(old);
+    for _ in 0..3 {
+        let (id, mut peer) = bench.connection(Purpose::Control, 65536);
+        bench.host.send(&peer.data(b"new"));
+        bench.expect_events(&[Event::Readable(id)]);
+        assert_eq!(bench.read(id, 10), Ok(b"new".to_vec()));
+        assert_eq!(bench.write(id, b"answer"), 6);
+        bench.host.expect(op::RW);
+        bench.guest.abort(id);
+        bench.host.all();
+    }
+    bench.host.send(&gone.data(b"late"));
+    bench.expect_events(&[]);
+    bench.host.expect(op::RST);
+}
+
+#[test]
 fn after_the_last_write_the_host_is_asked_until_it_has_everything() {
     let mut bench = Bench::new();
     let (id, mut peer) = bench.connection(Purpose::Output, 65536);

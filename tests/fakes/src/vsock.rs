@@ -205,6 +205,28 @@ impl FakeVsock {
         }
     }
 
+    /// The transport is reset: all connections are gone, established or not, as after a restore from a snapshot.
+    pub fn transport_reset(&mut self) {
+        let ids: Vec<_> = self
+            .connections
+            .iter()
+            .flatten()
+            .map(|known| known.id)
+            .collect();
+        for id in ids {
+            let dialling = self
+                .get(id)
+                .is_some_and(|known| matches!(known.state, State::Dialling { .. }));
+            if dialling {
+                self.remove(id);
+                self.events
+                    .push_back(Event::Failed(id, ConnectError::TransportReset));
+            } else {
+                self.host_reset(id);
+            }
+        }
+    }
+
     /// Returns how many connections the guest holds.
     #[must_use]
     pub fn held(&self) -> usize {
