@@ -112,7 +112,7 @@ pub(crate) fn find_debugfs() -> &'static str {
 }
 
 /// Debian keeps it where a user's PATH does not look.
-fn find_mke2fs() -> &'static str {
+pub(crate) fn find_mke2fs() -> &'static str {
     ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"]
         .into_iter()
         .find(|path| Path::new(path).exists())

@@ -42,6 +42,7 @@ mod guid;
 mod hresult;
 pub mod initrd;
 mod json;
+pub mod layer;
 mod listener;
 mod message;
 pub mod oci;

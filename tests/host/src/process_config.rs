@@ -63,11 +63,18 @@ impl ProcessConfig {
         self
     }
 
-    /// Sets user and group id.
+    /// Sets user and group id. The protocol knows them for processes of containers only: one of the VM itself is 0/0
+    /// whatever is said here.
     #[must_use]
     pub fn user(mut self, uid: u32, gid: u32) -> Self {
         self.user = (uid, gid);
         self
+    }
+
+    /// Returns user and group id.
+    #[must_use]
+    pub const fn ids(&self) -> (u32, u32) {
+        self.user
     }
 
     /// Gives the process a terminal; standard error goes where standard output goes.

@@ -1,7 +1,12 @@
 //! Images for the root file system: OCI images, converted once and kept, and disks, looked at before QEMU does.
 
+use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
-use mote_host::oci::ImageDefaults;
+use crate::layer::Bar;
+use crate::{cache, layer};
+use clap::{Args, Subcommand};
+use mote_host::oci::{Image, ImageDefaults};
+use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,7 +17,68 @@ const MAGIC: [u8; 2] = [0x53, 0xef];
 
 /// Returns the disk of an OCI image and what the image says about its program.
 pub(crate) fn prepare(reference: &str) -> Result<(PathBuf, ImageDefaults)> {
-    Err(Failure::new(format!("cannot use {reference}")))
+    let image = Image::open(reference)?;
+    let defaults = image.defaults();
+    let disk = cache::directory()?.join(format!("{}.ext4", image.key()));
+    if !disk.exists() {
+        let bar = Bar::new();
+        bar.say(&format!("opening {reference}"));
+        let scratch = tempfile::tempdir()
+            .map_err(|error| Failure::io("cannot make a directory for temporary files", &error))?;
+        let tree = image.tree(scratch.path(), &mut |number, count| {
+            bar.say(&format!("reading layer {number} of {count}"));
+        })?;
+        layer::write(&bar, &tree, &disk)?;
+    }
+    Ok((disk, defaults))
+}
+
+/// Look at images.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what an image says about its program, and its layers, as JSON
+    Inspect {
+        /// OCI image layout or `docker save` tar
+        #[arg(value_name = "LAYOUT[:TAG]")]
+        reference: String,
+        /// Print one line, for scripts; without it, indented for people
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Looks at one.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Command::Inspect { reference, json } = &arguments.command;
+    let image = Image::open(reference)?;
+    let defaults = image.defaults();
+    let disk = cache::directory()?.join(format!("{}.ext4", image.key()));
+    let environment: Vec<String> = defaults
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let document = json!({
+        "entrypoint": defaults.entrypoint,
+        "command": defaults.command,
+        "environment": environment,
+        "cwd": defaults.cwd,
+        "user": defaults.user,
+        "layers": image.layer_digests(),
+        "disk": disk,
+        "converted": disk.exists(),
+    });
+    match json {
+        true => println!("{document}"),
+        false => println!("{document:#}"),
+    }
+    Ok(ExitCode(0))
 }
 
 /// Checks that a disk holds an ext4 file system, so that the error is about the disk and not about a guest without a root.

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod attach_disk;
+mod cache;
 mod down;
 mod dump;
 mod exec;
@@ -16,6 +17,7 @@ mod inspect;
 mod interrupt;
 mod job;
 mod kill;
+mod layer;
 mod logs;
 mod ls;
 mod named;
@@ -67,6 +69,8 @@ enum Command {
     Inspect(inspect::Arguments),
     Down(down::Arguments),
     Prune(prune::Arguments),
+    Layer(layer::Arguments),
+    Image(image::Arguments),
     /// What `up` starts.
     #[command(hide = true)]
     Supervise(up::Arguments),
@@ -99,6 +103,8 @@ fn main() {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Prune(arguments) => prune::run(&arguments),
+        Command::Layer(arguments) => layer::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Supervise(arguments) => named::supervisor::run(&arguments),
     };
     let ExitCode(code) = result.unwrap_or_else(|failure| {

@@ -84,24 +84,26 @@ impl Program {
     }
 }
 
-/// How a program is run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Shell<'a> {
-    /// Directly in the VM.
-    Vm,
-    /// As the init process of a container of its own, with this id.
-    Container(&'a str, Limits),
+/// What a program runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shell {
+    /// The VM itself, unless limits or a user ask for more: the protocol knows them for containers only.
+    VmIfPossible,
+    /// A container of its own.
+    Container,
 }
 
-/// Runs a program.
+/// Runs a program, as the init process of a container with this id where it needs one.
 pub(crate) fn start(
     guest: &GuestConnection,
     config: &ProcessConfig,
-    shell: Shell<'_>,
+    shell: Shell,
+    id: &str,
+    limits: Limits,
 ) -> Result<(Process, Option<Container>)> {
-    let Shell::Container(id, limits) = shell else {
+    if shell == Shell::VmIfPossible && !limits.is_any() && config.ids() == (0, 0) {
         return Ok((guest.create_process(config)?, None));
-    };
+    }
     let mut specification = ContainerConfig::new(config);
     if let Some(bytes) = limits.memory_bytes {
         specification = specification.memory_limit(bytes);

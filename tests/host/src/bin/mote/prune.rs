@@ -1,5 +1,6 @@
 //! `mote prune`: away with what nobody needs any more.
 
+use crate::cache;
 use crate::exit_code::ExitCode;
 use crate::failure::Result;
 use crate::named::place::Place;
@@ -9,6 +10,10 @@ use serde_json::json;
 /// Remove what VMs left whose supervisor and watchdog were both killed, and on request the converted images.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
+    /// Also remove the images that --oci converted; they are converted again when they are needed
+    #[arg(long)]
+    images: bool,
+
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -24,10 +29,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             removed.push(name.to_string());
         }
     }
+    let images = if arguments.images { cache::clear()? } else { 0 };
     if arguments.json {
-        println!("{}", json!({ "vms": removed }));
-    } else {
-        removed.iter().for_each(|name| println!("{name}"));
+        println!("{}", json!({ "vms": removed, "images": images }));
+        return Ok(ExitCode(0));
+    }
+    for name in removed {
+        println!("removed what {name} left");
+    }
+    if images > 0 {
+        println!("removed {images} converted images");
     }
     Ok(ExitCode(0))
 }

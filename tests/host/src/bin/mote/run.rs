@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     limits: LimitOptions,
 
-    /// Run the program as the init process of a container instead of directly in the VM; the limits do so too
+    /// Run the program as the init process of a container instead of directly in the VM; limits and a user do so too
     #[arg(long, help_heading = "Program")]
     container: bool,
 
@@ -96,19 +96,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     drop(progress);
     // Until here an interrupt ends this process, and the watchdog the VM.
     let interrupts = interrupt::catch()?;
-    let limits = arguments.limits.limits();
-    let shell = if arguments.container || limits.is_any() {
-        Shell::Container(CONTAINER_ID, limits)
+    let shell = if arguments.container {
+        Shell::Container
     } else {
-        Shell::Vm
+        Shell::VmIfPossible
     };
+    let limits = arguments.limits.limits();
     let raw = if program.terminal {
         Some(terminal::Raw::take()?)
     } else {
         None
     };
-    let (mut process, container) =
-        program::start(&guest, &config, shell).map_err(|failure| explain(&vm, failure))?;
+    let (mut process, container) = program::start(&guest, &config, shell, CONTAINER_ID, limits)
+        .map_err(|failure| explain(&vm, failure))?;
     let streams = process.detach_stdio()?;
     let job: Arc<dyn Job> = Arc::new(process);
     // Weak: however this function is left, the VM is dropped with it, and so is all it needed.

@@ -12,11 +12,12 @@ use mote_host::vm::Line;
 use mote_host::{GuestConnection, PropertyType, Vm};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The id of the container of a main program with limits.
+/// The id of the container of a main program that needs one.
 const CONTAINER_ID: &str = "main";
 
 /// Most bytes of text in one packet, whatever JSON makes of them: six for one at worst.
@@ -38,6 +39,8 @@ pub(super) struct Server {
     pub(super) disks: Mutex<Vec<PathBuf>>,
     pub(super) root: Option<PathBuf>,
     pub(super) started: SystemTime,
+    /// Counts programs that were run, for names of their containers.
+    pub(super) sessions: AtomicU64,
 }
 
 /// Takes connections for ever, each in a thread.
@@ -70,12 +73,13 @@ impl Server {
     /// Runs the main program.
     pub(super) fn start_main(self: &Arc<Self>, program: &Program, limits: Limits) -> Result<()> {
         let config = program.config(self.root.as_deref())?.without_stdin();
-        let shell = if limits.is_any() {
-            Shell::Container(CONTAINER_ID, limits)
-        } else {
-            Shell::Vm
-        };
-        let (process, container) = program::start(&self.guest, &config, shell)?;
+        let (process, container) = program::start(
+            &self.guest,
+            &config,
+            Shell::VmIfPossible,
+            CONTAINER_ID,
+            limits,
+        )?;
         let entry = self.processes.add(process, container, program.args.clone());
         supervisor::keep_output(self, &entry.process);
         self.processes.set_main(entry);

@@ -5,16 +5,25 @@ use super::message::{Reply, Steer};
 use super::server::Server;
 use crate::failure::{Failure, Result};
 use crate::job::Job;
-use crate::program::{self, Program, Shell};
+use crate::program::{self, Limits, Program, Shell};
 use crate::terminal::Size;
 use rustix::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 /// Runs a program, hands its streams to the command and passes on what the command says. The last reply is its end.
 pub(super) fn run(server: &Arc<Server>, program: &Program, channel: &Channel) -> Result<Reply> {
     let config = program.config(server.root.as_deref())?;
-    let (mut process, container) = program::start(&server.guest, &config, Shell::Vm)?;
+    let id = format!("exec-{}", server.sessions.fetch_add(1, Ordering::Relaxed));
+    let (mut process, container) = program::start(
+        &server.guest,
+        &config,
+        Shell::VmIfPossible,
+        &id,
+        Limits::default(),
+    )?;
+    let has_container = container.is_some();
     let streams = process.detach_stdio()?;
     let entry = server
         .processes
@@ -55,6 +64,10 @@ pub(super) fn run(server: &Arc<Server>, program: &Program, channel: &Channel) ->
             Ok(code) => Reply::Exited { code },
             Err(error) => Reply::failed(&server.explain(error.into())),
         };
+        if has_container {
+            // The guest has room for few; one it does not forget now it forgets with the VM.
+            let _ = server.guest.delete_container_state(&id);
+        }
         // A command that is gone needs no answer. It closes its end after this, which ends the thread above.
         let _ = channel.send(&reply);
     });

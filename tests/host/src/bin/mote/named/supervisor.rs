@@ -118,6 +118,7 @@ fn start(arguments: &Arguments) -> Result<(Arc<Server>, Listener, Lock)> {
         disks: std::sync::Mutex::new(plan.disks),
         root: plan.root,
         started: std::time::SystemTime::now(),
+        sessions: std::sync::atomic::AtomicU64::new(0),
     });
     if let Some(program) = program {
         server.start_main(&program, arguments.limits.limits())?;

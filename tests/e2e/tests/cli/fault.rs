@@ -1,0 +1,213 @@
+//! What goes wrong around a named VM: who else wants its name, who is killed, what is missing.
+
+use crate::tool::{Place, fails, process_of, text, until, wait};
+use e2e::{busybox_disk, host_busybox};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::thread;
+
+fn kill(pid: u64) {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
+    kill_process(pid, Signal::KILL).expect("ours");
+}
+
+#[test]
+fn of_two_who_want_one_name_one_gets_it() {
+    let place = Place::new();
+    let disk = busybox_disk().to_string_lossy();
+    let args = ["up", "box", "--disk", &disk];
+    let outputs: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| place.output(&args)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("ended"))
+            .collect()
+    });
+    let winners = outputs
+        .iter()
+        .filter(|output| output.status.success())
+        .count();
+    assert_eq!(winners, 1, "{outputs:?}");
+    for output in outputs.iter().filter(|output| !output.status.success()) {
+        fails(
+            output,
+            125,
+            &["a VM named box is running already", "mote down box"],
+        );
+    }
+    assert_eq!(place.ok(&["exec", "box", "--", "echo", "well"]), "well\n");
+}
+
+#[test]
+fn nothing_is_left_when_the_supervisor_is_killed() {
+    let place = Place::new();
+    place.up("box", &[]);
+    let status = place.json(&["inspect", "--json", "box"]);
+    kill(status["pid"].as_u64().expect("a number"));
+    place.assert_nothing_left();
+    place.up("box", &[]);
+}
+
+#[test]
+fn a_vm_killed_outside_takes_its_supervisor_along_and_tells_who_waits() {
+    let place = Place::new();
+    place.up("box", &[]);
+    let mut child = place
+        .command(["exec", "box", "--", "sh", "-c", "echo running; read line"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("mote starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("readable");
+    let status = place.json(&["inspect", "--json", "box"]);
+    kill(status["vmm_pid"].as_u64().expect("a number"));
+    assert_eq!(wait(&mut child).code(), Some(125));
+    let mut words = String::new();
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut words)
+        .expect("readable");
+    assert!(words.contains("signal 9"), "{words}");
+    place.assert_nothing_left();
+}
+
+#[test]
+fn what_is_left_when_everybody_was_killed_is_pruned_and_does_not_hold_the_name() {
+    let place = Place::new();
+    place.up("box", &[]);
+    let status = place.json(&["inspect", "--json", "box"]);
+    let directory = place.vms().join("box");
+    let watchdog = process_of(&["mote-watchdog", &directory.to_string_lossy()]).expect("it runs");
+    let watchdog = u64::try_from(watchdog).expect("positive");
+    let supervisor = status["pid"].as_u64().expect("a number");
+    // Stopped first, so that neither sees the other's end.
+    let stop = |pid: u64| {
+        let pid = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id");
+        kill_process(pid, Signal::STOP).expect("ours");
+    };
+    stop(watchdog);
+    stop(supervisor);
+    kill(supervisor);
+    kill(watchdog);
+    until("both are gone", || {
+        process_of(&[&directory.to_string_lossy()]).is_none()
+            && place.json(&["ls", "--json"])[0]["state"] == "dead"
+    });
+    place.fails(
+        &["exec", "box", "--", "true"],
+        125,
+        &["supervisor", "mote prune"],
+    );
+    place.up("box", &[]);
+    place.ok(&["down", "box"]);
+    fs::create_dir(&directory).expect("made as a dead one");
+    assert_eq!(
+        place.json(&["prune", "--json"])["vms"],
+        serde_json::json!(["box"])
+    );
+    place.assert_nothing_left();
+}
+
+#[test]
+fn nothing_is_left_when_up_is_killed_at_any_moment() {
+    let place = Place::new();
+    let disk = busybox_disk().to_string_lossy();
+    for moment in 0..8 {
+        let mut child = place
+            .command(["up", "box", "--disk", &disk])
+            .spawn()
+            .expect("mote starts");
+        thread::sleep(std::time::Duration::from_millis(7 * moment));
+        kill_process(Pid::from_child(&child), Signal::KILL).expect("ours");
+        wait(&mut child);
+        // It may have been done already.
+        until("it is up or gone", || {
+            let state = place.json(&["ls", "--json"]);
+            state == serde_json::json!([]) || state[0]["guest"]["os"] == "linux"
+        });
+        place.output(&["down", "--all"]);
+        place.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_runtime_directory_others_can_enter_is_refused() {
+    let place = Place::new();
+    place.ok(&["ls"]);
+    fs::set_permissions(place.vms(), fs::Permissions::from_mode(0o755)).expect("ours");
+    place.fails(&["ls"], 125, &["nobody else can enter", "XDG_RUNTIME_DIR"]);
+    fs::set_permissions(place.vms(), fs::Permissions::from_mode(0o700)).expect("ours");
+}
+
+#[test]
+fn a_vm_that_cannot_start_says_why_and_leaves_nothing() {
+    let place = Place::new();
+    let busybox = host_busybox().0.to_string_lossy().into_owned();
+    let text_file = place.path("text");
+    fs::write(&text_file, "no file system").expect("written");
+    let text_file = text_file.to_string_lossy();
+    let directory = place.path("run");
+    let directory = directory.to_string_lossy();
+    for (options, words) in [
+        (
+            &["--disk", "/no/such"][..],
+            &["/no/such", "No such file"][..],
+        ),
+        (
+            &["--disk", &text_file],
+            &["no ext4 file system", "mote layer"],
+        ),
+        (&["--disk", &directory], &["is a directory", "mote layer"]),
+        (&["--kernel", &busybox], &["PVH"]),
+        (&["--cpus", "2"], &["more than one processor"]),
+        (&["--oci", "/no/such"], &["/no/such"]),
+        (&["-t", "--", "sh"], &["no terminal", "mote exec -it bad"]),
+        (&["--", "no-such-program"], &["no-such-program"]),
+        (
+            &["--user", "somebody", "--", "true"],
+            &["somebody", "numbers"],
+        ),
+    ] {
+        let output = place.output(&[&["up", "bad"], options].concat());
+        let code = if options.contains(&"no-such-program") {
+            127
+        } else {
+            125
+        };
+        fails(&output, code, words);
+        place.assert_nothing_left();
+    }
+    let mut without_path = place.command(["up", "bad"]);
+    without_path.env("PATH", "/nowhere");
+    // QEMU may be where this system keeps it; then a PATH without it does not matter.
+    let output = without_path.output().expect("mote starts");
+    if !output.status.success() {
+        fails(&output, 125, &["qemu-system-x86_64", "apt-get install"]);
+    }
+    let mut without_qemu = place.command(["up", "bad"]);
+    without_qemu.env("MOTE_QEMU", "/no/such/qemu");
+    fails(
+        &without_qemu.output().expect("mote starts"),
+        125,
+        &["/no/such/qemu"],
+    );
+    let mut not_executable = place.command(["up", "bad"]);
+    not_executable.env("MOTE_QEMU", &*text_file);
+    let output = not_executable.output().expect("mote starts");
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+}

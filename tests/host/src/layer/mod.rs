@@ -1,0 +1,70 @@
+//! Layers: file trees from directories and tars, stacked, and written as read-only ext4 images (OCI image specification,
+//! `layer.md`; Linux `Documentation/filesystems/overlayfs.rst`).
+//!
+//! ```text
+//! directory ─► Tree ┐
+//! tar(.gz)  ─► Tree ┼─ stack ─► Tree ─► script for debugfs ─► ext4 image
+//! tar(.gz)  ─► Tree ┘
+//! ```
+//!
+//! A [`Tree`] holds names and attributes; the content of its files stays where it lies, that of tars in a temporary
+//! directory. The same trees give the same bytes: the image's identity, its hash seed and its times are constants, and
+//! everything in it is written in the order of names. e2fsprogs writes the image; no rights are needed for owners,
+//! devices and `trusted` attributes, since nothing of it is ever a file of the host.
+
+mod archive;
+mod directory;
+mod image;
+mod path;
+mod script;
+mod stack;
+mod tree;
+
+pub use image::{Progress, Written, write_image};
+pub use tree::{Attributes, Content, Kind, Tree};
+
+use crate::error::Result;
+use std::path::Path;
+
+/// Reads a directory, or a tar, plain or gzipped.
+///
+/// # Errors
+///
+/// [`crate::Error::Io`], naming what cannot be read or what is not acceptable in a tar.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer;
+///
+/// let directory = tempfile::tempdir()?;
+/// std::fs::write(directory.path().join("hello"), "hello\n")?;
+/// let scratch = tempfile::tempdir()?;
+/// let lower = layer::read(directory.path(), scratch.path())?;
+/// let image = scratch.path().join("layer.ext4");
+/// let written = layer::write_image(&lower, &image, &mut |_| {})?;
+/// assert_eq!(written.files, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read(source: &Path, scratch: &Path) -> Result<Tree> {
+    if source.is_dir() {
+        directory::read(source)
+    } else {
+        archive::read(source, scratch)
+    }
+}
+
+/// What becomes of a whiteout when trees are stacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// It stays, for a layer that lies over others later: a character device 0/0, or `trusted.overlay.opaque`.
+    Keep,
+    /// It is gone with what it hid: nothing lies below.
+    Drop,
+}
+
+/// Lays one tree over another.
+#[must_use]
+pub fn stack(lower: Tree, upper: Tree, whiteouts: Whiteouts) -> Tree {
+    stack::stack(lower, upper, whiteouts)
+}
