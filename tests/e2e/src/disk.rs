@@ -153,7 +153,7 @@ pub fn busybox_disk() -> &'static Path {
 }
 
 /// The programs of `tests/programs` that the tests run.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 19] = [
     "args",
     "badcalls",
     "echo",
@@ -168,6 +168,7 @@ const PROGRAMS: [&str; 18] = [
     "sleep",
     "spin",
     "stack",
+    "talk",
     "true",
     "writer",
     "std-hello",

@@ -7,6 +7,7 @@
 
 mod build;
 mod disk;
+pub mod storm;
 
 pub use build::{checked_image, image, mote, program};
 pub use disk::{Tree, busybox_disk, host_busybox, large_file_disk, marker_disk};
@@ -46,12 +47,18 @@ pub fn config(machine: Machine) -> VmConfig {
         .machine(machine)
         .acceleration(Acceleration::Tcg)
         .kernel(image())
-        .timeouts(Timeouts {
-            call: DEADLINE,
-            abandonable_call: DEADLINE,
-            dial: DEADLINE,
-            power_off: DEADLINE,
-        })
+        .timeouts(patient())
+}
+
+/// Time limits that end what hangs and decide nothing else.
+#[must_use]
+pub const fn patient() -> Timeouts {
+    Timeouts {
+        call: DEADLINE,
+        abandonable_call: DEADLINE,
+        dial: DEADLINE,
+        power_off: DEADLINE,
+    }
 }
 
 impl Bed {

@@ -54,6 +54,8 @@ enum Chore {
     Test(test::Options),
     /// Measure the booted image and print the goals beside the values
     Bench(tool::BenchOptions),
+    /// Cut the bridge at random bytes while containers come and go, and miss nothing
+    Storm(tool::StormOptions),
     /// Feed hostile input to every decoder, the same bytes for the same seed
     Fuzz(tool::FuzzOptions),
     /// Make an ext4 disk image from a directory
@@ -78,6 +80,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Demo => return demo::run(),
         Chore::Test(options) => return Ok(test::run(&options)),
         Chore::Bench(options) => return tool::bench(&options),
+        Chore::Storm(options) => return tool::storm(&options),
         Chore::Fuzz(options) => return tool::fuzz(&options),
         Chore::Disk(options) => disk::run(&options)?,
     }

@@ -38,6 +38,33 @@ pub(crate) struct FuzzOptions {
     target: Option<String>,
 }
 
+#[derive(Args)]
+pub(crate) struct StormOptions {
+    /// Containers, each of which exits once
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    exits: u32,
+    /// Where the random numbers start; the same seed gives the same cuts and the same containers
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Bytes of the bridge between two cuts, on average
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    bytes_between_cuts: u64,
+}
+
+/// Runs a reconnect storm over a freshly built image.
+pub(crate) fn storm(options: &StormOptions) -> Result<ExitCode> {
+    prepare()?;
+    let package = ["--package", "e2e", "--bin", "storm", "--release"];
+    cargo::build("Building the storm", &package)?;
+    let mut command = Command::new(place::target().join("release/storm"));
+    let number = |flag: &str, value: u64| format!("--{flag}={value}");
+    command
+        .arg(number("exits", options.exits.into()))
+        .arg(number("seed", options.seed))
+        .arg(number("bytes-between-cuts", options.bytes_between_cuts));
+    finish(command)
+}
+
 /// Runs the measurements over a freshly built image.
 pub(crate) fn bench(options: &BenchOptions) -> Result<ExitCode> {
     prepare()?;

@@ -259,3 +259,71 @@ fn a_container_with_a_root_of_its_own_sees_nothing_else() {
     assert!(!names.lines().any(|name| name == "data"), "{names}");
     notified(&container);
 }
+
+/// More than one host has ever put into one VM.
+const CONTAINERS: usize = 16;
+
+#[test]
+fn sixteen_containers_live_at_once_each_with_its_own_processes_streams_and_end() {
+    let bed = Bed::boot(
+        e2e::config(mote_host::Machine::Microvm)
+            .disk(e2e::busybox_disk())
+            .memory_mib(128),
+    );
+    let ids: Vec<String> = (0..CONTAINERS).map(|number| format!("c{number}")).collect();
+    let containers: Vec<Container> = ids
+        .iter()
+        .map(|id| create(&bed, id, &["/bin/busybox", "cat"]))
+        .collect();
+    let run = |container: &Container, config: &ProcessConfig| {
+        container.create_process(config).expect("runs")
+    };
+    let inits: Vec<_> = containers
+        .iter()
+        .map(|container| run(container, &ProcessConfig::init()))
+        .collect();
+    let execs: Vec<_> = containers
+        .iter()
+        .map(|container| run(container, &ProcessConfig::new(["/bin/busybox", "cat"])))
+        .collect();
+    // All of them live, and each lists its own two.
+    for ((container, init), exec) in containers.iter().zip(&inits).zip(&execs) {
+        let list = container.process_list().expect("listed");
+        let mut pids: Vec<u32> = list.iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        let mut own = [init.pid(), exec.pid()];
+        own.sort_unstable();
+        assert_eq!(pids, own);
+    }
+    for (id, exec) in ids.iter().zip(&execs) {
+        let output = exec.output_within(id.as_bytes(), DEADLINE).expect("ended");
+        assert_eq!((output.exit_code, output.stdout), (0, id.clone().into()));
+    }
+    // They end in three ways, and nobody hears of another's end.
+    for (number, (container, init)) in containers.iter().zip(&inits).enumerate() {
+        let (code, exit_type) = match number % 3 {
+            0 => {
+                init.close_stdin().expect("open");
+                (0, ExitType::Unexpected)
+            }
+            1 => {
+                container.shutdown().expect("delivered");
+                (143, ExitType::Graceful)
+            }
+            _ => {
+                container.terminate().expect("delivered");
+                (137, ExitType::Forced)
+            }
+        };
+        let output = init.output_within(b"", DEADLINE).expect("ended");
+        assert_eq!(output.exit_code, code);
+        assert_eq!(notified(container), exit_type);
+        for other in &containers[number + 1..] {
+            assert!(other.wait_timeout(Duration::ZERO).is_err());
+        }
+        bed.guest
+            .delete_container_state(&ids[number])
+            .expect("deleted");
+    }
+    bed.assert_alive();
+}

@@ -11,5 +11,6 @@ mod mote;
 mod pause;
 mod program;
 mod reconnect;
+mod storm;
 mod stream;
 mod wire;
