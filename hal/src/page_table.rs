@@ -90,6 +90,17 @@ pub struct Mapping<'a> {
     pub dirty: bool,
 }
 
+/// What [`PageTable::share`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// Number of the page to go on with.
+    pub next: u64,
+    /// How many pages were shared.
+    pub pages: u64,
+    /// How many tables were made for them.
+    pub tables: u64,
+}
+
 /// What the processor may still remember wrongly about a page table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
@@ -148,25 +159,9 @@ impl PageTable {
         frame: Frame,
         protection: Protection,
     ) -> Result<Option<Frame>, Frame> {
-        let mut table = self.root.physical();
-        for level in (1..=3).rev() {
-            let entry = read(pool, table, page.index(level));
-            table = if entry & PRESENT != 0 {
-                entry & NUMBER
-            } else {
-                let Ok(next) = pool.take_zeroed() else {
-                    return Err(frame);
-                };
-                let next = next.into_number() * PAGE_BYTES as u64;
-                write(
-                    pool,
-                    table,
-                    page.index(level),
-                    next | PRESENT | WRITABLE | USER,
-                );
-                next
-            };
-        }
+        let Some(table) = self.make_way(pool, page) else {
+            return Err(frame);
+        };
         let old = read(pool, table, page.index(0));
         let entry = (frame.into_number() * PAGE_BYTES as u64) | bits(protection);
         write(pool, table, page.index(0), entry);
@@ -175,6 +170,73 @@ impl PageTable {
         }
         self.forget(page);
         Ok(Some(token(old)))
+    }
+
+    /// Returns the address of the last table on the way to `page`, making what is missing of the way.
+    fn make_way(&mut self, pool: &mut FramePool, page: Page) -> Option<u64> {
+        let mut table = self.root.physical();
+        for level in (1..=3).rev() {
+            let entry = read(pool, table, page.index(level));
+            table = if entry & PRESENT != 0 {
+                entry & NUMBER
+            } else {
+                let next = pool.take_zeroed().ok()?.into_number() * PAGE_BYTES as u64;
+                let entry = next | PRESENT | WRITABLE | USER;
+                write(pool, table, page.index(level), entry);
+                next
+            };
+        }
+        Some(table)
+    }
+
+    /// Maps pages of this table at the same place of `child`, which has none there: each with a second token of its
+    /// frame, and without the right to write in both, so that whoever writes first makes a copy. Begins with the first
+    /// page mapped in `pages` and ends with its last table, at `budget` pages, or where no frame is left for a table.
+    pub fn share(
+        &mut self,
+        pool: &mut FramePool,
+        child: &mut Self,
+        pages: core::ops::Range<Page>,
+        budget: usize,
+    ) -> Sharing {
+        let mut shared = Sharing {
+            next: pages.end.0,
+            pages: 0,
+            tables: 0,
+        };
+        let Some(first) = self.next_mapped(pool, pages.start, pages.end) else {
+            return shared;
+        };
+        shared.next = first.0;
+        let Some((from, _)) = self.leaf(pool, first) else {
+            return shared;
+        };
+        let before = pool.available();
+        let way = child.make_way(pool, first);
+        shared.tables = (before - pool.available()) as u64;
+        let Some(to) = way else {
+            return shared;
+        };
+        let end = (first.0 | 511) + 1;
+        while shared.next < end.min(pages.end.0) && shared.pages < budget as u64 {
+            let index = Page(shared.next).index(0);
+            let entry = read(pool, from, index);
+            if entry & PRESENT != 0 {
+                let frame = FrameRef::from_number((entry & NUMBER) / PAGE_BYTES as u64);
+                let Some(second) = pool.share(frame) else {
+                    break;
+                };
+                // The page table entry is the token from here on.
+                let _ = second.into_number();
+                let entry = entry & !WRITABLE;
+                write(pool, from, index, entry);
+                write(pool, to, index, entry);
+                shared.pages += 1;
+            }
+            shared.next += 1;
+        }
+        self.stale = Stale::Everything;
+        shared
     }
 
     /// Returns how many tables [`PageTable::map`] would have to make for `page`.

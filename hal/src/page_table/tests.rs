@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::frame::tests::pool_of;
+use std::vec::Vec;
 
 const RW: Protection = Protection::READ.union(Protection::WRITE);
 
@@ -193,4 +194,51 @@ fn everything_comes_back_when_pages_are_unmapped_and_the_table_is_released() {
     }
     space.release(&mut pool);
     assert_eq!(pool.available(), 40);
+}
+
+#[test]
+fn shares_pages_without_the_right_to_write_in_either_table() {
+    let mut pool = pool_of(&[16], 16);
+    let (mut parent, mut child) = (space(&mut pool), space(&mut pool));
+    let physical = map(&mut pool, &mut parent, 0x405);
+    map(&mut pool, &mut parent, 0x407);
+    let shared = parent.share(&mut pool, &mut child, page(0x400)..page(0x600), 8);
+    assert_eq!(
+        shared,
+        Sharing {
+            next: 0x600,
+            pages: 2,
+            tables: 3
+        }
+    );
+    for table in [&parent, &child] {
+        let mapping = table.lookup(&pool, page(0x405)).expect("it is shared");
+        assert_eq!(mapping.frame.physical(), physical);
+        assert_eq!(mapping.protection, Protection::READ);
+        assert_eq!(pool.tokens(mapping.frame), 2);
+    }
+}
+
+#[test]
+fn sharing_ends_at_its_budget_at_its_table_and_where_no_frame_is_left() {
+    let mut pool = pool_of(&[16], 16);
+    let (mut parent, mut child) = (space(&mut pool), space(&mut pool));
+    for number in [0x400, 0x401, 0x600] {
+        map(&mut pool, &mut parent, number);
+    }
+    let all = page(0x400)..page(0x800);
+    let mut turn = |from: u64, budget, pool: &mut FramePool| {
+        let shared = parent.share(pool, &mut child, page(from)..all.end, budget);
+        (shared.next, shared.pages, shared.tables)
+    };
+    assert_eq!(turn(0x400, 1, &mut pool), (0x401, 1, 3));
+    assert_eq!(turn(0x401, 9, &mut pool), (0x600, 1, 0));
+    let mut taken = Vec::new();
+    while let Ok(frame) = pool.take() {
+        taken.push(frame);
+    }
+    assert_eq!(turn(0x600, 9, &mut pool), (0x600, 0, 0), "no frame");
+    pool.release(taken.pop().expect("some were free"));
+    assert_eq!(turn(0x600, 9, &mut pool), (0x800, 1, 1));
+    assert_eq!(turn(0x601, 9, &mut pool), (0x800, 0, 0), "nothing is left");
 }
