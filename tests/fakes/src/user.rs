@@ -34,6 +34,8 @@ pub enum Step {
     Load(u64, Vec<u8>),
     /// Fails the test unless these bytes are at the stack pointer plus an offset.
     LoadStack(u64, Vec<u8>),
+    /// Fails the test unless these bytes are where the word at the stack pointer plus an offset points to.
+    LoadStackPointer(u64, Vec<u8>),
     /// Executes an instruction at an address: only whether it may is tried.
     Fetch(u64),
     /// Causes an exception.
@@ -42,6 +44,8 @@ pub enum Step {
     Spin(Duration),
     /// Goes on at step `n` for ever after.
     Jump(usize),
+    /// Goes on at step `n` if the registers say so.
+    Branch(fn(&Registers) -> bool, usize),
     /// Returns from a function: takes the return address from the stack.
     Return,
 }
@@ -81,6 +85,12 @@ impl FakeUser {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Returns where step `n` of the program at `rip` lies.
+    fn place_of(&self, rip: u64, n: usize) -> u64 {
+        let entry = self.programs.range(..=rip).next_back();
+        entry.map_or(0, |(entry, _)| entry + n as u64 * STEP_BYTES)
     }
 
     fn step(&self, rip: u64) -> Option<Step> {
@@ -201,6 +211,11 @@ impl User for FakeUser {
                 Step::LoadStack(offset, bytes) => {
                     check(pool, space, registers.rsp + offset, &bytes)
                 }
+                Step::LoadStackPointer(offset, bytes) => {
+                    let mut address = [0; 8];
+                    read(pool, space, registers.rsp + offset, &mut address)
+                        .and_then(|()| check(pool, space, u64::from_le_bytes(address), &bytes))
+                }
                 Step::Fetch(address) => {
                     translate(pool, space, address, Protection::EXECUTE).map(|_| ())
                 }
@@ -210,8 +225,13 @@ impl User for FakeUser {
                     Ok(())
                 }
                 Step::Jump(to) => {
-                    let entry = self.programs.range(..=rip).next_back();
-                    next = entry.map_or(0, |(entry, _)| entry + to as u64 * STEP_BYTES);
+                    next = self.place_of(rip, to);
+                    Ok(())
+                }
+                Step::Branch(goes, to) => {
+                    if goes(registers) {
+                        next = self.place_of(rip, to);
+                    }
                     Ok(())
                 }
                 Step::Return => {
