@@ -66,6 +66,7 @@ impl<B: Block> System<B> {
                 None => write!(out, "loading")?,
             },
             Life::Failed(error) => write!(out, "not loaded: {}", error.reason)?,
+            Life::Made { .. } => write!(out, "being made")?,
             Life::Stopped => write!(out, "not started")?,
             Life::Running => write!(out, "running")?,
             Life::Zombie(status) => write!(out, "ended with {}", status.code())?,

@@ -3,9 +3,12 @@
 use crate::account::Resource;
 use crate::limits::{ENDING_SPACES_PER_STEP, WORK_PAGES};
 use crate::process::{Life, Notices, ProcessId};
+use crate::program::Load;
 use crate::space::SpaceId;
 use crate::system::System;
-use agent::kernel::ExitStatus;
+use crate::task::TaskId;
+use crate::wait::Stall;
+use agent::kernel::{ExitStatus, Pid};
 use hal::block::Block;
 
 impl<B: Block> System<B> {
@@ -18,20 +21,87 @@ impl<B: Block> System<B> {
             return;
         }
         process.alarm = None;
+        self.leave_locks(id);
         self.drop_tasks(id);
+        self.leave_children(id);
         self.drop_belongings(id);
         if let Some(process) = self.table.processes.get_mut(id) {
             process.life = Life::Zombie(status);
         }
-        self.notify(id, Notices::EXITED);
+        self.end_container(id);
+        self.tell_end(id);
     }
 
     /// Takes a process's tasks away.
     pub(crate) fn drop_tasks(&mut self, id: ProcessId) {
         while let Some(task) = self.table.some_task(id) {
-            self.table.tasks.remove(task);
-            self.ready.retain(|&ready| ready != task);
+            self.drop_task(task);
         }
+    }
+
+    /// Takes a task away, and what it was about to make.
+    pub(crate) fn drop_task(&mut self, id: TaskId) {
+        let Some(task) = self.table.tasks.remove(id) else {
+            return;
+        };
+        self.ready.retain(|&ready| ready != id);
+        if let Some(call) = &task.call
+            && let Some(child) = self.table.find(Pid(call.progress as u32))
+            && let Ok(process) = self.process(child)
+            && matches!(process.life, Life::Made { maker, .. } if maker == id)
+        {
+            self.abort_child(child);
+        }
+        let Some(process) = self.table.processes.get_mut(task.process) else {
+            return;
+        };
+        let account = process.account;
+        // The first task was charged with its process, and is refunded with it.
+        let is_leader = process.leader == Some(id);
+        if process.exec.as_ref().is_some_and(|(by, _)| *by == id)
+            && let Some((_, load)) = process.exec.take()
+        {
+            self.drop_load(&load);
+            self.leave_space(load.space);
+        }
+        if !is_leader && let Some(account) = self.accounts.get_mut(account) {
+            account.refund(Resource::Tasks, 1);
+        }
+    }
+
+    /// Gives back the files a load holds.
+    pub(crate) fn drop_load(&mut self, load: &Load) {
+        for file in [load.file, load.interpreter].into_iter().flatten() {
+            self.release_file(file.id);
+        }
+    }
+
+    /// Ends one task by itself (exit(2)). With the last one its process ends, as the first one said.
+    ///
+    /// # Errors
+    ///
+    /// What to wait for.
+    pub(crate) fn end_task(&mut self, id: TaskId, status: u8) -> Result<(), Stall> {
+        self.leave_task_locks(id)?;
+        let Some(owner) = self.table.tasks.get(id).map(|task| task.process) else {
+            return Ok(());
+        };
+        let is_last = self
+            .table
+            .tasks
+            .iter()
+            .all(|(other, task)| other == id || task.process != owner);
+        let process = self.process_mut(owner)?;
+        if process.leader == Some(id) {
+            process.kin.leader_status = status;
+        }
+        let status = process.kin.leader_status;
+        if is_last {
+            self.end_process(owner, ExitStatus::Exited(status));
+        } else {
+            self.drop_task(id);
+        }
+        Ok(())
     }
 
     /// Gives back what a process has, except its stdio, its number and whose it was.
@@ -39,17 +109,19 @@ impl<B: Block> System<B> {
         let Some(process) = self.table.processes.get_mut(id) else {
             return;
         };
-        let (space, account) = (process.space, process.account);
+        let space = process.space;
         let (table, directories) = (process.files.take(), process.directories.take());
         let executable = process.executable.take();
-        self.table.actions.remove(process.actions);
-        let file = match &mut process.life {
-            Life::Loading(load) => load.file.take(),
-            _ => None,
+        let actions = process.actions;
+        let life = match process.life {
+            Life::Loading(_) => core::mem::replace(&mut process.life, Life::Stopped),
+            _ => Life::Stopped,
         };
+        self.table.leave_actions(actions);
+        self.return_memory(id);
         self.leave_space(space);
-        if let Some(file) = file {
-            self.release_file(file);
+        if let Life::Loading(load) = life {
+            self.drop_load(&load);
         }
         let mut parts = self.own_file_parts();
         if let Some(table) = table {
@@ -60,9 +132,6 @@ impl<B: Block> System<B> {
         }
         if let Some(executable) = executable {
             parts.files.release_place(executable);
-        }
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.refund(Resource::Tasks, 1);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Accounts, Resource};
 use crate::fs::{AgentPipes, AgentStream, Files, PipeId};
-use crate::limits::{MAX_PROCESSES, MAX_VIEWS, PATH_BYTES};
+use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::schedule;
@@ -83,7 +83,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             epoch: Duration::ZERO,
             next_timer: Instant::NEVER,
             table: ProcessTable::new(),
-            spaces: Slab::new(MAX_PROCESSES),
+            spaces: Slab::new(MAX_SPACES),
             shown: Slab::new(MAX_PROCESSES * 64),
             spare_areas: Vec::new(),
             dying: heapless::Vec::new(),
@@ -95,6 +95,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             random: Random::new(),
             unknown_calls: heapless::Vec::new(),
             other_unknown_calls: 0,
+            futex_turn: 0,
             turns: 0,
             power_off: false,
         };
@@ -189,14 +190,15 @@ impl<U: User, B: Block> Kernel<U, B> {
             return;
         };
         let pipes = core::mem::take(&mut process.pipes);
-        let live = process.is_live();
+        let is_over = process.is_over();
         system.close_pipes(pipes);
-        if live {
+        if !is_over {
             system.drop_tasks(id);
+            system.leave_children(id);
             system.drop_belongings(id);
         }
-        system.table.remove(id);
         system.noticed.retain(|&known| known != id);
+        system.forget_process(id);
     }
 }
 
@@ -221,6 +223,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         let entry = ViewEntry {
             root: Root::Named(frame, root.len()),
             account,
+            init: 0,
         };
         system.views.insert(entry).map_err(|entry| {
             if let Root::Named(frame, _) = entry.root {

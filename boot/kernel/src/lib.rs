@@ -37,8 +37,15 @@ pub mod account;
 mod bench;
 mod dump;
 pub mod errno;
+#[cfg(test)]
+mod exec_tests;
 mod exit;
+mod family;
+#[cfg(test)]
+mod family_tests;
+mod fork;
 pub mod fs;
+mod futex;
 #[cfg(test)]
 mod interruption_tests;
 mod kernel;
@@ -61,6 +68,8 @@ mod system;
 mod task;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thread_tests;
 mod user_memory;
 mod view;
 pub mod wait;

@@ -15,6 +15,10 @@ pub const MAX_TASKS: usize = 512;
 
 const _: () = assert!(MAX_TASKS >= MAX_PROCESSES);
 
+/// Address spaces that may exist at once: one for each process, and those of ended ones that are still being taken down,
+/// or of programs that execve is about to begin. At the limit a program gets EAGAIN, and `spawn` is refused.
+pub const MAX_SPACES: usize = 2 * MAX_PROCESSES;
+
 /// Containers' views that may exist at once, the utility VM's included. At the limit Create is refused.
 pub const MAX_VIEWS: usize = 65;
 
@@ -65,6 +69,10 @@ const _: () = assert!(STACK_BYTES as usize >= 4 * (ARGUMENT_BYTES + MAX_ARGUMENT
 /// Pages kept free below the stack's lowest possible page (Linux `stack_guard_gap`).
 pub const STACK_GUARD_PAGES: u64 = 256;
 
+/// Robust locks of a task, or of all tasks of a process that is killed, that are given up when it ends (Linux
+/// `ROBUST_LIST_LIMIT`). Whoever waits for one behind them waits on.
+pub const MAX_ROBUST_LOCKS: usize = 2048;
+
 /// Longest path of a system call, NUL included (Linux `PATH_MAX`). A longer one gives ENAMETOOLONG.
 pub const PATH_BYTES: usize = agent::limits::PATH_BYTES + 1;
 
@@ -73,6 +81,14 @@ const _: () = assert!(PATH_BYTES <= PAGE_BYTES);
 /// Steps one load takes in a turn: five for a program that is at hand, one more for each directory of `PATH` that does
 /// not have it. A list of thousands of directories takes many turns.
 pub const LOAD_STEPS: usize = 16;
+
+/// Bytes of one argument or environment string of execve, NUL included (Linux `MAX_ARG_STRLEN`). A longer one is E2BIG.
+pub const STRING_BYTES: usize = 128 * 1024;
+
+const _: () = assert!(STRING_BYTES <= ARGUMENT_BYTES);
+
+/// Scripts that lead to a program one after the other (Linux fs/exec.c, `exec_binprm`). One more is ELOOP.
+pub const MAX_SCRIPTS: u8 = 5;
 
 /// Program headers of an ELF file. Linkers write about a dozen. More are ENOEXEC.
 pub const MAX_PROGRAM_HEADERS: usize = 64;

@@ -1,6 +1,8 @@
 //! A process: tasks that share an address space, files, signal actions and credentials, and how it ends.
 
 use crate::account::AccountId;
+use crate::family::Kin;
+use crate::fork::CloneFlags;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::program::Load;
 use crate::signal::{Actions, SignalSet};
@@ -28,6 +30,13 @@ pub(crate) enum Life {
     Loading(Load),
     /// Loading failed; somebody has yet to be told.
     Failed(LoadError),
+    /// Another program's task is making it (fork): the number of the page that is to be shared next.
+    Made {
+        /// Who does.
+        maker: TaskId,
+        /// Everything below this page is shared already.
+        next: u64,
+    },
     /// Loaded, not started.
     Stopped,
     /// Its tasks run.
@@ -52,8 +61,8 @@ bitflags::bitflags! {
 pub(crate) struct Process {
     /// Linux's process id.
     pub(crate) pid: Pid,
-    /// Its parent's; 0 for what the agent spawned.
-    pub(crate) parent: u32,
+    /// Its parent and its children.
+    pub(crate) kin: Kin,
     /// Its process group.
     pub(crate) group: u32,
     /// Its session.
@@ -76,7 +85,9 @@ pub(crate) struct Process {
     pub(crate) pipes: AgentPipes,
     /// Whether they were connected.
     pub(crate) is_attached: bool,
-    /// Its first task; stale once the process has ended.
+    /// What execve has got to, while one of its tasks is inside of that.
+    pub(crate) exec: Option<(TaskId, Load)>,
+    /// Its first task; stale once that or the process has ended.
     pub(crate) leader: Option<TaskId>,
     /// What it does about signals; stale once it has ended.
     pub(crate) actions: ActionsId,
@@ -97,9 +108,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Returns whether its program runs or will run.
+    /// Returns whether its program runs or will run: others can see it and send it signals.
     pub(crate) const fn is_live(&self) -> bool {
-        !matches!(self.life, Life::Zombie(_) | Life::Failed(_))
+        !self.is_over() && !matches!(self.life, Life::Made { .. })
+    }
+
+    /// Returns whether it has ended and given back what it had.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.life, Life::Zombie(_) | Life::Failed(_))
     }
 }
 
@@ -184,6 +200,44 @@ impl ProcessTable {
         }
     }
 
+    /// Makes the same for a child: credentials of its own, and the parent's actions or a copy of them.
+    pub(crate) fn copy_shares(
+        &mut self,
+        actions: ActionsId,
+        flags: CloneFlags,
+        credentials: &Credentials,
+    ) -> Result<(CredentialsId, ActionsId), Full> {
+        let shares = self.new_shares(credentials)?;
+        let (credentials, own) = shares;
+        let Some(parent) = self.actions.get_mut(actions) else {
+            return Ok(shares);
+        };
+        if flags.contains(CloneFlags::SIGHAND) {
+            parent.sharers += 1;
+            self.actions.remove(own);
+            return Ok((credentials, actions));
+        }
+        let mut copy = parent.clone();
+        copy.sharers = 1;
+        if flags.contains(CloneFlags::CLEAR_SIGHAND) {
+            copy.forget_handlers();
+        }
+        if let Some(actions) = self.actions.get_mut(own) {
+            *actions = copy;
+        }
+        Ok(shares)
+    }
+
+    /// Counts one process less that has these actions.
+    pub(crate) fn leave_actions(&mut self, id: ActionsId) {
+        if let Some(actions) = self.actions.get_mut(id) {
+            actions.sharers -= 1;
+            if actions.sharers == 0 {
+                self.actions.remove(id);
+            }
+        }
+    }
+
     /// Puts a process in.
     pub(crate) fn insert(&mut self, process: Process) -> Result<ProcessId, Full> {
         self.numbers.try_reserve(1).map_err(|_| Full::Memory)?;
@@ -213,9 +267,7 @@ impl ProcessTable {
 
     /// Returns the process with the smallest pid of a view.
     pub(crate) fn first_in(&self, view: View) -> Option<ProcessId> {
-        self.in_order()
-            .find(|(_, process)| process.view == view)
-            .map(|(id, _)| id)
+        self.next_in(view, 0).map(|(id, _)| id)
     }
 
     /// Returns a process whose alarm is due.
@@ -226,6 +278,24 @@ impl ProcessTable {
             .map(|(id, _)| id)
     }
 
+    /// Returns the child with the smallest pid that is greater than `after`.
+    pub(crate) fn child_after(&self, parent: Pid, after: u32) -> Option<(ProcessId, &Process)> {
+        self.behind(after)
+            .find(|(_, process)| process.kin.parent == parent.0)
+    }
+
+    /// Returns the process of a view with the smallest pid that is greater than `after`.
+    pub(crate) fn next_in(&self, view: View, after: u32) -> Option<(ProcessId, &Process)> {
+        self.behind(after).find(|(_, process)| process.view == view)
+    }
+
+    fn behind(&self, after: u32) -> impl Iterator<Item = (ProcessId, &Process)> {
+        let at = self.numbers.partition_point(|&(pid, _)| pid <= after);
+        self.numbers[at..]
+            .iter()
+            .filter_map(|&(_, id)| Some((id, self.processes.get(id)?)))
+    }
+
     /// Returns some task of a process.
     pub(crate) fn some_task(&self, id: ProcessId) -> Option<TaskId> {
         self.tasks
@@ -234,10 +304,16 @@ impl ProcessTable {
             .map(|(task, _)| task)
     }
 
+    /// Returns some task of a process that is not `task`.
+    pub(crate) fn other_task(&self, id: ProcessId, task: TaskId) -> Option<TaskId> {
+        self.tasks
+            .iter()
+            .find(|&(other, known)| known.process == id && other != task)
+            .map(|(other, _)| other)
+    }
+
     /// Returns all processes in the order of their pids.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
-        self.numbers
-            .iter()
-            .filter_map(|&(_, id)| Some((id, self.processes.get(id)?)))
+        self.behind(0)
     }
 }

@@ -39,7 +39,7 @@ impl ProcessTable {
                     pid.0,
                     process.name,
                     self.letter(process),
-                    process.parent,
+                    process.kin.parent,
                     process.group,
                     process.session,
                     ticks(process.user_nanos),
@@ -61,7 +61,7 @@ impl ProcessTable {
                      Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nThreads:\t1",
                     process.name,
                     self.letter(process),
-                    process.parent,
+                    process.kin.parent,
                     pid = pid.0,
                 )
             }),

@@ -237,6 +237,16 @@ impl<B: Block> System<B> {
         }
     }
 
+    /// Returns whether a task may not run because another one is making a child with the same memory.
+    fn is_held(&self, id: TaskId) -> bool {
+        let tasks = &self.table.tasks;
+        tasks
+            .get(id)
+            .and_then(|task| self.table.processes.get(task.process))
+            .and_then(|process| self.spaces.get(process.space)?.forker)
+            .is_some_and(|forker| forker != id && tasks.get(forker).is_some())
+    }
+
     fn fault_signal(&mut self, id: TaskId, signal: Signal, fault: Fault) -> Turn {
         self.signal_fault(id, signal, fault);
         if self.table.tasks.get(id).is_some() {
@@ -279,7 +289,14 @@ pub(crate) fn run_next<U: User, B: Block>(
     system: &mut System<B>,
     clock: &impl Clock,
 ) -> bool {
-    while let Some(id) = system.ready.pop_front() {
+    for _ in 0..system.ready.len() {
+        let Some(id) = system.ready.pop_front() else {
+            break;
+        };
+        if system.is_held(id) {
+            system.ready.push_back(id);
+            continue;
+        }
         let runs = system.table.tasks.get(id).is_some_and(|task| {
             task.activity == Activity::Ready
                 && system

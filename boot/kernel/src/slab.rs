@@ -208,6 +208,26 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Returns two different entries for changing; `None` when one of the names is stale, or both are the same.
+    pub fn pair_mut(&mut self, one: Id<T>, other: Id<T>) -> Option<(&mut T, &mut T)> {
+        let indices = [one.index as usize, other.index as usize];
+        match self.slots.get_disjoint_mut(indices).ok()? {
+            [
+                Slot::Taken {
+                    generation: first,
+                    value: one_value,
+                },
+                Slot::Taken {
+                    generation: second,
+                    value: other_value,
+                },
+            ] if *first == one.generation && *second == other.generation => {
+                Some((one_value, other_value))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the number of slots, taken or free: every entry's [`Id::index`] is below it.
     #[must_use]
     pub const fn slots(&self) -> usize {

@@ -2,9 +2,10 @@
 
 use crate::account::Resource;
 use crate::errno::Errno;
+use crate::family::Kin;
 use crate::fs::{AgentPipes, Last, Place, Start, TableId};
 use crate::limits::{
-    ARGUMENT_BYTES, MAX_PROCESSES, PATH_BYTES, SHOWN_PER_PROCESS, SPACES_PER_PROCESS,
+    ARGUMENT_BYTES, MAX_PROCESSES, MAX_SPACES, PATH_BYTES, SHOWN_PER_PROCESS, SPACES_PER_PROCESS,
     ready_processes, ready_views,
 };
 use crate::process::{Life, Notices, Process, ProcessId};
@@ -13,7 +14,7 @@ use crate::signal::SignalSet;
 use crate::slab::Full;
 use crate::space::{AreaList, SpaceId};
 use crate::system::{FileParts, System};
-use crate::task::Task;
+use crate::task::{Task, TaskId};
 use crate::view::Root;
 use crate::wait::Stall;
 use agent::kernel::{Pid, Program, Refusal, Stdio, View};
@@ -72,8 +73,7 @@ impl<B: Block> System<B> {
         program: &Program<'_>,
     ) -> Result<Pid, Refusal> {
         let space = self.new_space(account).map_err(|errno| match errno {
-            // One address space for each process: those of ended ones count until they are taken down.
-            Errno::EAGAIN => Refusal::Limit("MAX_PROCESSES", MAX_PROCESSES),
+            Errno::EAGAIN => Refusal::Limit("MAX_SPACES", MAX_SPACES),
             errno => refusal(errno),
         })?;
         let top = self.space(space).map_err(refusal)?.stack_top;
@@ -101,7 +101,7 @@ impl<B: Block> System<B> {
         let pid = self.table.fresh_number();
         let process = Process {
             pid: Pid(pid),
-            parent: 0,
+            kin: Kin::default(),
             group: pid,
             session: pid,
             view,
@@ -113,6 +113,7 @@ impl<B: Block> System<B> {
             executable: None,
             pipes: AgentPipes::default(),
             is_attached: false,
+            exec: None,
             leader: None,
             actions,
             pending: SignalSet::default(),
@@ -126,7 +127,7 @@ impl<B: Block> System<B> {
         let id = match self.table.insert(process) {
             Ok(id) => id,
             Err(full) => {
-                self.table.actions.remove(actions);
+                self.table.leave_actions(actions);
                 self.table.credentials.remove(credentials);
                 self.leave_memory_and_files(space, files);
                 return Err(no_process(full));
@@ -136,6 +137,12 @@ impl<B: Block> System<B> {
             self.drop_belongings(id);
             self.table.remove(id);
             return Err(refusal(errno));
+        }
+        if let Some(entry) = self.views.get_mut(view)
+            && view != View::UTILITY_VM
+            && entry.init == 0
+        {
+            entry.init = pid;
         }
         self.loading = true;
         Ok(Pid(pid))
@@ -150,16 +157,24 @@ impl<B: Block> System<B> {
 
     /// Gives a process its first task.
     fn add_task(&mut self, id: ProcessId, tid: u32) -> Result<(), Errno> {
+        let task = self.insert_task(Task::new(id, tid))?;
+        self.process_mut(id)?.leader = Some(task);
+        Ok(())
+    }
+
+    /// Puts a task into the table.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN at the limit, ENOMEM.
+    pub(crate) fn insert_task(&mut self, task: Task) -> Result<TaskId, Errno> {
         // A ready task must always find a place in the queue.
         let more = (self.table.tasks.len() + 1).saturating_sub(self.ready.len());
         self.ready.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-        let task = self
-            .table
+        self.table
             .tasks
-            .insert(Task::new(id, tid))
-            .map_err(|(_, full)| full.errno(Errno::EAGAIN))?;
-        self.process_mut(id)?.leader = Some(task);
-        Ok(())
+            .insert(task)
+            .map_err(|(_, full)| full.errno(Errno::EAGAIN))
     }
 
     /// Gives a process its root and working directory. The working directory is made when it does not exist.
@@ -315,7 +330,7 @@ impl<B: Block> System<B> {
 }
 
 /// Returns what a program's path ends with, cut as Linux's `comm` is; what is not UTF-8 becomes U+FFFD.
-fn base_name(path: &[u8]) -> heapless::String<15> {
+pub(crate) fn base_name(path: &[u8]) -> heapless::String<15> {
     let start = path
         .iter()
         .rposition(|&byte| byte == b'/')

@@ -6,7 +6,7 @@
 use crate::account::{AccountId, Accounts};
 use crate::errno::Errno;
 use crate::fs::{Context, Files};
-use crate::limits::{MAX_PROCESSES, MAX_UNKNOWN_CALLS};
+use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::signal::Actions;
@@ -52,7 +52,7 @@ pub(crate) struct System<B> {
     /// Lists of areas that address spaces left behind, for the next ones.
     pub(crate) spare_areas: alloc::vec::Vec<alloc::vec::Vec<crate::space::Area>>,
     /// Address spaces without users, to be taken down.
-    pub(crate) dying: heapless::Vec<SpaceId, MAX_PROCESSES>,
+    pub(crate) dying: heapless::Vec<SpaceId, MAX_SPACES>,
     /// Tasks that can run, in order.
     pub(crate) ready: VecDeque<TaskId>,
     /// Whether a load can go on.
@@ -69,6 +69,8 @@ pub(crate) struct System<B> {
     pub(crate) unknown_calls: heapless::Vec<(u32, u64), MAX_UNKNOWN_CALLS>,
     /// How often others were, when the table was full.
     pub(crate) other_unknown_calls: u64,
+    /// How many times a task began to wait for a futex.
+    pub(crate) futex_turn: u64,
     /// How often the machine's loop came round.
     pub(crate) turns: u64,
     /// Whether somebody asked for the machine's end.

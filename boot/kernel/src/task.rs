@@ -1,5 +1,6 @@
 //! A task: one flow of instructions of a process, and what it is doing.
 
+use crate::futex::FutexWait;
 use crate::limits::CALL_HISTORY;
 use crate::process::ProcessId;
 use crate::signal::{AlternateStack, SignalSet};
@@ -66,6 +67,10 @@ pub(crate) struct Task {
     pub(crate) fault: Option<(Signal, Fault)>,
     /// Where to write 0 and wake waiters when it ends (set_tid_address(2)).
     pub(crate) clear_tid: UserAddr,
+    /// The locks it has that others must learn about when it ends (set_robust_list(2)).
+    pub(crate) robust_list: UserAddr,
+    /// The word it waits for.
+    pub(crate) futex: Option<FutexWait>,
     /// The last calls, newest last.
     pub(crate) history: heapless::HistoryBuf<PastCall, CALL_HISTORY>,
 }
@@ -85,6 +90,8 @@ impl Task {
             alternate_stack: AlternateStack::default(),
             fault: None,
             clear_tid: UserAddr::NULL,
+            robust_list: UserAddr::NULL,
+            futex: None,
             history: heapless::HistoryBuf::new(),
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct ViewEntry {
     pub(crate) root: Root,
     /// Who pays.
     pub(crate) account: AccountId,
+    /// The pid of its first process, with which all others end; 0 when there is none.
+    pub(crate) init: u32,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,7 @@ impl Views {
         let entry = ViewEntry {
             root: Root::Unmounted,
             account,
+            init: 0,
         };
         // The table is empty, so there is room.
         let _ = views.insert(entry);

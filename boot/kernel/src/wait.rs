@@ -18,6 +18,12 @@ pub enum WakeKey {
     PipeWritable(u32),
     /// The random generator to be seeded.
     Seed,
+    /// A child of the process with this pid to change.
+    Child(u32),
+    /// The process with this pid to leave the memory it borrowed (vfork).
+    Memory(u32),
+    /// Another task to wake this one (futex).
+    Futex,
     /// Only a signal or the deadline.
     Nothing,
 }
@@ -29,6 +35,9 @@ impl fmt::Display for WakeKey {
             Self::PipeReadable(pipe) => return write!(f, "bytes in pipe {pipe}"),
             Self::PipeWritable(pipe) => return write!(f, "room in pipe {pipe}"),
             Self::Seed => "a seed",
+            Self::Child(_) => "a child",
+            Self::Memory(pid) => return write!(f, "memory lent to pid {pid}"),
+            Self::Futex => "a futex",
             Self::Nothing => "a signal",
         })
     }
@@ -47,12 +56,12 @@ pub enum Stall {
 
 impl Stall {
     /// Returns whether a handled signal ends the wait. A disk answers soon, and a call that changes files cannot be
-    /// begun a second time, so waiting for one goes on, as Linux's "uninterruptible" sleep does; so does work that only
-    /// takes turns.
+    /// begun a second time, so waiting for one goes on, as Linux's "uninterruptible" sleep does; so does waiting for lent
+    /// memory, and work that only takes turns.
     #[must_use]
     pub const fn is_interruptible(self) -> bool {
         match self {
-            Self::Wait(key) => !matches!(key, WakeKey::Disk(_)),
+            Self::Wait(key) => !matches!(key, WakeKey::Disk(_) | WakeKey::Memory(_)),
             Self::Again | Self::Error(_) => false,
         }
     }

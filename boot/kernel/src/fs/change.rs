@@ -89,7 +89,7 @@ impl<B: Block> Files<B> {
         Ok(id)
     }
 
-    fn new_inode(
+    pub(super) fn new_inode(
         &mut self,
         context: &mut Context<'_>,
         directory: DentryId,

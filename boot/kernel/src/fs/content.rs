@@ -259,6 +259,28 @@ impl<B: Block> Files<B> {
         Ok(())
     }
 
+    /// Returns a token of the frame that holds page `index` of a file, for mapping it where what is written is seen by
+    /// everybody: the page becomes the file's own first.
+    ///
+    /// # Errors
+    ///
+    /// ENXIO for a page wholly behind the end, ENOSPC, EIO.
+    pub fn shared_page(
+        &mut self,
+        context: &mut Context<'_>,
+        place: PlaceRef<'_>,
+        index: u32,
+    ) -> Result<Frame, Stall> {
+        let id = self.inode_at(place.0)?;
+        let size = self.inodes.get(id).ok_or(Errno::EIO)?.attributes.size;
+        if u64::from(index) * PAGE >= size {
+            return Err(Errno::ENXIO.into());
+        }
+        let page = self.own_page(context, id, index, false)?;
+        let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+        Ok(context.pool.share(frame.by_ref()).ok_or(Errno::ENOMEM)?)
+    }
+
     /// Returns a token of the frame that holds page `index` of a regular file, for mapping it. Bytes behind the file's
     /// end are zero. The frame must not be written to: it may be the file's only copy.
     ///

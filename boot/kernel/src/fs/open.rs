@@ -209,6 +209,25 @@ impl<B: Block> Files<B> {
         Err(Stall::Again)
     }
 
+    /// Closes the descriptors that execve closes.
+    ///
+    /// # Errors
+    ///
+    /// [`Stall::Again`] when some are left, EBADF when the table is gone.
+    pub fn close_on_exec(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+    ) -> Result<(), Stall> {
+        for _ in 0..WORK_FILES {
+            match self.table(table)?.next_closing() {
+                Some(fd) => self.close(context, table, fd as i32)?,
+                None => return Ok(()),
+            }
+        }
+        Err(Stall::Again)
+    }
+
     /// Returns the open file a descriptor refers to.
     ///
     /// # Errors

@@ -60,12 +60,16 @@ impl<B: Block> Files<B> {
     ///
     /// ENOMEM at the limit.
     pub fn new_table(&mut self) -> Result<TableId, Errno> {
+        let table = self.ready_table();
+        self.tables.insert(table).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Returns an empty table that uses the memory of one before it.
+    fn ready_table(&mut self) -> Table {
         let spare = self.spare_slots.pop().unwrap_or_else(Table::ready_memory);
         // Every table's memory may come back at once. Without room for it, it is given to the heap instead.
         let _ = self.spare_slots.try_reserve(self.tables.len() + 1);
-        self.tables
-            .insert(Table::reusing(spare))
-            .map_err(|_| Errno::ENOMEM)
+        Table::reusing(spare)
     }
 
     /// Returns a descriptor table.
@@ -108,7 +112,8 @@ impl<B: Block> Files<B> {
     ///
     /// ENOMEM.
     pub fn copy_table(&mut self, id: TableId) -> Result<TableId, Errno> {
-        let copy = self.table(id)?.try_clone()?;
+        let mut copy = self.ready_table();
+        copy.copy_from(self.table(id)?)?;
         let mut next = 0;
         while let Some((index, descriptor)) = copy.next_used(next) {
             self.hold_description(descriptor.description);

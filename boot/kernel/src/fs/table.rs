@@ -155,6 +155,18 @@ impl Table {
             .find_map(|(index, slot)| slot.map(|known| (index, known)))
     }
 
+    /// Returns the first descriptor that execve closes.
+    pub(super) fn next_closing(&self) -> Option<usize> {
+        self.slots
+            .iter()
+            .position(|slot| slot.is_some_and(|known| known.close_on_exec))
+    }
+
+    /// Returns whether several processes use it.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.sharers > 1
+    }
+
     /// Returns RLIMIT_NOFILE.
     #[must_use]
     pub const fn limit(&self) -> usize {
@@ -166,21 +178,17 @@ impl Table {
         self.limit = limit.min(MAX_DESCRIPTORS);
     }
 
-    /// Makes a copy with one owner.
+    /// Takes over the descriptors and the limit of another table; this one must be empty.
     ///
     /// # Errors
     ///
     /// ENOMEM.
-    pub(super) fn try_clone(&self) -> Result<Self, Errno> {
-        let mut slots = Vec::new();
-        slots
-            .try_reserve_exact(self.slots.len())
+    pub(super) fn copy_from(&mut self, other: &Self) -> Result<(), Errno> {
+        self.slots
+            .try_reserve(other.slots.len())
             .map_err(|_| Errno::ENOMEM)?;
-        slots.extend_from_slice(&self.slots);
-        Ok(Self {
-            slots,
-            limit: self.limit,
-            ..Self::new()
-        })
+        self.slots.extend_from_slice(&other.slots);
+        self.limit = other.limit;
+        Ok(())
     }
 }

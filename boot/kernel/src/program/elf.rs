@@ -1,6 +1,6 @@
 //! ELF64 headers: every field is checked before it is believed (System V gABI, chapter 4 and 5).
 
-use crate::limits::MAX_PROGRAM_HEADERS;
+use crate::limits::{MAX_PROGRAM_HEADERS, PATH_BYTES};
 use hal::limits::PAGE_BYTES;
 use hal::page_table::{Page, Protection};
 
@@ -116,8 +116,8 @@ pub(crate) struct Segment {
 pub(crate) enum ProgramHeader {
     /// Load this.
     Load(Segment),
-    /// A dynamic linker is wanted.
-    Interpreter,
+    /// A dynamic linker is wanted: where its path lies in the file, with a NUL at the end.
+    Interpreter { offset: u64, bytes: usize },
     /// Nothing the loader minds.
     Other,
 }
@@ -134,9 +134,27 @@ impl ProgramHeader {
     ) -> Result<Self, Malformed> {
         match word(bytes, 0) {
             1 => Self::parse_load(bytes, file_bytes),
-            3 => Ok(Self::Interpreter),
+            3 => Self::parse_interpreter(bytes, file_bytes),
             _ => Ok(Self::Other),
         }
+    }
+
+    fn parse_interpreter(
+        header: &[u8; PROGRAM_HEADER_BYTES],
+        file_length: u64,
+    ) -> Result<Self, Malformed> {
+        let (offset, bytes) = (long(header, 8), long(header, 32));
+        if bytes < 2 || bytes > PATH_BYTES as u64 {
+            return Err("ELF interpreter's path is empty or too long");
+        }
+        if offset
+            .checked_add(bytes)
+            .is_none_or(|end| end > file_length)
+        {
+            return Err("ELF interpreter's path lies behind the end of the file");
+        }
+        let bytes = bytes as usize;
+        Ok(Self::Interpreter { offset, bytes })
     }
 
     fn parse_load(bytes: &[u8; PROGRAM_HEADER_BYTES], file_length: u64) -> Result<Self, Malformed> {
@@ -341,6 +359,26 @@ mod tests {
     #[test]
     fn passes_over_what_it_does_not_load() {
         assert_eq!(load_with(0, 4), Ok(ProgramHeader::Other), "a note");
-        assert_eq!(load_with(0, 3), Ok(ProgramHeader::Interpreter));
+    }
+
+    #[test]
+    fn an_interpreter_s_path_has_a_length_and_lies_inside_the_file() {
+        let with = |offset: u64, length: u64| {
+            let mut bytes = load();
+            bytes[0] = 3;
+            bytes[8..16].copy_from_slice(&offset.to_le_bytes());
+            bytes[32..40].copy_from_slice(&length.to_le_bytes());
+            ProgramHeader::parse(&bytes, FILE_BYTES)
+        };
+        let found = |offset, bytes| Ok(ProgramHeader::Interpreter { offset, bytes });
+        assert_eq!(with(64, 2), found(64, 2));
+        assert_eq!(with(FILE_BYTES - 2, 2), found(FILE_BYTES - 2, 2));
+        assert_eq!(with(64, PATH_BYTES as u64), found(64, PATH_BYTES));
+        for (offset, length) in [(64, 1), (64, PATH_BYTES as u64 + 1)] {
+            assert!(with(offset, length).is_err_and(|reason| reason.contains("path is")));
+        }
+        for (offset, length) in [(FILE_BYTES - 1, 2), (u64::MAX, 2)] {
+            assert!(with(offset, length).is_err_and(|reason| reason.contains("behind the end")));
+        }
     }
 }

@@ -5,15 +5,40 @@ use super::{About, Image, Load, Step, Trouble};
 use crate::errno::Errno;
 use crate::limits::{LOAD_STEPS, PATH_BYTES};
 use crate::process::{Life, Notices, ProcessId};
-use crate::space::SpaceId;
+use crate::space::{BREAK_SPREAD_PAGES, SpaceId};
 use crate::system::System;
 use agent::kernel::LoadError;
 use agent::limits::ERROR_PATH_BYTES;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
+use hal::user::Context;
 
 /// What an error's path ends with when it was cut.
 const CUT_MARK: &str = "…";
+
+/// How far one step came.
+pub(super) enum Progress {
+    /// This is next.
+    Next(Step),
+    /// The program is ready to begin here.
+    Done(Start),
+}
+
+/// Where a program begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    instruction: u64,
+    stack: u64,
+}
+
+impl Start {
+    /// Sets a task's registers to the beginning.
+    pub(super) fn set(self, context: &mut Context) {
+        *context = Context::default();
+        context.registers.rip = self.instruction;
+        context.registers.rsp = self.stack;
+    }
+}
 
 impl Load {
     /// Makes a load that is at its beginning.
@@ -22,6 +47,8 @@ impl Load {
             space,
             waits: None,
             file: None,
+            interpreter: None,
+            scripts: 0,
             step: Step::Directory,
             strings,
         }
@@ -82,12 +109,16 @@ impl<B: Block> System<B> {
             let Some(process) = self.table.processes.get_mut(id) else {
                 return;
             };
+            let leader = process.leader;
             match result {
-                Ok(Some(step)) => {
+                Ok(Progress::Next(step)) => {
                     load.step = step;
                     process.life = Life::Loading(load);
                 }
-                Ok(None) => {
+                Ok(Progress::Done(start)) => {
+                    if let Some(task) = leader.and_then(|id| self.table.tasks.get_mut(id)) {
+                        start.set(&mut task.context);
+                    }
                     self.keep_executable(id, &load);
                     self.notify(id, Notices::LOADED);
                     return;
@@ -111,9 +142,13 @@ impl<B: Block> System<B> {
         self.loading = true;
     }
 
-    /// Does one step; the next one, or `None` when the program is ready.
-    fn step_load(&mut self, id: ProcessId, load: &mut Load) -> Result<Option<Step>, Trouble> {
-        Ok(Some(match load.step {
+    /// Does one step.
+    pub(super) fn step_load(
+        &mut self,
+        id: ProcessId,
+        load: &mut Load,
+    ) -> Result<Progress, Trouble> {
+        Ok(Progress::Next(match load.step {
             Step::Directory => {
                 self.enter_directory(id, load)?;
                 Step::Search {
@@ -121,24 +156,24 @@ impl<B: Block> System<B> {
                     denied: false,
                 }
             }
-            Step::Search { nth, denied } => {
-                let next = self.search_program(id, load, nth, denied)?;
-                if let Step::Map { file, .. } = next {
-                    load.file = Some(file);
+            Step::Search { nth, denied } => self.search_program(id, load, nth, denied)?,
+            // Those of execve are copied by the call; an agent's were copied when it spawned.
+            Step::Strings { .. } => Step::Look { nth: 0 },
+            Step::Look { nth } => self.look_at_program(id, load, nth)?,
+            Step::Map => self.map_program(id, load)?,
+            Step::Link { image } => Step::Clear {
+                image: self.map_linker(load, image)?,
+            },
+            Step::Clear { image } => {
+                let program = load.file.map(|file| (file, image.bias));
+                let linker = load.interpreter.map(|file| (file, image.base));
+                for (file, bias) in program.into_iter().chain(linker) {
+                    self.clear_ends(load.space, file, bias)?;
                 }
-                next
-            }
-            Step::Map { file, bytes } => {
-                let image = self.map_program(load, file, bytes)?;
-                Step::Clear { file, bytes, image }
-            }
-            Step::Clear { file, bytes, image } => {
-                self.clear_ends(load, file, bytes, image.bias)?;
                 Step::Stack { image }
             }
             Step::Stack { image } => {
-                self.enter_program(id, load, image)?;
-                return Ok(None);
+                return Ok(Progress::Done(self.enter_program(id, load, image)?));
             }
         }))
     }
@@ -161,33 +196,38 @@ impl<B: Block> System<B> {
             })
     }
 
-    /// Puts the task at the program's first instruction.
-    fn enter_program(&mut self, id: ProcessId, load: &Load, image: Image) -> Result<(), Trouble> {
+    /// Finishes the address space; returns where the program begins.
+    fn enter_program(
+        &mut self,
+        id: ProcessId,
+        load: &Load,
+        image: Image,
+    ) -> Result<Start, Trouble> {
         let credentials = self.credentials(id)?.clone();
-        let leader = self.process(id)?.leader;
         let stack = self.finish_stack(load, &image, &credentials)?;
-        if let Some(space) = self.spaces.get_mut(load.space) {
-            space.break_start = image.end.next_multiple_of(PAGE_BYTES as u64);
-            space.break_end = space.break_start;
-        }
-        let task = self.task_mut(leader.ok_or(Errno::ESRCH)?)?;
-        task.context.registers.rip = image.entry;
-        task.context.registers.rsp = stack;
-        Ok(())
+        let end = image.end.next_multiple_of(PAGE_BYTES as u64);
+        let gap = self.random.next_u64() % BREAK_SPREAD_PAGES * PAGE_BYTES as u64;
+        let space = self.space_mut(load.space)?;
+        space.break_start = end + gap;
+        space.break_end = space.break_start;
+        Ok(Start {
+            instruction: image.start,
+            stack,
+        })
     }
 
     /// Remembers which file a process executes; the load is not its user any more.
-    fn keep_executable(&mut self, id: ProcessId, load: &Load) {
-        let Some(file) = load.file else {
-            return;
-        };
-        if let Some(shown) = self.shown.get(file) {
+    pub(super) fn keep_executable(&mut self, id: ProcessId, load: &Load) {
+        if let Some(file) = load.file
+            && let Some(shown) = self.shown.get(file.id)
+            && let Some(process) = self.table.processes.get_mut(id)
+        {
             let place = self.files.share_place(shown.place.by_ref());
-            if let Some(process) = self.table.processes.get_mut(id) {
-                process.executable = Some(place);
+            if let Some(before) = process.executable.replace(place) {
+                self.files.release_place(before);
             }
         }
-        self.release_file(file);
+        self.drop_load(load);
     }
 
     fn fail_load(
@@ -199,7 +239,7 @@ impl<B: Block> System<B> {
         about: About,
     ) {
         let at = match about {
-            About::Program => load.strings.arguments,
+            About::Program => load.strings.called_by(),
             About::Directory => load.strings.directory,
         };
         let mut path = [0; PATH_BYTES];
@@ -211,9 +251,7 @@ impl<B: Block> System<B> {
             reason,
             path: cut(path),
         };
-        if let Some(file) = load.file {
-            self.release_file(file);
-        }
+        self.drop_load(load);
         self.drop_tasks(id);
         self.drop_belongings(id);
         if let Some(process) = self.table.processes.get_mut(id) {

@@ -3,14 +3,19 @@
 //! A [`Load`] is a straight line of steps, each of which may have to wait for a disk and is then tried again:
 //!
 //! ```text
-//! working directory ─► look for the file ─► headers ─► map segments ─► clear ends ─► finish the stack
+//! working directory ─► look for the file ─┬► a script? its interpreter ─┐
+//!  (execve: copy the strings) ────────────┘◄──────────────────────────┤
+//!                        finish the stack ◄─ clear ends ◄─ map program, then dynamic linker
 //! ```
 //!
-//! It builds a new address space beside whatever the process has, so that `execve` can use it as it is.
+//! It builds a new address space beside whatever the process has, so that `execve` uses it as it is (`exec`): until all
+//! of it stands the caller can still be told that it failed.
 
 mod elf;
+mod exec;
 mod load;
 mod map;
+mod script;
 mod search;
 mod stack;
 
@@ -18,6 +23,7 @@ use crate::errno::Errno;
 use crate::space::FileId;
 use crate::space::SpaceId;
 use crate::wait::{Stall, WakeKey};
+pub(crate) use exec::Lists;
 use stack::Strings;
 pub(crate) use stack::TICKS_PER_SECOND;
 
@@ -29,9 +35,22 @@ pub(crate) struct Load {
     /// What it waits for.
     pub(crate) waits: Option<WakeKey>,
     /// The program file, once it is found; the load is one of its users.
-    pub(crate) file: Option<FileId>,
+    pub(crate) file: Option<ProgramFile>,
+    /// The dynamic linker it asks for.
+    pub(crate) interpreter: Option<ProgramFile>,
+    /// How many scripts led to the program.
+    scripts: u8,
     step: Step,
     strings: Strings,
+}
+
+/// A file that may be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProgramFile {
+    /// The file.
+    pub(crate) id: FileId,
+    /// How long it is.
+    pub(crate) bytes: u64,
 }
 
 /// The next thing to do.
@@ -42,14 +61,16 @@ enum Step {
     /// Look for the program as the `nth` candidate; `denied` is whether an earlier one was there but may not be
     /// executed.
     Search { nth: u32, denied: bool },
+    /// Copy the strings of execve: so many of the environment and of the arguments are left.
+    Strings { environment: u32, arguments: u32 },
+    /// See whether the file is a script; it was the `nth` candidate.
+    Look { nth: u32 },
     /// Read the headers and map what they ask for.
-    Map { file: FileId, bytes: u64 },
-    /// Clear what lies behind the end of each segment's last page from the file.
-    Clear {
-        file: FileId,
-        bytes: u64,
-        image: Image,
-    },
+    Map,
+    /// Map the dynamic linker.
+    Link { image: Image },
+    /// Clear what lies behind the end of each segment's last page from its file.
+    Clear { image: Image },
     /// Write the rest of the stack.
     Stack { image: Image },
 }
@@ -59,8 +80,12 @@ enum Step {
 struct Image {
     /// How far it was moved from the addresses it names.
     bias: u64,
-    /// First instruction.
+    /// Its first instruction.
     entry: u64,
+    /// The first instruction of all: the dynamic linker's, if there is one.
+    start: u64,
+    /// How far the dynamic linker was moved; 0 when there is none.
+    base: u64,
     /// Address of the program headers, 0 when they are not in memory.
     headers: u64,
     /// How many there are.

@@ -19,7 +19,7 @@ impl<B: Block> System<B> {
     pub(super) fn search_program(
         &mut self,
         process: ProcessId,
-        load: &Load,
+        load: &mut Load,
         nth: u32,
         denied: bool,
     ) -> Result<Step, Trouble> {
@@ -48,7 +48,10 @@ impl<B: Block> System<B> {
             }
         };
         match self.open_program(process, path) {
-            Ok((file, bytes)) => Ok(Step::Map { file, bytes }),
+            Ok(file) => {
+                load.file = Some(file);
+                Ok(Step::Look { nth })
+            }
             // execvp(3): go on looking, but remember that one was there.
             Err(Stall::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if searches => {
                 Ok(Step::Search {
@@ -61,6 +64,19 @@ impl<B: Block> System<B> {
                 denied: true,
             }),
             Err(stall) => Err(stall.into()),
+        }
+    }
+
+    /// Writes the path of the file that was found as the `nth` candidate.
+    pub(super) fn found_path<'b>(
+        &mut self,
+        load: &Load,
+        nth: u32,
+        buffer: &'b mut PathBuffer,
+    ) -> Result<&'b [u8], Stall> {
+        match self.candidate(load, nth, buffer)? {
+            Some(Candidate::Path(path, _)) => Ok(path),
+            _ => Err(Errno::ENOENT.into()),
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! top ─► 8 zero bytes
-//!        working directory, for the loader only
+//!        working directory, for the loader only; after execve the name the program was called by
 //!        environment strings, argument strings
 //!        16 random bytes, platform name
 //!        auxiliary vector, environment pointers, argument pointers, argument count  ◄─ rsp
 //! ```
 //!
-//! The strings are copied when the program is spawned, which is all that is kept of the request; the rest is written
-//! when the program is known.
+//! The strings are copied when the program is spawned, which is all that is kept of the request, or by execve from the
+//! caller's memory (`exec`); the rest is written when the program is known.
 
 use super::{Image, Load};
 use crate::errno::Errno;
@@ -29,18 +29,27 @@ pub(crate) struct Strings {
     pub(super) arguments: UserAddr,
     /// How many arguments.
     pub(super) argument_count: u32,
-    /// First environment string, right behind the last argument.
-    pub(super) environment: UserAddr,
-    /// How many environment strings.
+    /// How many environment strings. The first one is right behind the last argument.
     pub(super) environment_count: u32,
-    /// Path of the working directory; an empty string means `/`.
+    /// Path of the working directory; an empty string means `/`. Of execve, the path it was called with.
     pub(super) directory: UserAddr,
+    /// The path the program was called by, when that is not the first argument.
+    pub(super) name: Option<UserAddr>,
     /// Value of `PATH`, `None` when the environment has none.
     pub(super) path: Option<UserAddr>,
-    /// Where the random bytes go.
-    random: UserAddr,
-    /// Where the platform's name goes.
-    platform: UserAddr,
+}
+
+impl Strings {
+    /// Returns where the path the program was called by lies.
+    pub(super) fn called_by(&self) -> UserAddr {
+        self.name.unwrap_or(self.arguments)
+    }
+
+    /// Returns where the random bytes and the platform's name go, below the arguments.
+    const fn below(&self) -> (UserAddr, UserAddr) {
+        let random = (self.arguments.0 - RANDOM_BYTES) & !15;
+        (UserAddr(random), UserAddr(random - PLATFORM.len() as u64))
+    }
 }
 
 /// `AT_PLATFORM` of the architecture (arch/x86/include/asm/elf.h).
@@ -50,7 +59,7 @@ const PLATFORM: &[u8] = b"x86_64\0";
 const RANDOM_BYTES: u64 = 16;
 
 /// Zeroes above the strings, as Linux leaves.
-const END_BYTES: u64 = 8;
+pub(super) const END_BYTES: u64 = 8;
 
 /// Clock ticks per second that times(2) speaks of (`USER_HZ`).
 pub(crate) const TICKS_PER_SECOND: u64 = 100;
@@ -91,8 +100,6 @@ impl<B: Block> System<B> {
         let directory = top - END_BYTES - cwd.len() as u64 - 1;
         let environment_at = directory - environment.len() as u64;
         let arguments_at = environment_at - arguments.len() as u64;
-        let random = (arguments_at - RANDOM_BYTES) & !15;
-        let platform = random - PLATFORM.len() as u64;
         let mut write = |at: u64, bytes: &[u8]| {
             for _ in 0..MOST_TRIES {
                 match self.store(space, UserAddr(at), bytes, Access::Load) {
@@ -108,7 +115,6 @@ impl<B: Block> System<B> {
         write(directory, cwd.as_bytes())?;
         write(environment_at, environment)?;
         write(arguments_at, arguments)?;
-        write(platform, PLATFORM)?;
         let before = |string: &[u8]| string.as_ptr().addr() - environment.as_ptr().addr();
         let path = env
             .iter()
@@ -117,12 +123,10 @@ impl<B: Block> System<B> {
         Ok(Strings {
             arguments: UserAddr(arguments_at),
             argument_count: counts.0 as u32,
-            environment: UserAddr(environment_at),
             environment_count: counts.1 as u32,
             directory: UserAddr(directory),
+            name: None,
             path,
-            random: UserAddr(random),
-            platform: UserAddr(platform),
         })
     }
 
@@ -138,12 +142,14 @@ impl<B: Block> System<B> {
         credentials: &Credentials,
     ) -> Result<u64, Stall> {
         let strings = load.strings;
+        let (random_at, platform_at) = strings.below();
         let mut random = [0; RANDOM_BYTES as usize];
         self.random.fill(&mut random);
-        self.store(load.space, strings.random, &random, Access::Load)?;
+        self.store(load.space, random_at, &random, Access::Load)?;
+        self.store(load.space, platform_at, PLATFORM, Access::Load)?;
         let pointers = u64::from(strings.argument_count) + u64::from(strings.environment_count) + 3;
         let size = 8 * (pointers + 2 * AUXILIARY_PAIRS as u64);
-        let start = (strings.platform.0 - size) & !15;
+        let start = (platform_at.0 - size) & !15;
         let count = u64::from(strings.argument_count).to_le_bytes();
         self.store(load.space, UserAddr(start), &count, Access::Load)?;
         let mut list = PointerList::new(start + 8);
@@ -191,7 +197,11 @@ impl<B: Block> System<B> {
     }
 
     /// Returns the address behind a string's NUL.
-    fn end_of_string(&mut self, space: SpaceId, start: UserAddr) -> Result<UserAddr, Stall> {
+    pub(super) fn end_of_string(
+        &mut self,
+        space: SpaceId,
+        start: UserAddr,
+    ) -> Result<UserAddr, Stall> {
         let mut at = start;
         loop {
             let span = self.span(space, at, PAGE_BYTES, Access::Read)?;
@@ -242,8 +252,8 @@ fn auxiliary(
         (4, super::elf::PROGRAM_HEADER_BYTES as u64),
         (5, image.header_count),
         (6, PAGE_BYTES as u64),
-        // AT_BASE: no dynamic linker.
-        (7, 0),
+        // AT_BASE: where the dynamic linker lies.
+        (7, image.base),
         (8, 0),
         (9, image.entry),
         (11, uid),
@@ -255,9 +265,9 @@ fn auxiliary(
         (26, 0),
         (17, TICKS_PER_SECOND),
         (23, 0),
-        (25, strings.random.0),
-        (31, strings.arguments.0),
-        (15, strings.platform.0),
+        (25, strings.below().0.0),
+        (31, strings.called_by().0),
+        (15, strings.below().1.0),
         // AT_MINSIGSTKSZ: what a signal frame needs.
         (51, crate::signal::MINIMUM_STACK_BYTES),
         (0, 0),

@@ -56,7 +56,7 @@ impl<B: Block> System<B> {
                 Unhandled::Stop => process.pending.insert(signal),
                 Unhandled::Ignore | Unhandled::Continue => {}
             },
-            Life::Zombie(_) | Life::Failed(_) => {}
+            Life::Zombie(_) | Life::Failed(_) | Life::Made { .. } => {}
         }
     }
 
@@ -305,6 +305,7 @@ impl<B: Block> System<B> {
             return Ok(());
         };
         task.call = None;
+        task.futex = None;
         if fault.is_some() {
             task.fault = None;
         }

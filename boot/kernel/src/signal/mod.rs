@@ -146,29 +146,49 @@ pub(crate) struct Action {
 
 /// What a process does about each signal.
 #[derive(Clone, Debug)]
-pub(crate) struct Actions([Action; 64]);
+pub(crate) struct Actions {
+    actions: [Action; 64],
+    /// Processes that have these.
+    pub(crate) sharers: u32,
+}
 
 impl Actions {
     /// Makes a table that has the default for everything.
     pub(crate) const fn new() -> Self {
-        Self(
-            [Action {
+        Self {
+            actions: [Action {
                 handler: DEFAULT,
                 flags: ActionFlags::empty(),
                 restorer: 0,
                 mask: SignalSet(0),
             }; 64],
-        )
+            sharers: 1,
+        }
+    }
+
+    /// Forgets every handler: a new program has none. What is ignored stays ignored (execve(2)).
+    pub(crate) fn forget_handlers(&mut self) {
+        for action in &mut self.actions {
+            let handler = if action.handler == IGNORE {
+                IGNORE
+            } else {
+                DEFAULT
+            };
+            *action = Action {
+                handler,
+                ..Action::default()
+            };
+        }
     }
 
     /// Returns what is done about `signal`.
     pub(crate) const fn get(&self, signal: Signal) -> Action {
-        self.0[signal.number() as usize - 1]
+        self.actions[signal.number() as usize - 1]
     }
 
     /// Sets what is done about `signal`.
     pub(crate) const fn set(&mut self, signal: Signal, action: Action) {
-        self.0[signal.number() as usize - 1] = action;
+        self.actions[signal.number() as usize - 1] = action;
     }
 }
 

@@ -21,6 +21,13 @@ pub(crate) enum Backing {
         /// The file's page behind the area's first page.
         page: u64,
     },
+    /// A file's pages themselves: what is written is seen by everybody. The area holds a reference to the file.
+    Shared {
+        /// Which file.
+        file: FileId,
+        /// The file's page behind the area's first page.
+        page: u64,
+    },
 }
 
 /// A run of pages with the same rights and the same backing.
@@ -69,6 +76,10 @@ impl Area {
                 file,
                 page: page + (pages.start - self.first),
             },
+            Backing::Shared { file, page } => Backing::Shared {
+                file,
+                page: page + (pages.start - self.first),
+            },
             Backing::Stack | Backing::Anonymous => Backing::Anonymous,
         };
         Self {
@@ -88,10 +99,15 @@ impl Area {
         }
     }
 
+    /// Returns whether what is written to it is seen by everybody who has its file.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self.backing, Backing::Shared { .. })
+    }
+
     /// Returns the file behind it.
     pub(crate) const fn file(&self) -> Option<FileId> {
         match self.backing {
-            Backing::File { file, .. } => Some(file),
+            Backing::File { file, .. } | Backing::Shared { file, .. } => Some(file),
             Backing::Anonymous | Backing::Stack => None,
         }
     }
@@ -176,6 +192,22 @@ impl AreaList {
         }
         let first = top.checked_sub(pages)?;
         (first >= within.start && self.is_free(first..top)).then_some(first)
+    }
+
+    /// Takes over the areas of another list; this one must be empty.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM when the list cannot grow.
+    pub(crate) fn copy_from(&mut self, other: &Self) -> Result<(), Errno> {
+        self.reserve(other.areas.len())?;
+        self.areas.extend_from_slice(&other.areas);
+        Ok(())
+    }
+
+    /// Returns whether an area shows memory that others may have, too.
+    pub(crate) fn has_shared(&self) -> bool {
+        self.areas.iter().any(Area::is_shared)
     }
 
     /// Puts an area into free pages. It becomes one with a neighbour that continues it.

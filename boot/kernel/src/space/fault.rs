@@ -1,6 +1,6 @@
 //! Bringing a page in: what happens when a program, or the kernel for it, touches a page.
 
-use super::{Area, Backing, SpaceId};
+use super::{Area, Backing, SpaceId, TABLES};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES};
@@ -91,12 +91,17 @@ impl<B: Block> System<B> {
             return Err(Denial::Protected);
         }
         if mapped {
-            return self.own_page(id, page, area.protection);
+            return self.own_page(id, page, &area);
         }
         match area.backing {
             Backing::Anonymous | Backing::Stack => {
                 let frame = self.take_frame()?;
                 self.pool.bytes_mut(&frame).fill(0);
+                self.map_page(id, page, frame, area.protection)
+            }
+            Backing::Shared { file, page: first } => {
+                let index = first + (page.number() - area.first);
+                let frame = self.shared_page(file, index).map_err(Denial::of_file)?;
                 self.map_page(id, page, frame, area.protection)
             }
             Backing::File { file, page: first } => {
@@ -114,7 +119,7 @@ impl<B: Block> System<B> {
     }
 
     /// Takes a frame, making the page cache give some back when there is none.
-    fn take_frame(&mut self) -> Result<Frame, Denial> {
+    pub(super) fn take_frame(&mut self) -> Result<Frame, Denial> {
         if let Ok(frame) = self.pool.take() {
             return Ok(frame);
         }
@@ -197,14 +202,15 @@ impl<B: Block> System<B> {
     }
 
     /// Makes the program the only owner of a mapped page that it shares with the page cache or another program, and
-    /// gives it the area's full rights.
-    fn own_page(&mut self, id: SpaceId, page: Page, protection: Protection) -> Result<(), Denial> {
+    /// gives it the area's full rights; a page of a shared area stays what it is.
+    fn own_page(&mut self, id: SpaceId, page: Page, area: &Area) -> Result<(), Denial> {
+        let protection = area.protection;
         let space = self.spaces.get_mut(id).ok_or(Denial::Unmapped)?;
         let mapping = space
             .table
             .lookup(&self.pool, page)
             .ok_or(Denial::Unmapped)?;
-        if self.pool.tokens(mapping.frame) == 1 {
+        if area.is_shared() || self.pool.tokens(mapping.frame) == 1 {
             space.table.protect(&mut self.pool, page, protection);
             return Ok(());
         }
@@ -266,6 +272,3 @@ impl<B: Block> System<B> {
         result
     }
 }
-
-/// Page tables that mapping one page can need, below the root (Intel SDM vol. 3, 4.5).
-const TABLES: u64 = 3;

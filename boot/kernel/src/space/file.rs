@@ -1,8 +1,9 @@
 //! Files that areas show. An area names its file by a number that can be copied; here it is counted how many do.
 
 use crate::errno::Errno;
-use crate::fs::{Access, Attributes, Kind, Last, Place, Start};
+use crate::fs::{Access, Attributes, Context, Files, Kind, Last, Place, PlaceRef, Start};
 use crate::process::ProcessId;
+use crate::program::ProgramFile;
 use crate::slab::Id;
 use crate::system::{FileParts, System};
 use crate::wait::Stall;
@@ -64,6 +65,24 @@ impl<B: Block> System<B> {
     ///
     /// Those of [`crate::fs::Files::page`].
     pub(crate) fn file_page(&mut self, id: FileId, page: u64) -> Result<Frame, Stall> {
+        self.with_shown(id, page, Files::page)
+    }
+
+    /// Returns a token of the frame that holds a page of a file, for writing to the file through it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::shared_page`].
+    pub(crate) fn shared_page(&mut self, id: FileId, page: u64) -> Result<Frame, Stall> {
+        self.with_shown(id, page, Files::shared_page)
+    }
+
+    fn with_shown(
+        &mut self,
+        id: FileId,
+        page: u64,
+        find: fn(&mut Files<B>, &mut Context<'_>, PlaceRef<'_>, u32) -> Result<Frame, Stall>,
+    ) -> Result<Frame, Stall> {
         let page = u32::try_from(page).map_err(|_| Errno::ENXIO)?;
         let FileParts {
             files,
@@ -72,7 +91,7 @@ impl<B: Block> System<B> {
             ..
         } = self.own_file_parts();
         let file = shown.get(id).ok_or(Errno::EIO)?;
-        files.page(&mut context, file.place.by_ref(), page)
+        find(files, &mut context, file.place.by_ref(), page)
     }
 
     /// Returns a token of the frame that holds a page of a file, if the page cache has it.
@@ -82,7 +101,7 @@ impl<B: Block> System<B> {
         self.files.cached_page(&mut self.pool, place, page)
     }
 
-    /// Finds a program file that a process may execute; its size comes with it.
+    /// Finds a program file that a process may execute.
     ///
     /// # Errors
     ///
@@ -91,7 +110,7 @@ impl<B: Block> System<B> {
         &mut self,
         process: ProcessId,
         path: &[u8],
-    ) -> Result<(FileId, u64), Stall> {
+    ) -> Result<ProgramFile, Stall> {
         let directories = self.process(process)?.directories.ok_or(Errno::ENOENT)?;
         let mut parts = self.file_parts(process)?;
         let FileParts { files, context, .. } = &mut parts;
@@ -103,15 +122,32 @@ impl<B: Block> System<B> {
         let found = files.walk(context, start, path, Last::Follow);
         files.release_place(root);
         files.release_place(base);
-        let place = found?;
-        let size = match executable_size(files.attributes(place.by_ref()), context.credentials) {
-            Ok(size) => size,
-            Err(errno) => {
-                files.release_place(place);
-                return Err(errno.into());
+        Ok(self.show_program(process, found?)?)
+    }
+
+    /// Takes a file that a process may execute to be loaded.
+    ///
+    /// # Errors
+    ///
+    /// EACCES for what is not a regular file or may not be executed, ENOMEM; the place was given back.
+    pub(crate) fn show_program(
+        &mut self,
+        process: ProcessId,
+        place: Place,
+    ) -> Result<ProgramFile, Errno> {
+        let size = self.credentials(process).and_then(|credentials| {
+            executable_size(self.files.attributes(place.by_ref()), credentials)
+        });
+        match size {
+            Ok(bytes) => {
+                let id = self.show_file(place)?;
+                Ok(ProgramFile { id, bytes })
             }
-        };
-        Ok((self.show_file(place)?, size))
+            Err(errno) => {
+                self.files.release_place(place);
+                Err(errno)
+            }
+        }
     }
 }
 

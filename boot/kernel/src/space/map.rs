@@ -1,6 +1,6 @@
 //! Changing which pages a program may use: what mmap, munmap, mprotect, mremap and brk are made of.
 
-use super::{Area, Backing, FileId, LOWEST_ADDRESS, SpaceId};
+use super::{Area, LOWEST_ADDRESS, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::WORK_PAGES;
@@ -150,7 +150,7 @@ impl<B: Block> System<B> {
             let Some(mapping) = space.table.lookup(&self.pool, page) else {
                 break;
             };
-            let shared = self.pool.tokens(mapping.frame) > 1;
+            let shared = !area.is_shared() && self.pool.tokens(mapping.frame) > 1;
             let allowed = if shared {
                 // The next write copies the page.
                 protection - Protection::WRITE
@@ -239,13 +239,5 @@ impl<B: Block> System<B> {
     /// Returns the area that contains a page.
     pub(crate) fn area_at(&self, id: SpaceId, page: u64) -> Option<Area> {
         self.spaces.get(id)?.areas.find(page).copied()
-    }
-}
-
-/// Makes the backing of a new area: a file's from `page` on, or zeroes.
-pub(crate) const fn backing(file: Option<(FileId, u64)>) -> Backing {
-    match file {
-        Some((file, page)) => Backing::File { file, page },
-        None => Backing::Anonymous,
     }
 }

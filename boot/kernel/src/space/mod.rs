@@ -6,7 +6,7 @@
 //!                   stack, growing down to STACK_BYTES          Backing::Stack
 //!                   guard pages, a random gap
 //! map_top           what mmap places, downwards
-//!                   heap, growing up from break_start
+//!                   heap, growing up from break_start, a random gap behind the program
 //!                   the program: ET_EXEC where it wants, ET_DYN near PROGRAM_BASE
 //! 0x1_0000          LOWEST_ADDRESS
 //! ```
@@ -14,6 +14,7 @@
 mod area;
 mod fault;
 mod file;
+mod fork;
 mod map;
 mod teardown;
 
@@ -22,13 +23,14 @@ use crate::errno::Errno;
 use crate::limits::{STACK_BYTES, STACK_GUARD_PAGES};
 use crate::slab::Id;
 use crate::system::System;
+use crate::task::TaskId;
 pub(crate) use area::{Area, AreaList, Backing};
 pub(crate) use fault::Denial;
 pub(crate) use file::{FileId, ShownFile};
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 use hal::page_table::{Page, PageTable, Protection};
-pub(crate) use map::{Wish, backing};
+pub(crate) use map::Wish;
 
 /// Names an address space.
 pub(crate) type SpaceId = Id<AddressSpace>;
@@ -42,12 +44,18 @@ pub(crate) const PROGRAM_BASE: u64 = 0x5555_5555_4000;
 /// Pages by which such a program is moved at random. Linux uses 28 bits; 2^24 pages keep it 64 GiB from the maps.
 pub(crate) const PROGRAM_SPREAD_PAGES: u64 = 1 << 24;
 
+/// Pages between a program's end and its heap, at random (Linux: up to 32 MiB).
+pub(crate) const BREAK_SPREAD_PAGES: u64 = 1 << 13;
+
 /// Pages by which stack and maps are moved at random (Linux: 22 bits for the stack, 28 for maps).
 const STACK_SPREAD_PAGES: u64 = 1 << 22;
 const MAP_SPREAD_PAGES: u64 = 1 << 24;
 
 /// Pages between the top of the maps and the lowest page the stack can have.
 const STACK_PAGES: u64 = STACK_BYTES / PAGE_BYTES as u64 + STACK_GUARD_PAGES;
+
+/// Page tables that mapping one page can need, below the root (Intel SDM vol. 3, 4.5).
+const TABLES: u64 = 3;
 
 /// What a program's addresses mean. Tasks of one process share it.
 #[derive(Debug)]
@@ -60,6 +68,8 @@ pub(crate) struct AddressSpace {
     pub(crate) account: AccountId,
     /// Frames charged to `account`: one for each mapped page, shared or not, and the tables.
     pub(crate) charged: u64,
+    /// The task that makes a child with its pages; no other may change them meanwhile.
+    pub(crate) forker: Option<TaskId>,
     /// Processes that use it.
     pub(crate) users: u32,
     /// First byte of the heap that `brk` moves the end of.
@@ -81,54 +91,66 @@ impl<B: Block> System<B> {
     pub(crate) fn new_space(&mut self, account: AccountId) -> Result<SpaceId, Errno> {
         let stack_end = Page::END.number() - self.random.next_u64() % STACK_SPREAD_PAGES;
         let map_top = stack_end - STACK_PAGES - self.random.next_u64() % MAP_SPREAD_PAGES;
+        let mut space = self.empty_space(account)?;
+        space.map_top = map_top;
+        space.stack_top = stack_end * PAGE_BYTES as u64;
+        let stack = space.areas.insert(Area {
+            first: stack_end - 1,
+            end: stack_end,
+            protection: Protection::READ | Protection::WRITE,
+            backing: Backing::Stack,
+        });
+        self.keep_space(space, stack)
+    }
+
+    /// Makes an address space without areas that is not in the table yet.
+    fn empty_space(&mut self, account: AccountId) -> Result<AddressSpace, Errno> {
         // The list comes back here when the space is taken down, so room for it is made now.
         let lists = self.spaces.len() + 1;
         self.spare_areas
             .try_reserve(lists)
             .map_err(|_| Errno::ENOMEM)?;
         self.charge(account, 1)?;
-        let table = match PageTable::new(&mut self.pool, &self.kernel_half) {
-            Ok(table) => table,
-            Err(_) => {
-                self.refund(account, 1);
-                return Err(Errno::ENOMEM);
-            }
+        let Ok(table) = PageTable::new(&mut self.pool, &self.kernel_half) else {
+            self.refund(account, 1);
+            return Err(Errno::ENOMEM);
         };
         let spare = self
             .spare_areas
             .pop()
             .unwrap_or_else(AreaList::ready_memory);
-        let mut areas = AreaList::reusing(spare);
-        let stack = areas.insert(Area {
-            first: stack_end - 1,
-            end: stack_end,
-            protection: Protection::READ | Protection::WRITE,
-            backing: Backing::Stack,
-        });
-        let space = AddressSpace {
+        Ok(AddressSpace {
             table,
-            areas,
+            areas: AreaList::reusing(spare),
             account,
             charged: 1,
+            forker: None,
             users: 1,
             break_start: 0,
             break_end: 0,
-            map_top,
-            stack_top: stack_end * PAGE_BYTES as u64,
-        };
-        let refused = match stack {
+            map_top: 0,
+            stack_top: 0,
+        })
+    }
+
+    /// Puts an address space into the table if it was `filled`; else, and without room, gives it back.
+    fn keep_space(
+        &mut self,
+        space: AddressSpace,
+        filled: Result<(), Errno>,
+    ) -> Result<SpaceId, Errno> {
+        let (space, errno) = match filled {
             Ok(()) => match self.spaces.insert(space) {
                 Ok(id) => return Ok(id),
                 Err((space, full)) => (space, full.errno(Errno::EAGAIN)),
             },
             Err(errno) => (space, errno),
         };
-        let (space, errno) = refused;
         space.table.release(&mut self.pool);
         if let Some(spare) = space.areas.into_spare() {
             self.spare_areas.push(spare);
         }
-        self.refund(account, 1);
+        self.refund(space.account, 1);
         Err(errno)
     }
 

@@ -26,7 +26,7 @@ pub(super) fn gettid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 
 /// getppid(2); 0 when the parent is outside, as in a process namespace.
 pub(super) fn getppid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    Ok(u64::from(system.process(call.process)?.parent))
+    Ok(u64::from(system.process(call.process)?.kin.parent))
 }
 
 /// getuid(2), geteuid(2).

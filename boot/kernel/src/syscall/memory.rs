@@ -2,8 +2,10 @@
 
 use super::{Call, Outcome};
 use crate::errno::Errno;
+use crate::fs::Access;
+use crate::limits::FILE_BYTES;
 use crate::process::ProcessId;
-use crate::space::{Area, Backing, FileId, LOWEST_ADDRESS, Wish, backing};
+use crate::space::{Area, Backing, LOWEST_ADDRESS, Wish};
 use crate::system::System;
 use crate::wait::Stall;
 use core::ops::Range;
@@ -129,31 +131,32 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
         Wish::Near(address.div_ceil(PAGE))
     };
     let first = system.choose_pages(call.space, pages, wish)?;
-    let file = if flags.contains(MapFlags::ANONYMOUS) {
-        None
-    } else {
-        offset.checked_add(pages * PAGE).ok_or(Errno::EOVERFLOW)?;
-        let shared = kind != MapFlags::PRIVATE;
-        let file = open_mapped(system, call.process, call.int(4), shared, protection)?;
-        Some((file, offset / PAGE))
+    let is_shared = kind != MapFlags::PRIVATE;
+    let backing = match (flags.contains(MapFlags::ANONYMOUS), is_shared) {
+        (true, false) => Backing::Anonymous,
+        (true, true) => make_shared(system, call.process, pages)?,
+        (false, _) => {
+            offset.checked_add(pages * PAGE).ok_or(Errno::EOVERFLOW)?;
+            open_mapped(system, call, is_shared, protection)?
+        }
+    };
+    let area = Area {
+        first,
+        end: first + pages,
+        protection,
+        backing,
     };
     if matches!(wish, Wish::Exactly(_)) {
         let removed = system.remove_pages(call.space, first..first + pages);
         if let Err(stall) = removed {
-            if let Some((file, _)) = file {
+            if let Some(file) = area.file() {
                 system.release_file(file);
             }
             return Err(stall);
         }
     }
-    let area = Area {
-        first,
-        end: first + pages,
-        protection,
-        backing: backing(file),
-    };
     let added = system.add_area(call.space, area);
-    if let Some((file, _)) = file {
+    if let Some(file) = area.file() {
         // The area has its own count.
         system.release_file(file);
     }
@@ -161,23 +164,57 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
     Ok(first * PAGE)
 }
 
-/// Finds the file a mapping shows. Shared writable mappings are not there yet: writes to one would be lost.
-fn open_mapped<B: Block>(
+/// Makes memory that children will share: a file without a name.
+fn make_shared<B: Block>(
     system: &mut System<B>,
     process: ProcessId,
-    fd: i32,
-    shared: bool,
-    protection: Protection,
-) -> Result<FileId, Stall> {
-    if shared && protection.contains(Protection::WRITE) {
-        return Err(Errno::ENODEV.into());
+    pages: u64,
+) -> Result<Backing, Stall> {
+    let bytes = pages * PAGE;
+    if bytes > FILE_BYTES {
+        return Err(Errno::ENOMEM.into());
     }
-    let place = {
-        let table = system.process(process)?.files.ok_or(Errno::EBADF)?;
-        let parts = system.file_parts(process)?;
-        parts.files.mapped_place(table, fd)?
+    let directories = system.process(process)?.directories.ok_or(Errno::ENOENT)?;
+    let mut parts = system.file_parts(process)?;
+    let place = parts
+        .files
+        .make_nameless(&mut parts.context, directories, bytes)
+        .map_err(|_| Errno::ENOMEM)?;
+    let file = system.show_file(place)?;
+    Ok(Backing::Shared { file, page: 0 })
+}
+
+/// Finds the file a mapping shows. Writes to a shared mapping are the file's if that was opened for writing, too;
+/// of any other file a shared mapping cannot be written to, so it is as good as a private one.
+fn open_mapped<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    is_shared: bool,
+    protection: Protection,
+) -> Result<Backing, Stall> {
+    let table = system.process(call.process)?.files.ok_or(Errno::EBADF)?;
+    let parts = system.file_parts(call.process)?;
+    let (place, access) = parts.files.mapped_place(table, call.int(4))?;
+    let is_shared = is_shared && access.contains(Access::WRITE);
+    let refused = if is_shared {
+        // The file must not be forgotten once it was written to.
+        parts.files.keep_changes(place.by_ref()).err()
+    } else if call.uint(3) & MapFlags::SHARED.bits() != 0 && protection.contains(Protection::WRITE)
+    {
+        Some(Errno::EACCES)
+    } else {
+        None
     };
-    Ok(system.show_file(place)?)
+    if let Some(errno) = refused {
+        parts.files.release_place(place);
+        return Err(errno.into());
+    }
+    let (file, page) = (system.show_file(place)?, call.number(5) / PAGE);
+    Ok(if is_shared {
+        Backing::Shared { file, page }
+    } else {
+        Backing::File { file, page }
+    })
 }
 
 /// munmap(2).

@@ -9,9 +9,12 @@
 
 mod attribute;
 mod clock;
+mod clone;
 mod copy;
 mod descriptor;
 mod directory;
+mod exec;
+mod futex;
 mod identity;
 mod machine;
 mod memory;
@@ -20,6 +23,7 @@ mod poll;
 mod process;
 mod signal;
 mod transfer;
+mod wait;
 
 pub(crate) use machine::RELEASE;
 
@@ -164,7 +168,12 @@ calls! {
     38 setitimer => clock::setitimer;
     39 getpid => identity::getpid;
     40 sendfile => copy::sendfile;
+    56 clone => clone::clone;
+    57 fork => clone::fork;
+    58 vfork => clone::vfork;
+    59 execve => exec::execve;
     60 exit => process::exit;
+    61 wait4 => wait::wait4;
     62 kill => signal::kill;
     63 uname => machine::uname;
     72 fcntl => descriptor::fcntl;
@@ -244,7 +253,7 @@ calls! {
     199 fremovexattr => attribute::no_attribute;
     200 tkill => signal::tkill;
     201 time => clock::time;
-    202 futex => process::futex;
+    202 futex => futex::futex;
     204 sched_getaffinity => process::sched_getaffinity;
     217 getdents64 => directory::getdents64;
     218 set_tid_address => process::set_tid_address;
@@ -253,8 +262,9 @@ calls! {
     228 clock_gettime => clock::clock_gettime;
     229 clock_getres => clock::clock_getres;
     230 clock_nanosleep => clock::clock_nanosleep;
-    231 exit_group => process::exit;
+    231 exit_group => process::exit_group;
     234 tgkill => signal::tgkill;
+    247 waitid => wait::waitid;
     257 openat => descriptor::openat;
     258 mkdirat => directory::mkdirat;
     259 mknodat => directory::mknodat;
@@ -269,7 +279,7 @@ calls! {
     269 faccessat => attribute::faccessat;
     270 pselect6 => poll::pselect6;
     271 ppoll => poll::ppoll;
-    273 set_robust_list => process::set_robust_list;
+    273 set_robust_list => futex::set_robust_list;
     280 utimensat => attribute::utimensat;
     285 fallocate => attribute::fallocate;
     292 dup3 => descriptor::dup3;
@@ -281,8 +291,10 @@ calls! {
     309 getcpu => process::getcpu;
     316 renameat2 => directory::renameat2;
     318 getrandom => machine::getrandom;
+    322 execveat => exec::execveat;
     326 copy_file_range => copy::copy_file_range;
     332 statx => attribute::statx;
+    435 clone3 => clone::clone3;
     436 close_range => descriptor::close_range;
     439 faccessat2 => attribute::faccessat2;
 }

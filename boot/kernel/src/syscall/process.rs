@@ -8,8 +8,14 @@ use agent::kernel::ExitStatus;
 use hal::block::Block;
 use hal::page_table::Page;
 
-/// exit(2) of a process's only task, and exit_group(2).
+/// exit(2), of one task.
 pub(super) fn exit<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    system.end_task(call.task, call.int(0) as u8)?;
+    Ok(0)
+}
+
+/// exit_group(2).
+pub(super) fn exit_group<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     system.end_process(call.process, ExitStatus::Exited(call.int(0) as u8));
     Ok(0)
 }
@@ -28,17 +34,6 @@ pub(super) fn set_tid_address<B: Block>(system: &mut System<B>, call: &mut Call)
     let task = system.task_mut(call.task)?;
     task.clear_tid = call.address(0);
     Ok(u64::from(task.tid))
-}
-
-/// set_robust_list(2): with one task in a process nobody waits for a lock that its end would free.
-pub(super) fn set_robust_list<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
-    /// Bytes of `struct robust_list_head`.
-    const HEAD_BYTES: u64 = 24;
-    if call.number(1) == HEAD_BYTES {
-        Ok(0)
-    } else {
-        Err(Errno::EINVAL.into())
-    }
 }
 
 /// arch_prctl(2).
@@ -148,51 +143,4 @@ pub(super) fn getcpu<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 /// getpriority(2): nice 0, as the call returns it.
 pub(super) fn getpriority<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
     Ok(20)
-}
-
-/// futex(2), for programs of one task: a wait can only end by its time or a signal, and nobody waits to be woken.
-pub(super) fn futex<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    /// Operations and their flags (linux/futex.h).
-    const WAIT: i32 = 0;
-    const WAKE: i32 = 1;
-    const WAIT_BITSET: i32 = 9;
-    const WAKE_BITSET: i32 = 10;
-    const PRIVATE: i32 = 128;
-    const WALL: i32 = 256;
-    let operation = call.int(1);
-    let address = call.address(0);
-    if !address.0.is_multiple_of(4) {
-        return Err(Errno::EINVAL.into());
-    }
-    match operation & !(PRIVATE | WALL) {
-        wait @ (WAIT | WAIT_BITSET) => {
-            if let Some(until) = call.deadline {
-                if system.now >= until {
-                    return Err(Errno::ETIMEDOUT.into());
-                }
-            } else {
-                if system.read_u32(call.space, address)? != call.uint(2) {
-                    return Err(Errno::EAGAIN.into());
-                }
-                if !call.address(3).is_null() {
-                    let time = super::clock::read_timespec(system, call.space, call.address(3))?;
-                    let until = match (wait, operation & WALL) {
-                        (WAIT, _) => system.now + time,
-                        (_, 0) => hal::clock::Instant::ZERO + time,
-                        _ => hal::clock::Instant::ZERO + time.saturating_sub(system.epoch),
-                    };
-                    call.deadline = Some(until);
-                    if system.now >= until {
-                        return Err(Errno::ETIMEDOUT.into());
-                    }
-                }
-            }
-            Err(Stall::Wait(crate::wait::WakeKey::Nothing))
-        }
-        WAKE | WAKE_BITSET => {
-            system.read_u32(call.space, address)?;
-            Ok(0)
-        }
-        _ => Err(Errno::ENOSYS.into()),
-    }
 }
