@@ -7,3 +7,4 @@ mod layer;
 mod many;
 mod named;
 mod tool;
+mod tutorial;

@@ -9,7 +9,9 @@ use crate::named::place::Name;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Attach an ext4 disk image, read-only, to a VM that runs on a machine with PCI (`mote up --machine q35`).
+/// Attach a disk to a VM that runs
+///
+/// The disk is an ext4 image and read-only; the VM's machine must have PCI (`mote up --machine q35`).
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VM's name

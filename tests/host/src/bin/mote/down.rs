@@ -16,7 +16,9 @@ const REMOVAL: Duration = Duration::from_secs(20);
 /// How often it is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// End VMs: the guest powers off; nothing of them is left when this command returns.
+/// End VMs
+///
+/// The guest powers off; nothing of them is left when this command returns.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VMs' names

@@ -8,7 +8,9 @@ use crate::named::place::Name;
 use clap::Args;
 use std::io::{Write, stdout};
 
-/// Print what the guest is doing: every process with its registers and what it waits for, and the kernel's counters.
+/// Print what the guest is doing
+///
+/// That is every process with its registers and what it waits for, and the kernel's counters.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VM's name

@@ -18,7 +18,9 @@ use std::sync::Arc;
 /// Exit code of a process that a signal ended: this and the signal's number.
 const SIGNALLED: i32 = 128;
 
-/// Run a program in a VM that `mote up` started, and exit with its exit code.
+/// Run a program in a VM that `up` started
+///
+/// This command exits with the program's exit code.
 ///
 /// The program ends with this command: Ctrl-C is passed on to it, a second one kills it, and so does the end of this
 /// process, however it comes.

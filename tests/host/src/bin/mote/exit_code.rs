@@ -11,14 +11,17 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0-255  the program's own; 128 + N when signal N killed it
   124    the program was still running after --timeout
-  125    the VM could not be launched, or failed while the program ran
+  125    mote or the VM failed, before or while the program ran
   126    the program was found but cannot be executed
   127    the program, or its working directory, does not exist in the VM
 
 Environment:
   MOTE_KERNEL        the guest image, when --kernel is not given
   MOTE_QEMU          the QEMU binary, when it is not on the PATH
-  MOTE_VSOCK_DAEMON  the vhost-device-vsock binary, when it is neither near mote nor on the PATH";
+  MOTE_VSOCK_DAEMON  vhost-device-vsock, when it is not near mote nor on PATH
+  XDG_RUNTIME_DIR    where VMs have their sockets
+  XDG_CACHE_HOME     where converted images are kept [default: ~/.cache]
+  NO_COLOR           no colours, also on a terminal";
 
 impl ExitCode {
     pub(crate) const TIMED_OUT: Self = Self(124);

@@ -33,7 +33,7 @@ pub(crate) fn prepare(reference: &str) -> Result<(PathBuf, ImageDefaults)> {
     Ok((disk, defaults))
 }
 
-/// Look at images.
+/// Look at OCI images
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use crate::named::message::{Reply, Request};
 use crate::named::place::Name;
 use clap::Args;
 
-/// Print everything that is known about a VM, as JSON.
+/// Print all that is known about a VM, as JSON
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VM's name

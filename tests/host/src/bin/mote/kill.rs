@@ -14,7 +14,7 @@ const SIGNALS: [&str; 31] = [
     "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// Send a signal to a process of a VM.
+/// Send a signal to a process of a VM
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  mote kill web              # SIGTERM to the main program\n  mote kill box 7 -s KILL"

@@ -10,7 +10,9 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Write a read-only ext4 image from directories and tars, for --disk and for layers.
+/// Write a disk image from directories and tars
+///
+/// The image is a read-only ext4 file system, for --disk and for layers.
 ///
 /// Tars are OCI layers, plain or gzipped: owners, permissions, times, links, devices and extended attributes are kept.
 /// Several sources are stacked, the first one lowest. Whiteouts hide what is below them and stay in the image in

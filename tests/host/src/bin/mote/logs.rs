@@ -10,7 +10,9 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::io::{self, Write, stdout};
 
-/// Print what a VM has said: its main program, the guest's log and console, the VMM.
+/// Print what a VM has said
+///
+/// That is its main program, the guest's log and console, the VMM.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VM's name

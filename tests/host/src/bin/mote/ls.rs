@@ -9,7 +9,7 @@ use crate::table::{Align, Table, size, span};
 use clap::Args;
 use serde_json::{Value, json};
 
-/// List the VMs that `mote up` started.
+/// List the VMs
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Print one JSON array instead of the table

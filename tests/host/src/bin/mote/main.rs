@@ -5,6 +5,7 @@
 
 mod attach_disk;
 mod cache;
+mod completions;
 mod down;
 mod dump;
 mod exec;
@@ -20,6 +21,7 @@ mod kill;
 mod layer;
 mod logs;
 mod ls;
+mod man;
 mod named;
 mod option;
 mod program;
@@ -36,12 +38,12 @@ mod top;
 mod up;
 mod wait;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use exit_code::ExitCode;
 use std::process;
 use style::Stream;
 
-/// Run unmodified static Linux programs, each in a micro-VM of its own.
+/// Run unmodified static Linux programs in micro-VMs
 ///
 /// The VM is QEMU with the mote unikernel inside: it boots in tens of milliseconds, runs the program with its standard
 /// streams connected to yours, and is gone when the program has ended.
@@ -71,6 +73,8 @@ enum Command {
     Prune(prune::Arguments),
     Layer(layer::Arguments),
     Image(image::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
     /// What `up` starts.
     #[command(hide = true)]
     Supervise(up::Arguments),
@@ -105,6 +109,8 @@ fn main() {
         Command::Prune(arguments) => prune::run(&arguments),
         Command::Layer(arguments) => layer::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Command::Man(arguments) => man::run(&arguments, Cli::command()),
         Command::Supervise(arguments) => named::supervisor::run(&arguments),
     };
     let ExitCode(code) = result.unwrap_or_else(|failure| {

@@ -7,7 +7,9 @@ use crate::named::place::Place;
 use clap::Args;
 use serde_json::json;
 
-/// Remove what VMs left whose supervisor and watchdog were both killed, and on request the converted images.
+/// Remove what dead VMs left, and converted images
+///
+/// A VM leaves something only if its supervisor and its watchdog were both killed. Images are removed on request.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// Also remove the images that --oci converted; they are converted again when they are needed

@@ -9,7 +9,9 @@ use crate::table::{Align, Table, size, span};
 use clap::Args;
 use serde_json::json;
 
-/// List the processes of a VM: those mote started, the ended ones on request, and what else the guest tells of.
+/// List the processes of a VM
+///
+/// These are those that mote started, on request the ended ones too, and what else the guest tells of.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VM's name

@@ -28,7 +28,9 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Exit code of a process that a signal ended: this and the signal's number.
 const SIGNALLED: i32 = 128;
 
-/// Run a program in a new VM and exit with its exit code.
+/// Run a program in a new VM
+///
+/// This command exits with the program's exit code.
 ///
 /// The root file system is the --oci image, else the first --disk (ext4), else the --initrd, else an initrd with this
 /// machine's static busybox under all its names. What the program writes there stays in the VM's memory and is gone

@@ -19,7 +19,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Clears the terminal and goes to its upper left corner.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Show what VMs use: processor and memory of the VMM on this machine, and of the programs as the guest counts them.
+/// Show what VMs use
+///
+/// That is processor and memory of the VMM on this machine, and of the programs as the guest counts them.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VMs' names; without any, all of them

@@ -24,7 +24,9 @@ const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// Show VMs and their processes, live, until q is pressed.
+/// Show VMs and their processes, live
+///
+/// q ends it.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VMs' names; without any, all of them

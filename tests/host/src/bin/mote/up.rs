@@ -15,7 +15,7 @@ use std::env;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-/// Start a VM that stays, under a name.
+/// Start a VM that stays, under a name
 ///
 /// A supervisor owns the VM; this command returns when the guest has answered. Programs are run in it with `mote exec`.
 /// A PROGRAM given here, or named by the --oci image, is the VM's main program: `mote logs` shows what it writes, `mote

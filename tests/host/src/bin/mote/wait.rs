@@ -7,7 +7,9 @@ use crate::named::message::{Reply, Request};
 use crate::named::place::Name;
 use clap::Args;
 
-/// Wait for a process of a VM and exit with its exit code.
+/// Wait for a process of a VM
+///
+/// This command exits with the process's exit code.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The VM's name
