@@ -70,9 +70,21 @@ errnos! {
     ENODATA = 61, "no data available";
     EPROTO = 71, "protocol error";
     EOVERFLOW = 75, "value too large for defined data type";
+    ENOTSOCK = 88, "not a socket";
+    EMSGSIZE = 90, "message too long";
+    EPROTOTYPE = 91, "protocol wrong type for socket";
+    ENOPROTOOPT = 92, "protocol not available";
+    EPROTONOSUPPORT = 93, "protocol not supported";
+    ESOCKTNOSUPPORT = 94, "socket type not supported";
     EOPNOTSUPP = 95, "operation not supported";
     EAFNOSUPPORT = 97, "address family not supported by protocol";
+    EADDRINUSE = 98, "address already in use";
+    ECONNRESET = 104, "connection reset by peer";
+    EISCONN = 106, "already connected";
+    ENOTCONN = 107, "not connected";
+    ETOOMANYREFS = 109, "too many references";
     ETIMEDOUT = 110, "connection timed out";
+    ECONNREFUSED = 111, "connection refused";
 }
 
 impl Errno {

@@ -118,7 +118,19 @@ pub const MAX_TABLES: usize = 2 * MAX_TASKS;
 /// Pipes in the whole VM. One more is ENFILE.
 pub const MAX_PIPES: usize = 4096;
 
-/// Frames of one pipe: 64 KiB, Linux's default capacity. A writer waits when they are full.
+/// Sockets in the whole VM. One more is ENFILE.
+pub const MAX_SOCKETS: usize = 4096;
+
+/// Messages that wait in one socket; a sender waits when there are so many.
+pub const MAX_MESSAGES: usize = 256;
+
+/// Connections that wait to be accepted (Linux `net.core.somaxconn` is 4096). Whoever connects waits when there are so many.
+pub const MAX_BACKLOG: usize = 128;
+
+/// Open files in one message (Linux `SCM_MAX_FD`). More are EINVAL.
+pub const MAX_RIGHTS: usize = 253;
+
+/// Frames of one pipe, and of one socket: 64 KiB, Linux's default capacity. A writer waits when they are full.
 pub const PIPE_FRAMES: usize = 16;
 
 /// Names kept in memory, those of in-memory files included. Clean ones make room; when none is left to go, making a

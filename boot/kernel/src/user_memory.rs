@@ -168,6 +168,25 @@ impl<B: Block> System<B> {
         Ok(())
     }
 
+    /// Makes sure that a later [`System::write_user`] to these bytes need not wait and does not fail.
+    ///
+    /// # Errors
+    ///
+    /// As for [`System::span`].
+    pub(crate) fn touch_user(
+        &mut self,
+        space: SpaceId,
+        address: UserAddr,
+        len: usize,
+    ) -> Result<(), Stall> {
+        let mut done = 0;
+        while done < len {
+            let at = address.offset(done as u64)?;
+            done += self.span(space, at, len - done, Access::Write)?.len;
+        }
+        Ok(())
+    }
+
     /// Copies a string that ends with NUL into `into` and returns it without the NUL.
     ///
     /// # Errors

@@ -16,6 +16,10 @@ pub enum WakeKey {
     PipeReadable(u32),
     /// A pipe to have room, or to lose its last reader.
     PipeWritable(u32),
+    /// A socket to have received something, or to be told that nothing more comes.
+    SocketReadable(u32),
+    /// A socket to have room for more that is sent to it, or to go.
+    SocketWritable(u32),
     /// The random generator to be seeded.
     Seed,
     /// A child of the process with this pid to change.
@@ -34,6 +38,8 @@ impl fmt::Display for WakeKey {
             Self::Disk(index) => return write!(f, "disk {index}"),
             Self::PipeReadable(pipe) => return write!(f, "bytes in pipe {pipe}"),
             Self::PipeWritable(pipe) => return write!(f, "room in pipe {pipe}"),
+            Self::SocketReadable(socket) => return write!(f, "a message in socket {socket}"),
+            Self::SocketWritable(socket) => return write!(f, "room in socket {socket}"),
             Self::Seed => "a seed",
             Self::Child(_) => "a child",
             Self::Memory(pid) => return write!(f, "memory lent to pid {pid}"),

@@ -15,7 +15,14 @@ use std::sync::OnceLock;
 pub fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        cargo(&["build", "--package", "boot", "--profile", "image"]);
+        cargo(&[
+            "build",
+            "--locked",
+            "--package",
+            "boot",
+            "--profile",
+            "image",
+        ]);
         existing(target().join("image/mote-guest"))
     })
 }
@@ -29,7 +36,14 @@ pub fn image() -> &'static Path {
 pub fn checked_image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        cargo(&["build", "--package", "boot", "--profile", "image-debug"]);
+        cargo(&[
+            "build",
+            "--locked",
+            "--package",
+            "boot",
+            "--profile",
+            "image-debug",
+        ]);
         existing(target().join("image-debug/mote-guest"))
     })
 }
@@ -43,11 +57,42 @@ pub fn checked_image() -> &'static Path {
 pub fn program(name: &str) -> PathBuf {
     static PROGRAMS: OnceLock<()> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        cargo(&["build", "--package", "programs", "--profile", "image"]);
+        cargo(&[
+            "build",
+            "--locked",
+            "--package",
+            "programs",
+            "--profile",
+            "image",
+        ]);
         std_program("std-hello", "static");
         std_program("std-hello-pie", "pic");
     });
     existing(target().join("image").join(name))
+}
+
+/// Returns the program that tries system calls, built: static, so that it needs nothing from the system it runs on.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn conform() -> &'static Path {
+    static CONFORM: OnceLock<PathBuf> = OnceLock::new();
+    CONFORM.get_or_init(|| {
+        cargo(&[
+            "rustc",
+            "--package",
+            "conform",
+            "--profile",
+            "image",
+            "--locked",
+            "--",
+            "-C",
+            "target-feature=+crt-static",
+        ]);
+        existing(target().join("image/conform"))
+    })
 }
 
 /// Returns the command `mote`, built.
@@ -59,7 +104,14 @@ pub fn program(name: &str) -> PathBuf {
 pub fn mote() -> &'static Path {
     static MOTE: OnceLock<PathBuf> = OnceLock::new();
     MOTE.get_or_init(|| {
-        cargo(&["build", "--package", "mote-host", "--bin", "mote"]);
+        cargo(&[
+            "build",
+            "--locked",
+            "--package",
+            "mote-host",
+            "--bin",
+            "mote",
+        ]);
         existing(target().join("debug/mote"))
     })
 }
@@ -83,10 +135,7 @@ fn std_program(name: &str, relocation_model: &str) {
 
 fn cargo(arguments: &[&str]) {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo)
-        .args(arguments)
-        .arg("--locked")
-        .current_dir(root()));
+    run(Command::new(cargo).args(arguments).current_dir(root()));
 }
 
 fn run(command: &mut Command) {

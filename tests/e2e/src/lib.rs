@@ -9,7 +9,7 @@ mod build;
 mod disk;
 pub mod storm;
 
-pub use build::{checked_image, image, mote, program};
+pub use build::{checked_image, conform, image, mote, program};
 pub use disk::{Tree, busybox_disk, host_busybox, large_file_disk, marker_disk};
 
 use mote_host::vm::Acceleration;

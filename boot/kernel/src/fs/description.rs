@@ -6,6 +6,7 @@ use crate::fs::flags::OpenFlags;
 use crate::fs::inode::InodeId;
 use crate::fs::pipe::{PipeEnd, PipeId};
 use crate::fs::place::Place;
+use crate::fs::socket::SocketId;
 use crate::slab::Id;
 
 /// Names an open file description.
@@ -20,6 +21,8 @@ pub enum Target {
     Device(Device),
     /// One end of a pipe.
     Pipe(PipeId, PipeEnd),
+    /// A socket.
+    Socket(SocketId),
     /// Nothing: O_PATH.
     Nothing,
 }

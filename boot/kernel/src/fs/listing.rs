@@ -45,6 +45,10 @@ impl<B: Block> Files<B> {
         if attributes.kind != Kind::Directory {
             return Err(Errno::ENOTDIR.into());
         }
+        if self.dentries.get(directory)?.state == State::Detached {
+            // It was removed.
+            return Err(Errno::ENOENT.into());
+        }
         let id = self.inode_at(directory)?;
         let mut part = cookie >> PART_SHIFT;
         let mut within = cookie & ((1 << PART_SHIFT) - 1);

@@ -39,7 +39,10 @@ mod page_cache;
 mod pipe;
 mod place;
 mod proc;
+mod ring;
 mod sharing;
+mod socket;
+mod sockets;
 mod table;
 mod teardown;
 mod text;
@@ -61,6 +64,8 @@ pub use mount::Sort;
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
 pub use sharing::AgentPipes;
+pub use socket::{Message, Peer, Shut, SocketId, SocketKind, Sockets};
+pub use sockets::ADDRESS_BYTES;
 pub use table::{Descriptor, Table, TableId};
 pub use transfer::Readiness;
 pub use walk::Start;
@@ -116,6 +121,8 @@ pub struct Files<B> {
     teardown: Teardown,
     /// All pipes. The agent's ends are reached here directly.
     pub pipes: Pipes,
+    /// All sockets.
+    sockets: Sockets,
 }
 
 impl<B: Block> Files<B> {
@@ -140,6 +147,7 @@ impl<B: Block> Files<B> {
             scratch: vec![0; SCRATCH_BYTES],
             teardown: Teardown::new(),
             pipes: Pipes::new(),
+            sockets: Sockets::new(),
         }
     }
 

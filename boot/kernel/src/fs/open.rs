@@ -129,7 +129,9 @@ impl<B: Block> Files<B> {
                 Target::Pipe(pipe, end)
             }
             Target::Device(device) => Target::Device(device),
-            Target::Inode(_) | Target::Nothing => return Err(Errno::ENXIO.into()),
+            Target::Inode(_) | Target::Socket(_) | Target::Nothing => {
+                return Err(Errno::ENXIO.into());
+            }
         };
         Ok(self.describe(context, target, None, flags)?)
     }

@@ -1,18 +1,18 @@
-//! Pipes: bytes in frames that are taken on demand and charged; their ends are counted.
+//! Pipes: bytes between programs, or between a program and the agent; their ends are counted.
 //!
 //! An end is a program's (an open file description) or the agent's (a process's stdio). What the agent's side should
 //! look at is queued here, each pipe at most once.
 
-use crate::account::{AccountId, Resource};
+use crate::account::AccountId;
 use crate::errno::Errno;
 use crate::fs::context::{Context, Span};
-use crate::limits::{MAX_PIPES, PIPE_FRAMES};
+use crate::fs::ring::{RING_BYTES, Ring};
+use crate::limits::MAX_PIPES;
 use crate::slab::{Id, Slab};
 use crate::wait::{Stall, WakeKey};
 use agent::kernel::{Input, Output, OutputStream, Pid};
 use alloc::collections::VecDeque;
-use hal::frame::{Frame, FramePool};
-use hal::limits::PAGE_BYTES;
+use hal::frame::FramePool;
 
 /// Names a pipe.
 pub type PipeId = Id<Pipe>;
@@ -21,7 +21,7 @@ pub type PipeId = Id<Pipe>;
 const ATOMIC_BYTES: usize = 4096;
 
 /// Bytes a pipe holds.
-pub const PIPE_BYTES: usize = PIPE_FRAMES * PAGE_BYTES;
+pub const PIPE_BYTES: usize = RING_BYTES;
 
 /// Which of a process's streams an agent's end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,33 +42,15 @@ struct AgentEnd {
     hungry: bool,
 }
 
-/// One pipe. The ring's byte `n` (counted since the pipe was made) lies in frame `n / 4096 % PIPE_FRAMES`.
+/// One pipe.
 #[derive(Debug)]
 pub struct Pipe {
-    frames: [Option<Frame>; PIPE_FRAMES],
-    taken: u64,
-    put: u64,
+    ring: Ring,
     readers: u32,
     writers: u32,
     agent: Option<AgentEnd>,
+    /// Pays for the bytes, whoever writes them: the other end may be another account's.
     account: AccountId,
-}
-
-impl Pipe {
-    const fn len(&self) -> usize {
-        (self.put - self.taken) as usize
-    }
-
-    fn slot(position: u64) -> usize {
-        (position / PAGE_BYTES as u64) as usize % PIPE_FRAMES
-    }
-
-    /// Returns how many bytes can be put. When the oldest byte shares its frame with the room left, that frame's
-    /// part before it is not used, so that a frame never holds both ends of the ring.
-    fn room(&self) -> usize {
-        let start = self.taken - self.taken % PAGE_BYTES as u64;
-        PIPE_BYTES - (self.put - start) as usize
-    }
 }
 
 /// All pipes, and which of the agent's ends changed.
@@ -143,9 +125,7 @@ impl Pipes {
         agent: Option<AgentEnd>,
     ) -> Result<PipeId, Errno> {
         let pipe = Pipe {
-            frames: [const { None }; PIPE_FRAMES],
-            taken: 0,
-            put: 0,
+            ring: Ring::new(),
             readers,
             writers,
             agent,
@@ -175,11 +155,8 @@ impl Pipes {
         }
         if pipe.readers == 0 {
             context.wakes.wake(WakeKey::PipeWritable(id.index()));
-            self.drop_bytes(context, id);
+            pipe.ring.clear(context, pipe.account);
         }
-        let Some(pipe) = self.table.get(id) else {
-            return;
-        };
         if pipe.writers == 0 {
             context.wakes.wake(WakeKey::PipeReadable(id.index()));
         }
@@ -188,20 +165,6 @@ impl Pipes {
         } else {
             self.tell_agent(id);
         }
-    }
-
-    fn drop_bytes(&mut self, context: &mut Context<'_>, id: PipeId) {
-        let Some(pipe) = self.table.get_mut(id) else {
-            return;
-        };
-        let account = pipe.account;
-        pipe.taken = pipe.put;
-        let mut count = 0;
-        for frame in pipe.frames.iter_mut().filter_map(Option::take) {
-            context.pool.release(frame);
-            count += 1;
-        }
-        context.refund(account, Resource::Frames, count);
     }
 
     /// Puts the agent's end into the queue of what changed, once.
@@ -222,7 +185,7 @@ impl Pipes {
             let Some(pipe) = self.table.get_mut(id) else {
                 continue;
             };
-            let drained = pipe.len() == 0;
+            let drained = pipe.ring.len() == 0;
             let Some(agent) = pipe.agent.as_mut() else {
                 continue;
             };
@@ -234,62 +197,6 @@ impl Pipes {
         None
     }
 
-    /// Makes sure that the frame for the next byte is there and returns how many bytes fit into it.
-    fn make_room(&mut self, context: &mut Context<'_>, id: PipeId) -> Result<usize, Stall> {
-        let pipe = self.table.get_mut(id).ok_or(Errno::EBADF)?;
-        let room = pipe.room();
-        if room == 0 {
-            return Err(Stall::Wait(WakeKey::PipeWritable(id.index())));
-        }
-        let slot = Pipe::slot(pipe.put);
-        if pipe.frames[slot].is_none() {
-            // The pipe's account pays, whoever writes: the other end may be another account's.
-            let account = context
-                .accounts
-                .get_mut(pipe.account)
-                .ok_or(Errno::ENOMEM)?;
-            account.charge(Resource::Frames, 1)?;
-            let Ok(frame) = context.pool.take() else {
-                account.refund(Resource::Frames, 1);
-                return Err(Errno::ENOMEM.into());
-            };
-            pipe.frames[slot] = Some(frame);
-        }
-        let in_frame = PAGE_BYTES - (pipe.put % PAGE_BYTES as u64) as usize;
-        Ok(in_frame.min(room))
-    }
-
-    /// Gives back the frames that hold no byte any more.
-    fn trim(&mut self, context: &mut Context<'_>, id: PipeId, before: u64) {
-        let Some(pipe) = self.table.get_mut(id) else {
-            return;
-        };
-        let page = PAGE_BYTES as u64;
-        let mut count = 0;
-        let mut number = before / page;
-        while number < pipe.taken / page {
-            if let Some(frame) = pipe.frames[number as usize % PIPE_FRAMES].take() {
-                context.pool.release(frame);
-                count += 1;
-            }
-            number += 1;
-        }
-        if pipe.taken == pipe.put {
-            // Empty: a frame that is partly used starts anew, so that a trickle of bytes needs one frame only.
-            let account = pipe.account;
-            if let Some(frame) = pipe.frames[Pipe::slot(pipe.taken)].take() {
-                context.pool.release(frame);
-                count += 1;
-            }
-            pipe.taken = 0;
-            pipe.put = 0;
-            context.refund(account, Resource::Frames, count);
-            return;
-        }
-        let account = pipe.account;
-        context.refund(account, Resource::Frames, count);
-    }
-
     /// Writes bytes of one page of a program; returns how many were taken. `whole` is how many bytes the system call
     /// has left: up to [`ATOMIC_BYTES`] go in as one piece or wait.
     pub(crate) fn write(
@@ -299,30 +206,17 @@ impl Pipes {
         span: Span<'_>,
         whole: usize,
     ) -> Result<usize, Stall> {
-        let pipe = self.table.get(id).ok_or(Errno::EBADF)?;
+        let pipe = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         if pipe.readers == 0 {
             return Err(Errno::EPIPE.into());
         }
-        if whole <= ATOMIC_BYTES && pipe.room() < whole {
-            return Err(Stall::Wait(WakeKey::PipeWritable(id.index())));
+        let full = Stall::Wait(WakeKey::PipeWritable(id.index()));
+        if whole <= ATOMIC_BYTES && pipe.ring.room() < whole {
+            return Err(full);
         }
-        let mut done = 0;
-        while done < span.len {
-            let fits = match self.make_room(context, id) {
-                Ok(fits) => fits.min(span.len - done),
-                Err(stall) if done == 0 => return Err(stall),
-                Err(_) => break,
-            };
-            let pipe = self.table.get_mut(id).ok_or(Errno::EBADF)?;
-            let to = pipe.frames[Pipe::slot(pipe.put)]
-                .as_ref()
-                .ok_or(Errno::EIO)?;
-            let offset = (pipe.put % PAGE_BYTES as u64) as usize;
-            context
-                .pool
-                .copy(span.frame, span.offset + done, to.by_ref(), offset, fits);
-            pipe.put += fits as u64;
-            done += fits;
+        let done = pipe.ring.put(context, pipe.account, span)?;
+        if done == 0 {
+            return Err(full);
         }
         context.wakes.wake(WakeKey::PipeReadable(id.index()));
         self.tell_agent(id);
@@ -337,28 +231,15 @@ impl Pipes {
         span: Span<'_>,
     ) -> Result<usize, Stall> {
         let pipe = self.table.get_mut(id).ok_or(Errno::EBADF)?;
-        if pipe.len() == 0 {
+        if pipe.ring.len() == 0 {
             return if pipe.writers == 0 {
                 Ok(0)
             } else {
                 Err(Stall::Wait(WakeKey::PipeReadable(id.index())))
             };
         }
-        let before = pipe.taken;
-        let mut done = 0;
-        while done < span.len && pipe.len() > 0 {
-            let offset = (pipe.taken % PAGE_BYTES as u64) as usize;
-            let count = (PAGE_BYTES - offset).min(pipe.len()).min(span.len - done);
-            let from = pipe.frames[Pipe::slot(pipe.taken)]
-                .as_ref()
-                .ok_or(Errno::EIO)?;
-            context
-                .pool
-                .copy(from.by_ref(), offset, span.frame, span.offset + done, count);
-            pipe.taken += count as u64;
-            done += count;
-        }
-        self.trim(context, id, before);
+        let done = pipe.ring.copy_out(context.pool, 0, span);
+        pipe.ring.take(context, pipe.account, done);
         context.wakes.wake(WakeKey::PipeWritable(id.index()));
         self.tell_agent(id);
         Ok(done)
@@ -366,14 +247,14 @@ impl Pipes {
 
     /// Returns how many bytes can be read now.
     pub(crate) fn readable_bytes(&self, id: PipeId) -> usize {
-        self.table.get(id).map_or(0, Pipe::len)
+        self.table.get(id).map_or(0, |pipe| pipe.ring.len())
     }
 
     /// Returns whether a write of [`ATOMIC_BYTES`] would not wait.
     pub(crate) fn is_writable(&self, id: PipeId) -> bool {
         self.table
             .get(id)
-            .is_none_or(|pipe| pipe.room() >= ATOMIC_BYTES || pipe.readers == 0)
+            .is_none_or(|pipe| pipe.ring.room() >= ATOMIC_BYTES || pipe.readers == 0)
     }
 
     /// Returns whether the other side of `end` is gone.
@@ -386,28 +267,10 @@ impl Pipes {
 
     /// Takes bytes from the agent, as many as there is room for.
     pub(super) fn offer(&mut self, context: &mut Context<'_>, id: PipeId, bytes: &[u8]) -> Input {
-        match self.table.get(id) {
-            Some(pipe) if pipe.readers > 0 => {}
-            _ => return Input::Broken,
-        }
-        let mut done = 0;
-        while done < bytes.len() {
-            let Ok(fits) = self.make_room(context, id) else {
-                break;
-            };
-            let Some(pipe) = self.table.get_mut(id) else {
-                break;
-            };
-            let Some(frame) = pipe.frames[Pipe::slot(pipe.put)].as_ref() else {
-                break;
-            };
-            let offset = (pipe.put % PAGE_BYTES as u64) as usize;
-            let count = fits.min(bytes.len() - done);
-            context.pool.bytes_mut(frame)[offset..offset + count]
-                .copy_from_slice(&bytes[done..done + count]);
-            pipe.put += count as u64;
-            done += count;
-        }
+        let Some(pipe) = self.table.get_mut(id).filter(|pipe| pipe.readers > 0) else {
+            return Input::Broken;
+        };
+        let done = pipe.ring.put_bytes(context, pipe.account, bytes);
         if done > 0 {
             context.wakes.wake(WakeKey::PipeReadable(id.index()));
         }
@@ -424,15 +287,10 @@ impl Pipes {
                 ended: true,
             };
         };
-        let offset = (pipe.taken % PAGE_BYTES as u64) as usize;
-        let count = (PAGE_BYTES - offset).min(pipe.len());
-        let bytes = match &pipe.frames[Pipe::slot(pipe.taken)] {
-            Some(frame) => &pool.bytes(frame)[offset..offset + count],
-            None => &[],
-        };
+        let bytes = pipe.ring.peek(pool);
         Output {
             bytes,
-            ended: pipe.writers == 0 && pipe.len() == bytes.len(),
+            ended: pipe.writers == 0 && pipe.ring.len() == bytes.len(),
         }
     }
 
@@ -441,11 +299,9 @@ impl Pipes {
         let Some(pipe) = self.table.get_mut(id) else {
             return;
         };
-        let before = pipe.taken;
-        pipe.taken += count.min(pipe.len()) as u64;
-        let left = pipe.len();
+        pipe.ring.take(context, pipe.account, count);
+        let left = pipe.ring.len();
         let ended = pipe.writers == 0;
-        self.trim(context, id, before);
         context.wakes.wake(WakeKey::PipeWritable(id.index()));
         self.set_hungry(id, left == 0);
         if left == 0 && ended {

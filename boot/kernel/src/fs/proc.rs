@@ -463,6 +463,7 @@ impl<B: Block> Files<B> {
 fn name_target(target: Target, out: &mut dyn Sink) -> core::fmt::Result {
     match target {
         Target::Pipe(pipe, _) => write!(out, "pipe:[{}]", pipe.index()),
+        Target::Socket(socket) => write!(out, "socket:[{}]", socket.index()),
         Target::Device(device) => write!(out, "{}", device.path()),
         Target::Inode(_) | Target::Nothing => write!(out, "anon_inode:"),
     }

@@ -422,8 +422,10 @@ impl<B: Block> Files<B> {
     }
 
     fn release_target(&mut self, context: &mut Context<'_>, target: Target) {
-        if let Target::Pipe(pipe, end) = target {
-            self.pipes.close(context, pipe, end);
+        match target {
+            Target::Pipe(pipe, end) => self.pipes.close(context, pipe, end),
+            Target::Socket(socket) => self.close_socket(context, socket),
+            Target::Inode(_) | Target::Device(_) | Target::Nothing => {}
         }
     }
 }

@@ -28,6 +28,8 @@ bitflags::bitflags! {
         const HANG_UP = 0x10;
         /// POLLNVAL: not open.
         const INVALID = 0x20;
+        /// POLLRDHUP: the other end of a socket sends nothing more.
+        const READ_HANG_UP = 0x2000;
         /// POLLRDNORM.
         const READ_NORMAL = 0x40;
         /// POLLWRNORM.
@@ -61,7 +63,11 @@ impl<B: Block> Files<B> {
         let target = file.target;
         let done = match target {
             Target::Pipe(_, PipeEnd::Write) | Target::Nothing => return Err(Errno::EBADF.into()),
-            Target::Pipe(..) if position.is_some() => return Err(Errno::ESPIPE.into()),
+            Target::Pipe(..) | Target::Socket(_) if position.is_some() => {
+                return Err(Errno::ESPIPE.into());
+            }
+            // Sockets are read and written by the calls on messages.
+            Target::Socket(_) => return Err(Errno::EINVAL.into()),
             Target::Pipe(pipe, PipeEnd::Read) => return self.pipes.read(context, pipe, span),
             Target::Device(device) => return device.read(context, span),
             Target::Inode(inode) => {
@@ -101,7 +107,10 @@ impl<B: Block> Files<B> {
         let (flags, offset, target) = (file.flags, file.offset, file.target);
         let inode = match target {
             Target::Pipe(_, PipeEnd::Read) | Target::Nothing => return Err(Errno::EBADF.into()),
-            Target::Pipe(..) if position.is_some() => return Err(Errno::ESPIPE.into()),
+            Target::Pipe(..) | Target::Socket(_) if position.is_some() => {
+                return Err(Errno::ESPIPE.into());
+            }
+            Target::Socket(socket) => return self.send_span(context, socket, span),
             Target::Pipe(pipe, PipeEnd::Write) => {
                 self.room_for_pipe(context)?;
                 return self.pipes.write(context, pipe, span, whole);
@@ -136,17 +145,26 @@ impl<B: Block> Files<B> {
     pub fn wait_or_again(&self, id: DescriptionId, stall: Stall) -> Stall {
         let waits_for_peer = matches!(
             stall,
-            Stall::Wait(WakeKey::PipeReadable(_) | WakeKey::PipeWritable(_))
+            Stall::Wait(
+                WakeKey::PipeReadable(_)
+                    | WakeKey::PipeWritable(_)
+                    | WakeKey::SocketReadable(_)
+                    | WakeKey::SocketWritable(_)
+            )
         );
-        let is_nonblocking = self
-            .descriptions
-            .get(id)
-            .is_some_and(|file| file.flags.contains(OpenFlags::NONBLOCK));
-        if waits_for_peer && is_nonblocking {
+        if waits_for_peer && self.is_nonblocking(id) {
             Errno::EAGAIN.into()
         } else {
             stall
         }
+    }
+
+    /// Returns whether an open file is not to wait for its other end.
+    #[must_use]
+    pub fn is_nonblocking(&self, id: DescriptionId) -> bool {
+        self.descriptions
+            .get(id)
+            .is_some_and(|file| file.flags.contains(OpenFlags::NONBLOCK))
     }
 
     /// Returns what an open file's access mode allows.
@@ -188,7 +206,7 @@ impl<B: Block> Files<B> {
         const HOLE: u32 = 4;
         let file = self.open_file(id)?;
         let inode = match file.target {
-            Target::Pipe(..) => return Err(Errno::ESPIPE),
+            Target::Pipe(..) | Target::Socket(_) => return Err(Errno::ESPIPE),
             Target::Device(_) => return Ok(0),
             Target::Nothing => return Err(Errno::EBADF),
             Target::Inode(inode) => inode,
@@ -230,6 +248,7 @@ impl<B: Block> Files<B> {
         match file.target {
             Target::Nothing => Readiness::INVALID,
             Target::Inode(_) | Target::Device(_) => read | write,
+            Target::Socket(socket) => self.sockets.readiness(socket),
             Target::Pipe(pipe, PipeEnd::Read) => {
                 let mut ready = Readiness::empty();
                 ready.set(read, self.pipes.readable_bytes(pipe) > 0);
@@ -254,6 +273,7 @@ impl<B: Block> Files<B> {
         match self.descriptions.get(id)?.target {
             Target::Pipe(pipe, PipeEnd::Read) => Some(WakeKey::PipeReadable(pipe.index())),
             Target::Pipe(pipe, PipeEnd::Write) => Some(WakeKey::PipeWritable(pipe.index())),
+            Target::Socket(socket) => Some(WakeKey::SocketReadable(socket.index())),
             _ => None,
         }
     }
@@ -267,6 +287,7 @@ impl<B: Block> Files<B> {
         let file = self.open_file(id)?;
         match file.target {
             Target::Pipe(pipe, _) => Ok(self.pipes.readable_bytes(pipe) as u64),
+            Target::Socket(socket) => Ok(self.sockets.readable_bytes(socket) as u64),
             Target::Inode(inode) => {
                 let attributes = self.inodes.get(inode).ok_or(Errno::EIO)?.attributes;
                 if attributes.kind != Kind::Regular {
@@ -295,6 +316,7 @@ impl<B: Block> Files<B> {
         let (kind, number, special) = match file.target {
             Target::Device(device) => (Kind::Character, 0, device.number()),
             Target::Pipe(pipe, _) => (Kind::Fifo, u64::from(pipe.index()) + 1, 0),
+            Target::Socket(socket) => (Kind::Socket, u64::from(socket.index()) + 1, 0),
             Target::Inode(inode) => {
                 return Ok(self.inodes.get(inode).ok_or(Errno::EIO)?.attributes);
             }
@@ -302,7 +324,11 @@ impl<B: Block> Files<B> {
         };
         Ok(Attributes {
             kind,
-            permissions: if kind == Kind::Fifo { 0o600 } else { 0o666 },
+            permissions: match kind {
+                Kind::Fifo => 0o600,
+                Kind::Socket => 0o777,
+                _ => 0o666,
+            },
             uid: context.credentials.uid,
             gid: context.credentials.gid,
             size: 0,

@@ -141,7 +141,7 @@ pub(super) fn statx<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         flags,
         AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE,
     )?;
-    if call.uint(3) & RESERVED != 0 {
+    if call.uint(3) & RESERVED != 0 || flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE {
         return Err(Errno::EINVAL.into());
     }
     let attributes = of_path(system, call, PathArgument::at(call, 0), flags)?;
@@ -277,6 +277,7 @@ fn set_mode<B: Block>(
 /// fchmod(2).
 pub(super) fn fchmod<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let mode = call.number(1) as u16;
+    system.open_content(call, 0)?;
     system.with_open_place(call, 0, &mut |files, context, place| {
         files.set_permissions(context, place, mode)?;
         Ok(0)
@@ -319,6 +320,7 @@ fn set_owner<B: Block>(
 /// fchown(2).
 pub(super) fn fchown<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (uid, gid) = (owner(call, 1), owner(call, 2));
+    system.open_content(call, 0)?;
     system.with_open_place(call, 0, &mut |files, context, place| {
         files.set_owner(context, place, uid, gid)?;
         Ok(0)
@@ -385,9 +387,8 @@ pub(super) fn truncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
 /// ftruncate(2).
 pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
-    let table = system.table_of(call)?;
-    let (_, file) = system.files.description(table, call.int(0))?;
-    if !file.flags.access().contains(Access::WRITE) {
+    let (_, access) = system.open_content(call, 0)?;
+    if !access.contains(Access::WRITE) {
         return Err(Errno::EINVAL.into());
     }
     system.with_open_place(call, 0, &mut |files, context, place| {
@@ -396,13 +397,42 @@ pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     })
 }
 
-/// fallocate(2): memory is given when it is written to, so room cannot be kept ahead. Refused by name.
+/// fallocate(2). Memory is given when it is written to, as on a file system that allocates late: a file becomes as long as
+/// asked for, and a later write may still find no room. Holes are not made.
 pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    system.open_file(call, 0)?;
-    Err(Errno::EOPNOTSUPP.into())
+    const KEEP_SIZE: i32 = 1;
+    let (_, access) = system.open_content(call, 0)?;
+    let (start, length) = (call.number(2) as i64, call.number(3) as i64);
+    if start < 0 || length <= 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if call.int(1) & !KEEP_SIZE != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    if !access.contains(Access::WRITE) {
+        return Err(Errno::EBADF.into());
+    }
+    let end = start.checked_add(length).ok_or(Errno::EFBIG)? as u64;
+    let keeps_size = call.int(1) == KEEP_SIZE;
+    system.with_open_place(call, 0, &mut |files, context, place| {
+        let attributes = files.attributes(place)?;
+        if !keeps_size && (end > attributes.size || attributes.kind != Kind::Regular) {
+            files.truncate(context, place, end)?;
+        }
+        Ok(0)
+    })
 }
 
-/// getxattr(2) and its family: no file has extended attributes.
-pub(super) fn no_attribute<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
+/// getxattr(2) and its family by path: extended attributes are not supported, of files that are there.
+pub(super) fn no_attribute<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let path = PathArgument::plain(call, 0);
+    system.with_place(call, path, Last::Keep, 0, &mut |_, _, _| {
+        Err(Errno::EOPNOTSUPP.into())
+    })
+}
+
+/// fgetxattr(2) and its family: as [`no_attribute`].
+pub(super) fn no_open_attribute<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    system.open_content(call, 0)?;
     Err(Errno::EOPNOTSUPP.into())
 }

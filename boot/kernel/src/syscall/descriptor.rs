@@ -198,7 +198,7 @@ pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const FIONBIO: u32 = 0x5421;
     const FIONCLEX: u32 = 0x5450;
     const FIOCLEX: u32 = 0x5451;
-    let id = system.open_file(call, 0)?;
+    let (id, _) = system.open_content(call, 0)?;
     let table = system.table_of(call)?;
     match call.uint(1) {
         FIONREAD => {
@@ -232,7 +232,9 @@ pub(super) fn lseek<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 pub(super) fn fsync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let table = system.table_of(call)?;
     match system.files.description(table, call.int(0))?.1.target {
-        Target::Pipe(_, PipeEnd::Read | PipeEnd::Write) => Err(Errno::EINVAL.into()),
+        Target::Pipe(_, PipeEnd::Read | PipeEnd::Write) | Target::Socket(_) => {
+            Err(Errno::EINVAL.into())
+        }
         Target::Nothing => Err(Errno::EBADF.into()),
         Target::Inode(_) | Target::Device(_) => Ok(0),
     }
@@ -247,7 +249,7 @@ pub(super) fn sync<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
 pub(super) fn advise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let table = system.table_of(call)?;
     match system.files.description(table, call.int(0))?.1.target {
-        Target::Pipe(..) => Err(Errno::ESPIPE.into()),
+        Target::Pipe(..) | Target::Socket(_) => Err(Errno::ESPIPE.into()),
         _ => Ok(0),
     }
 }

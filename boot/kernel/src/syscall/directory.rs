@@ -18,7 +18,7 @@ const ENTRIES_PER_TURN: u32 = 256;
 
 /// getdents64(2).
 pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let id = system.open_file(call, 0)?;
+    let (id, _) = system.open_content(call, 0)?;
     let room = call.size(2)?;
     for _ in 0..ENTRIES_PER_TURN {
         let done = call.progress as usize;

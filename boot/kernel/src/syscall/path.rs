@@ -3,7 +3,7 @@
 use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{
-    Context, DescriptionId, Directories, Files, Last, Place, PlaceRef, Start, TableId,
+    Access, Context, DescriptionId, Directories, Files, Last, Place, PlaceRef, Start, TableId,
 };
 use crate::limits::PATH_BYTES;
 use crate::system::{FileParts, System};
@@ -83,6 +83,20 @@ impl<B: Block> System<B> {
     pub(super) fn open_file(&self, call: &Call, nth: usize) -> Result<DescriptionId, Errno> {
         let table = self.table_of(call)?;
         Ok(self.files.description(table, call.int(nth))?.0)
+    }
+
+    /// Returns the open file that the descriptor in argument `nth` refers to, and what may be done with it.
+    ///
+    /// # Errors
+    ///
+    /// EBADF, also for a path only (O_PATH).
+    pub(super) fn open_content(
+        &self,
+        call: &Call,
+        nth: usize,
+    ) -> Result<(DescriptionId, Access), Errno> {
+        let id = self.open_file(call, nth)?;
+        Ok((id, self.files.description_access(id)?))
     }
 
     /// Returns a process's root and working directory.

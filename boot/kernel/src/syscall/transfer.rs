@@ -1,6 +1,6 @@
 //! Reading and writing: plain, at a position, from and into several buffers.
 
-use super::{Call, Outcome, Restart};
+use super::{Call, Outcome, Restart, message};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Span};
 use crate::limits::{MAX_BUFFERS, WORK_BYTES};
@@ -25,7 +25,7 @@ enum Direction {
 
 /// Where in a program's memory the bytes are.
 #[derive(Clone, Copy, Debug)]
-enum Memory {
+pub(super) enum Memory {
     One(UserAddr, usize),
     /// `struct iovec`s at this address, so many.
     Many(UserAddr, usize),
@@ -101,7 +101,7 @@ fn buffers(call: &Call) -> Result<Memory, Errno> {
 impl Memory {
     /// Returns the part of the memory that starts `done` bytes into it, as far as it lies together, and how many bytes
     /// there are altogether.
-    fn rest<B: Block>(
+    pub(super) fn rest<B: Block>(
         self,
         system: &mut System<B>,
         call: &Call,
@@ -143,7 +143,21 @@ fn transfer<B: Block>(
     memory: Memory,
     position: Option<u64>,
 ) -> Outcome {
-    let id = system.open_file(call, 0)?;
+    let (id, access) = system.open_content(call, 0)?;
+    let wanted = match direction {
+        Direction::Read => crate::fs::Access::READ,
+        Direction::Write => crate::fs::Access::WRITE,
+    };
+    if !access.contains(wanted) {
+        return Err(Errno::EBADF.into());
+    }
+    if system.files.socket_of(id).is_ok() {
+        return match direction {
+            _ if position.is_some() => Err(Errno::ESPIPE.into()),
+            Direction::Read => message::read(system, call, memory),
+            Direction::Write => message::write(system, call, memory),
+        };
+    }
     let mut this_turn = 0;
     loop {
         let done = call.progress as usize;
@@ -212,17 +226,7 @@ fn move_piece<B: Block>(
     };
     let span = system.span(call.space, address, len, access)?;
     if span.len == 0 {
-        // Nothing to move, but a descriptor that cannot do it is still refused.
-        let readiness = system.files.description_access(id)?;
-        let wanted = match direction {
-            Direction::Read => crate::fs::Access::READ,
-            Direction::Write => crate::fs::Access::WRITE,
-        };
-        return if readiness.contains(wanted) {
-            Ok(0)
-        } else {
-            Err(Errno::EBADF.into())
-        };
+        return Ok(0);
     }
     let FileParts {
         files,

@@ -298,6 +298,17 @@ impl Bed {
         whole: usize,
     ) -> Result<usize, Stall> {
         let id = self.description(fd);
+        self.with_page(bytes, |files, context, span| {
+            files.write_span(context, id, None, span, whole)
+        })
+    }
+
+    /// Does something once with a program's page that holds `bytes`.
+    pub(crate) fn with_page<T>(
+        &mut self,
+        bytes: &[u8],
+        mut act: impl FnMut(&mut Files<Disk>, &mut Context<'_>, Span<'_>) -> Result<T, Stall>,
+    ) -> Result<T, Stall> {
         let page = self.page.take().unwrap();
         self.pool.bytes_mut(&page)[..bytes.len()].copy_from_slice(bytes);
         let result = self.once(|files, context| {
@@ -306,7 +317,7 @@ impl Bed {
                 offset: 0,
                 len: bytes.len(),
             };
-            files.write_span(context, id, None, span, whole)
+            act(files, context, span)
         });
         self.page = Some(page);
         result

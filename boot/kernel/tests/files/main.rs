@@ -5,6 +5,7 @@ mod changes;
 mod ext4;
 mod memory;
 mod pipes;
+mod sockets;
 mod teardown;
 
 #[global_allocator]

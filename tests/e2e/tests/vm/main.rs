@@ -2,6 +2,7 @@
 
 mod applet;
 mod boot;
+mod conformance;
 mod container;
 mod disk;
 mod heap;

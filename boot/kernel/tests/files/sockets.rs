@@ -1,0 +1,276 @@
+//! Sockets between programs: bounds, rings over page ends, and what is given back. What each call answers is compared
+//! with Linux by `tests/programs/conform`.
+
+use crate::bed::Bed;
+use hal::limits::PAGE_BYTES;
+use kernel::account::Resource;
+use kernel::errno::Errno;
+use kernel::fs::{OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind};
+use kernel::limits::{MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS};
+use kernel::wait::{Stall, WakeKey};
+
+fn bed() -> Bed {
+    Bed::mounted(256, vec![])
+}
+
+impl Bed {
+    fn socket_pair(&mut self, kind: SocketKind) -> [(i32, SocketId); 2] {
+        let table = self.table;
+        let (one, other) = self
+            .run(|files, context| {
+                Ok(files.open_socket_pair(context, table, kind, OpenFlags::empty())?)
+            })
+            .unwrap();
+        [one, other].map(|fd| (fd, self.socket(fd)))
+    }
+
+    fn socket(&mut self, fd: i32) -> SocketId {
+        let id = self.description(fd);
+        self.files.socket_of(id).unwrap()
+    }
+
+    fn open_socket(&mut self, kind: SocketKind) -> (i32, SocketId) {
+        let table = self.table;
+        let fd = self
+            .run(|files, context| {
+                Ok(files.open_socket(context, table, kind, OpenFlags::empty())?)
+            })
+            .unwrap();
+        (fd, self.socket(fd))
+    }
+
+    /// Sends one message of at most a page.
+    fn send(&mut self, from: SocketId, bytes: &[u8], fds: &[i32]) -> Result<(), Stall> {
+        let table = self.table;
+        let to = self.files.prepare_send(from, None, bytes.len())?;
+        self.with_page(bytes, |files, context, span| {
+            let put = files.put_into_socket(context, to, span)?;
+            match files.hold_rights(context, table, to, fds) {
+                Ok(rights) => Ok(files.finish_send(context, from, to, put, rights)?),
+                Err(errno) => {
+                    files.take_back_from_socket(context, to, put);
+                    Err(errno.into())
+                }
+            }
+        })
+    }
+
+    /// Takes the next message; how many bytes and open files it had. The files are given back.
+    fn receive(&mut self, at: SocketId) -> Result<Option<(usize, usize)>, Stall> {
+        let Some(message) = self.files.next_message(at)? else {
+            return Ok(None);
+        };
+        let len = message.len;
+        let count = self
+            .run(|files, context| {
+                let rights = files.take_message(context, at, len);
+                let count = rights.len();
+                files.release_rights(context, rights);
+                Ok(count)
+            })
+            .unwrap();
+        Ok(Some((len, count)))
+    }
+
+    fn frames(&self) -> u64 {
+        self.accounts
+            .get(self.account)
+            .unwrap()
+            .used(Resource::Frames)
+    }
+
+    /// A listening socket with an abstract name.
+    fn listener(&mut self, name: &[u8], backlog: usize) -> (i32, SocketId) {
+        let (fd, id) = self.open_socket(SocketKind::Stream);
+        self.at(|files, context, start| files.bind_socket(context, start, id, name, 0o777))
+            .unwrap();
+        self.files.listen(id, backlog).unwrap();
+        (fd, id)
+    }
+
+    fn connect(&mut self, id: SocketId, to: SocketId) -> Result<(), Stall> {
+        self.once(|files, context| files.connect(context, id, to))
+    }
+}
+
+#[test]
+fn a_datagram_finds_room_as_a_whole_or_waits() {
+    let mut bed = bed();
+    let [(_, one), (_, other)] = bed.socket_pair(SocketKind::Datagram);
+    for _ in 0..PIPE_BYTES / PAGE_BYTES {
+        bed.send(one, &[7; PAGE_BYTES], &[]).unwrap();
+    }
+    let full = Stall::Wait(WakeKey::SocketWritable(other.index()));
+    assert_eq!(bed.send(one, b"x", &[]), Err(full));
+    assert_eq!(bed.receive(other), Ok(Some((PAGE_BYTES, 0))));
+    assert_eq!(bed.files.prepare_send(one, None, PAGE_BYTES + 1), Err(full));
+    bed.send(one, &[8; PAGE_BYTES], &[]).unwrap();
+    assert_eq!(
+        bed.files.prepare_send(one, None, PIPE_BYTES + 1),
+        Err(Errno::EMSGSIZE.into())
+    );
+}
+
+#[test]
+fn so_many_messages_wait_and_no_more() {
+    let mut bed = bed();
+    let [(_, one), (_, other)] = bed.socket_pair(SocketKind::Sequenced);
+    for _ in 0..MAX_MESSAGES {
+        bed.send(one, b"", &[]).unwrap();
+    }
+    let full = Stall::Wait(WakeKey::SocketWritable(other.index()));
+    assert_eq!(bed.send(one, b"", &[]), Err(full));
+    assert_eq!(bed.receive(other), Ok(Some((0, 0))));
+    bed.send(one, b"", &[]).unwrap();
+}
+
+#[test]
+fn bytes_of_a_stream_need_one_message_however_many_are_sent() {
+    let mut bed = bed();
+    let [(_, one), (_, other)] = bed.socket_pair(SocketKind::Stream);
+    for _ in 0..2 * MAX_MESSAGES {
+        bed.send(one, b"ab", &[]).unwrap();
+    }
+    assert_eq!(bed.receive(other), Ok(Some((4 * MAX_MESSAGES, 0))));
+}
+
+#[test]
+fn what_is_taken_back_leaves_the_bytes_before_it_and_no_frame() {
+    let mut bed = bed();
+    let [(_, one), (_, other)] = bed.socket_pair(SocketKind::Datagram);
+    for (before, count) in [
+        (0, 1),
+        (0, PAGE_BYTES),
+        (1, PAGE_BYTES - 1),
+        (1, PAGE_BYTES),
+        (PAGE_BYTES, PAGE_BYTES),
+        (PAGE_BYTES - 1, 2),
+    ] {
+        if before > 0 {
+            bed.send(one, &vec![1; before], &[]).unwrap();
+        }
+        let held = bed.frames();
+        let to = bed.files.prepare_send(one, None, count).unwrap();
+        bed.with_page(&vec![2; count], |files, context, span| {
+            let put = files.put_into_socket(context, to, span)?;
+            assert_eq!(put, count);
+            files.take_back_from_socket(context, to, put);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(bed.frames(), held, "{before} {count}");
+        if before > 0 {
+            assert_eq!(bed.receive(other), Ok(Some((before, 0))));
+        }
+    }
+    assert_eq!(bed.frames(), 0);
+}
+
+#[test]
+fn a_socket_that_goes_gives_back_its_frames_and_the_files_in_its_queue() {
+    let mut bed = bed();
+    let (reader, writer) = bed.pipe();
+    let [(one_fd, one), (other_fd, _)] = bed.socket_pair(SocketKind::Stream);
+    let files = bed.accounts.get(bed.account).unwrap().used(Resource::Files);
+    bed.send(one, b"take this", &[writer]).unwrap();
+    bed.close(writer);
+    let id = bed.description(reader);
+    assert_eq!(bed.files.readiness(id), Readiness::empty());
+    bed.close(other_fd);
+    assert_eq!(bed.files.readiness(id), Readiness::HANG_UP);
+    assert_eq!(bed.frames(), 0);
+    bed.close(one_fd);
+    let left = bed.accounts.get(bed.account).unwrap().used(Resource::Files);
+    assert_eq!(left, files - 3);
+}
+
+#[test]
+fn sockets_in_queues_never_form_a_circle() {
+    let mut bed = bed();
+    let refused = Err(Errno::ETOOMANYREFS.into());
+    let [(a_fd, a), (b_fd, b)] = bed.socket_pair(SocketKind::Stream);
+    let [(c_fd, c), (d_fd, d)] = bed.socket_pair(SocketKind::Stream);
+    // Into its own queue.
+    assert_eq!(bed.send(a, b"x", &[b_fd]), refused);
+    // c lies in b's queue now, so b is not sent, and nothing is sent to c.
+    bed.send(a, b"x", &[c_fd]).unwrap();
+    assert_eq!(bed.send(c, b"x", &[b_fd]), refused);
+    assert_eq!(bed.send(d, b"x", &[a_fd]), refused);
+    // Once it was received, it is as any other.
+    assert_eq!(bed.receive(b), Ok(Some((1, 1))));
+    bed.send(d, b"x", &[a_fd]).unwrap();
+    bed.send(c, b"x", &[b_fd]).unwrap();
+    for fd in [a_fd, b_fd, c_fd, d_fd] {
+        bed.close(fd);
+    }
+    assert_eq!(bed.frames(), 0);
+    assert!(bed.files.socket(d).is_err() || bed.files.socket(c).is_err());
+}
+
+#[test]
+fn a_listening_socket_is_not_sent_while_connections_to_it_hold_files() {
+    let mut bed = bed();
+    let (listener_fd, listener) = bed.listener(b"\0one", 4);
+    let (_, client) = bed.open_socket(SocketKind::Stream);
+    bed.connect(client, listener).unwrap();
+    let [(_, a), _] = bed.socket_pair(SocketKind::Stream);
+    let (reader, _) = bed.pipe();
+    bed.send(client, b"x", &[reader]).unwrap();
+    let refused = Err(Errno::ETOOMANYREFS.into());
+    assert_eq!(bed.send(a, b"x", &[listener_fd]), refused);
+    let (other_fd, other) = bed.listener(b"\0other", 4);
+    bed.send(a, b"x", &[other_fd]).unwrap();
+    let (_, late) = bed.open_socket(SocketKind::Stream);
+    bed.connect(late, other).unwrap();
+    assert_eq!(bed.send(late, b"x", &[reader]), refused);
+}
+
+#[test]
+fn more_open_files_than_a_message_takes_are_refused() {
+    let mut bed = bed();
+    let [(_, one), _] = bed.socket_pair(SocketKind::Stream);
+    let (reader, _) = bed.pipe();
+    bed.send(one, b"x", &vec![reader; MAX_RIGHTS]).unwrap();
+    let refused = Err(Errno::EINVAL.into());
+    assert_eq!(bed.send(one, b"x", &vec![reader; MAX_RIGHTS + 1]), refused);
+}
+
+#[test]
+fn so_many_connections_wait_to_be_accepted_and_no_more() {
+    let mut bed = bed();
+    let (fd, listener) = bed.listener(b"\0one", usize::MAX);
+    for _ in 0..MAX_BACKLOG {
+        let (_, client) = bed.open_socket(SocketKind::Stream);
+        bed.connect(client, listener).unwrap();
+    }
+    let (_, late) = bed.open_socket(SocketKind::Stream);
+    let full = Stall::Wait(WakeKey::SocketWritable(listener.index()));
+    assert_eq!(bed.connect(late, listener), Err(full));
+    let table = bed.table;
+    let accepted = bed
+        .run(|files, context| files.accept(context, table, listener, OpenFlags::empty()))
+        .unwrap();
+    bed.connect(late, listener).unwrap();
+    bed.close(accepted);
+    bed.close(fd);
+    assert_eq!(
+        bed.files.next_message(late).unwrap_err(),
+        Errno::ECONNRESET.into()
+    );
+}
+
+#[test]
+fn half_a_connection_can_end() {
+    let mut bed = bed();
+    let [(_, one), (_, other)] = bed.socket_pair(SocketKind::Stream);
+    let writing = Shut {
+        reading: false,
+        writing: true,
+    };
+    bed.run(|files, context| Ok(files.shut_socket(context, one, writing)?))
+        .unwrap();
+    assert_eq!(bed.receive(other), Ok(None));
+    assert_eq!(bed.send(one, b"x", &[]), Err(Errno::EPIPE.into()));
+    bed.send(other, b"back", &[]).unwrap();
+    assert_eq!(bed.receive(one), Ok(Some((4, 0))));
+}

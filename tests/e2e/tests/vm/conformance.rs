@@ -1,0 +1,80 @@
+//! System calls answer as Linux's do: one program, run on the host's kernel first and in the VM second, line by line.
+
+use e2e::{Bed, Tree, config, conform};
+use mote_host::{Machine, ProcessConfig};
+use std::process::Command;
+
+/// How many checks there are at least: none gets lost unnoticed.
+const CHECKS: usize = 750;
+
+/// A check that mote answers otherwise than Linux, and why.
+struct Difference {
+    check: &'static str,
+    reason: &'static str,
+}
+
+/// Every difference there is. One that went away has to go from here too.
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        check: "read | the end, to a bad address",
+        reason: "the buffer is looked at before the file is",
+    },
+    Difference {
+        check: "ppoll | a mask of the wrong size",
+        reason: "the mask is not looked at",
+    },
+    Difference {
+        check: "renameat2 | exchange with nothing",
+        reason: "names are not exchanged, as on file systems that cannot",
+    },
+];
+
+/// Splits a line into its check and its answer.
+fn split(line: &str) -> (&str, &str) {
+    line.rsplit_once(" | ").unwrap_or((line, ""))
+}
+
+#[test]
+fn every_call_answers_as_on_linux_but_for_the_differences_stated() {
+    let host = Command::new(conform()).output().expect("it runs here");
+    assert!(
+        host.status.success(),
+        "{}",
+        String::from_utf8_lossy(&host.stderr)
+    );
+    let tree = Tree::with_busybox();
+    tree.copy(conform(), "bin/conform");
+    let bed = Bed::boot(config(Machine::Microvm).disk(tree.image()));
+    let guest = bed.run(&ProcessConfig::new(["/bin/conform"]), b"");
+    let errors = String::from_utf8_lossy(&guest.stderr);
+    assert_eq!(guest.exit_code, 0, "{errors}");
+    let (host, guest) = (text(&host.stdout), text(&guest.stdout));
+    let mut found = Vec::new();
+    let mut unexpected = Vec::new();
+    for (nth, line) in host.lines().enumerate() {
+        let (check, linux) = split(line);
+        let answer = guest.lines().nth(nth).unwrap_or("nothing");
+        if answer == line {
+            continue;
+        }
+        match DIFFERENCES.iter().find(|known| known.check == check) {
+            Some(known) => found.push(known.check),
+            None => unexpected.push(format!("{check}: Linux {linux}, mote {answer}")),
+        }
+    }
+    assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
+    assert_eq!(host.lines().count(), guest.lines().count());
+    for known in DIFFERENCES {
+        assert!(
+            found.contains(&known.check),
+            "{} is as on Linux now ({})",
+            known.check,
+            known.reason
+        );
+    }
+    assert!(host.lines().count() >= CHECKS);
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("checks are text")
+}

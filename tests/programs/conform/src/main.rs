@@ -1,0 +1,32 @@
+//! Tries system calls one by one and prints what each answered, a line for a check:
+//!
+//! ```text
+//! socket | an unknown family | EAFNOSUPPORT
+//! socketpair | a stream | 0
+//! ```
+//!
+//! The same program runs on Linux, which is the oracle, and in mote; the lines are compared by `tests/e2e`. So a line never
+//! holds what may differ between two runs of Linux: no process ids, no addresses, no times. `conform` runs every family of
+//! calls, `conform FAMILY…` some. The exit code is 0; a family that could not be set up ends the program with a panic, which
+//! no oracle has.
+
+mod check;
+mod file;
+mod path;
+mod socket;
+
+/// The families of calls, by the name they are asked for.
+const FAMILIES: [(&str, fn()); 3] = [
+    ("file", file::run),
+    ("path", path::run),
+    ("socket", socket::run),
+];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    for (name, run) in FAMILIES {
+        if wanted.is_empty() || wanted.iter().any(|it| it == name) {
+            check::in_folder(name, run);
+        }
+    }
+}
