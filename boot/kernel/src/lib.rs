@@ -52,6 +52,8 @@ mod kernel;
 pub mod limits;
 #[cfg(test)]
 mod loading_tests;
+#[cfg(test)]
+mod poll_tests;
 mod process;
 mod program;
 mod random;

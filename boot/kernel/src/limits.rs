@@ -207,9 +207,6 @@ pub const MAX_INITRD_ENTRIES: usize = 16384;
 /// Buffers of one readv(2) or writev(2) (Linux `UIO_MAXIOV`). More are EINVAL.
 pub const MAX_BUFFERS: usize = 1024;
 
-/// How often a call that waits for several files looks at them, in milliseconds.
-pub const POLL_MS: u64 = 5;
-
 /// Frames of memory for which the tables of one process are made ready at start.
 ///
 /// A process whose program and names are cached must not call the heap, and neither may one more of them at once than

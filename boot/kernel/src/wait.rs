@@ -6,6 +6,7 @@
 use crate::errno::Errno;
 use crate::limits::PENDING_WAKES;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 /// What a parked call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,8 +29,53 @@ pub enum WakeKey {
     Memory(u32),
     /// Another task to wake this one (futex).
     Futex,
+    /// One of several things.
+    Several(KeySet),
     /// Only a signal or the deadline.
     Nothing,
+}
+
+/// A set of keys, without a list of them: a bit for each, which some share. What is in the set is always found in it;
+/// what is not, rarely, which costs whoever waits for the set a look in vain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeySet(u64);
+
+impl KeySet {
+    /// Adds a key.
+    pub fn insert(&mut self, key: WakeKey) {
+        self.0 |= Self::bit(key);
+    }
+
+    /// Returns whether a key may be in the set.
+    #[must_use]
+    pub fn may_contain(self, key: WakeKey) -> bool {
+        self.0 & Self::bit(key) != 0
+    }
+
+    fn bit(key: WakeKey) -> u64 {
+        let mut fold = Fold(FNV_BASIS);
+        key.hash(&mut fold);
+        // The upper bits are those that all bytes have gone into.
+        1 << (fold.0 >> 58)
+    }
+}
+
+/// FNV-1a (draft-eastlake-fnv), the 64-bit form.
+struct Fold(u64);
+
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for WakeKey {
@@ -44,6 +90,7 @@ impl fmt::Display for WakeKey {
             Self::Child(_) => "a child",
             Self::Memory(pid) => return write!(f, "memory lent to pid {pid}"),
             Self::Futex => "a futex",
+            Self::Several(_) => "one of several files",
             Self::Nothing => "a signal",
         })
     }
@@ -103,12 +150,58 @@ impl WakeQueue {
     /// Returns whether a call parked on `key` should be tried again.
     #[must_use]
     pub fn wakes(&self, key: WakeKey) -> bool {
-        self.everybody || self.keys.contains(&key)
+        self.everybody
+            || match key {
+                WakeKey::Several(set) => self.keys.iter().any(|&woken| set.may_contain(woken)),
+                _ => self.keys.contains(&key),
+            }
     }
 
     /// Forgets all keys, after everybody concerned was woken.
     pub fn clear(&mut self) {
         self.keys.clear();
         self.everybody = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_several_things_is_woken_by_each_of_them() {
+        let keys = [
+            WakeKey::Disk(3),
+            WakeKey::PipeReadable(0),
+            WakeKey::PipeReadable(1),
+            WakeKey::PipeWritable(1),
+            WakeKey::Seed,
+        ];
+        let mut set = KeySet::default();
+        keys.iter().for_each(|&key| set.insert(key));
+        for key in keys {
+            let mut wakes = WakeQueue::default();
+            wakes.wake(key);
+            assert!(wakes.wakes(WakeKey::Several(set)), "{key:?}");
+            assert!(!wakes.wakes(WakeKey::Several(KeySet::default())));
+        }
+    }
+
+    #[test]
+    fn a_set_of_a_few_keys_leaves_most_others_out() {
+        let mut set = KeySet::default();
+        (0..4).for_each(|pipe| set.insert(WakeKey::PipeReadable(pipe)));
+        let others = (4..1004).filter(|&pipe| set.may_contain(WakeKey::PipeReadable(pipe)));
+        let count = others.count();
+        assert!(count < 125, "{count} of 1000");
+    }
+
+    #[test]
+    fn a_full_queue_wakes_whoever_waits_for_several_things() {
+        let mut wakes = WakeQueue::default();
+        for pipe in 0..=PENDING_WAKES as u32 {
+            wakes.wake(WakeKey::PipeReadable(pipe));
+        }
+        assert!(wakes.wakes(WakeKey::Several(KeySet::default())));
     }
 }

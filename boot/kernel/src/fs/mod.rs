@@ -49,6 +49,7 @@ mod text;
 mod transfer;
 mod union;
 mod walk;
+mod watch;
 
 pub use attribute_change::NewTime;
 pub use attributes::{Access, Attributes, Kind};
@@ -69,6 +70,7 @@ pub use sockets::ADDRESS_BYTES;
 pub use table::{Descriptor, Table, TableId};
 pub use transfer::Readiness;
 pub use walk::Start;
+pub use watch::Watch;
 
 use crate::limits::{FRAMES_PER_NAME, MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
 use crate::slab::Slab;

@@ -1,15 +1,15 @@
 //! Waiting for one of several files: poll, ppoll, select, pselect6.
 //!
-//! A parked call waits for one key. When several files are waited for, it waits for the first one that can change and
-//! looks again at a short interval: correct at once for the common case of one file, and a little late otherwise.
+//! A call looks at all files and, when none is ready, parks on the set of what would change that.
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::fs::Readiness;
-use crate::limits::{MAX_DESCRIPTORS, POLL_MS};
+use crate::fs::{Readiness, Watch};
+use crate::limits::MAX_DESCRIPTORS;
+use crate::signal::SignalSet;
 use crate::system::System;
 use crate::user_memory::UserAddr;
-use crate::wait::{Stall, WakeKey};
+use crate::wait::Stall;
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
@@ -20,39 +20,75 @@ const ENTRY_BYTES: u64 = 8;
 /// Bytes of an `fd_set`.
 const SET_BYTES: usize = MAX_DESCRIPTORS / 8;
 
+/// The second field of a time that a program gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// `struct timespec`.
+    Nanos,
+    /// `struct timeval`. Linux lets it be more than a second.
+    Micros,
+}
+
 /// poll(2).
 pub(super) fn poll<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let timeout = u64::try_from(call.int(2)).ok().map(Duration::from_millis);
-    poll_until(system, call, timeout)
+    let end = end_of(system, call, timeout);
+    poll_until(system, call, end)
 }
 
-/// ppoll(2), without a signal mask of its own.
+/// ppoll(2).
 pub(super) fn ppoll<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let timeout = read_timeout(system, call, call.address(2), 1)?;
-    poll_until(system, call, timeout)
+    let timeout = read_timeout(system, call, call.address(2), Part::Nanos)?;
+    let mask = read_mask(system, call, call.address(3), call.number(4))?;
+    let end = end_of(system, call, timeout);
+    with_mask(system, call, mask)?;
+    let outcome = poll_until(system, call, end);
+    finish(system, call, outcome, (call.address(2), Part::Nanos), end)
 }
 
-/// Reads a `timespec` or `timeval`, whose second field counts `unit` nanoseconds; `None` for a null pointer.
+/// Reads a time span; `None` for a null pointer.
 fn read_timeout<B: Block>(
     system: &mut System<B>,
     call: &Call,
     address: UserAddr,
-    unit: u32,
+    part: Part,
 ) -> Result<Option<Duration>, Stall> {
-    if address.is_null() {
+    if address.is_null() || call.progress != 0 {
         return Ok(None);
     }
     let seconds = system.read_u64(call.space, address)?;
-    let part = system.read_u64(call.space, address.offset(8)?)?;
-    if seconds > i64::MAX as u64 || part >= u64::from(1_000_000_000 / unit) {
+    let rest = system.read_u64(call.space, address.offset(8)?)?;
+    let rest = match part {
+        Part::Nanos if rest < 1_000_000_000 => Duration::from_nanos(rest),
+        Part::Micros if rest <= i64::MAX as u64 => Duration::from_micros(rest),
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    if seconds > i64::MAX as u64 {
         return Err(Errno::EINVAL.into());
     }
-    Ok(Some(Duration::new(seconds, part as u32 * unit)))
+    Ok(Some(Duration::from_secs(seconds).saturating_add(rest)))
 }
 
-/// Returns until when the call waits: what it said at its first try. `call.progress` counts the tries; the end itself
-/// is kept in the upper part of it.
-fn end_of<B: Block>(system: &System<B>, call: &mut Call, timeout: Option<Duration>) -> Instant {
+/// Reads the signal mask a call waits with; `None` for a null pointer.
+pub(super) fn read_mask<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    address: UserAddr,
+    bytes: u64,
+) -> Result<Option<SignalSet>, Stall> {
+    if address.is_null() || call.progress != 0 {
+        return Ok(None);
+    }
+    super::signal::check_set_size(bytes)?;
+    Ok(Some(SignalSet::mask(system.read_u64(call.space, address)?)))
+}
+
+/// Returns until when the call waits: what it said at its first try, kept in `call.progress`.
+pub(super) fn end_of<B: Block>(
+    system: &System<B>,
+    call: &mut Call,
+    timeout: Option<Duration>,
+) -> Instant {
     call.restart = Restart::Never;
     if call.progress == 0 {
         let end = timeout.map_or(Instant::NEVER, |timeout| system.now + timeout);
@@ -61,39 +97,78 @@ fn end_of<B: Block>(system: &System<B>, call: &mut Call, timeout: Option<Duratio
     Instant::from_nanos(call.progress)
 }
 
-/// Parks a call that found nothing: until `key`, or the end, or the next look.
-fn park<B: Block>(
+/// Waits with another signal mask, if one was given; it holds until [`unmask`], or until a handler returns.
+pub(super) fn with_mask<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    mask: Option<SignalSet>,
+) -> Result<(), Errno> {
+    if let Some(mask) = mask {
+        let task = system.task_mut(call.task)?;
+        task.saved_mask = Some(core::mem::replace(&mut task.mask, mask));
+    }
+    Ok(())
+}
+
+/// Goes back to the mask from before. A call that found something is over: signals that only the other mask let through
+/// wait on.
+pub(super) fn unmask<B: Block>(system: &mut System<B>, call: &Call) {
+    if let Ok(task) = system.task_mut(call.task)
+        && let Some(mask) = task.saved_mask.take()
+    {
+        task.mask = mask;
+    }
+}
+
+/// Ends a call that does not wait on: goes back to the signal mask from before, and tells how much of its time is left.
+fn finish<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    outcome: Outcome,
+    (address, part): (UserAddr, Part),
+    end: Instant,
+) -> Outcome {
+    if matches!(outcome, Err(Stall::Wait(_) | Stall::Again)) {
+        return outcome;
+    }
+    unmask(system, call);
+    if outcome.is_ok() && !address.is_null() {
+        let left = end.since(system.now);
+        let rest = match part {
+            Part::Nanos => left.subsec_nanos(),
+            Part::Micros => left.subsec_micros(),
+        };
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&left.as_secs().to_le_bytes());
+        bytes[8..].copy_from_slice(&u64::from(rest).to_le_bytes());
+        // A constant is not written to, and is no reason to fail (Linux `poll_select_finish`).
+        let _ = system.write_user(call.space, address, &bytes);
+    }
+    outcome
+}
+
+/// Parks a call that found nothing.
+pub(super) fn park<B: Block>(
     system: &System<B>,
     call: &mut Call,
     end: Instant,
-    keys: (Option<WakeKey>, usize),
+    watch: Watch,
 ) -> Outcome {
     if system.now >= end {
         return Ok(0);
     }
-    let (key, count) = keys;
-    let look = if count > 1 {
-        system.now + Duration::from_millis(POLL_MS)
-    } else {
-        Instant::NEVER
-    };
-    let until = end.min(look);
-    call.deadline = (until < Instant::NEVER).then_some(until);
-    Err(Stall::Wait(key.unwrap_or(WakeKey::Nothing)))
+    call.deadline = (watch.until < Instant::NEVER).then_some(watch.until);
+    Err(Stall::Wait(watch.key()))
 }
 
-fn poll_until<B: Block>(
-    system: &mut System<B>,
-    call: &mut Call,
-    timeout: Option<Duration>,
-) -> Outcome {
+fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -> Outcome {
     let count = call.number(1);
     if count > MAX_DESCRIPTORS as u64 {
         return Err(Errno::EINVAL.into());
     }
-    let end = end_of(system, call, timeout);
     let table = system.table_of(call)?;
-    let (mut ready, mut key, mut keys) = (0, None, 0);
+    let mut watch = Watch::until(end);
+    let mut ready = 0;
     for nth in 0..count {
         let at = call.address(0).offset(nth * ENTRY_BYTES)?;
         let mut entry = [0; ENTRY_BYTES as usize];
@@ -105,13 +180,7 @@ fn poll_until<B: Block>(
             Readiness::empty()
         } else {
             match system.files.description(table, fd) {
-                Ok((id, _)) => {
-                    if let Some(found) = system.files.readiness_key(id) {
-                        key.get_or_insert(found);
-                        keys += 1;
-                    }
-                    system.files.readiness(id)
-                }
+                Ok((id, _)) => system.files.look(id, &mut watch),
                 Err(_) => Readiness::INVALID,
             }
         };
@@ -125,31 +194,38 @@ fn poll_until<B: Block>(
     if ready > 0 {
         return Ok(ready);
     }
-    park(system, call, end, (key, keys))
+    park(system, call, end, watch)
 }
 
-/// select(2). The time that is left is not told.
+/// select(2).
 pub(super) fn select<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let timeout = read_timeout(system, call, call.address(4), 1000)?;
-    select_until(system, call, timeout)
+    let timeout = read_timeout(system, call, call.address(4), Part::Micros)?;
+    let end = end_of(system, call, timeout);
+    let outcome = select_until(system, call, end);
+    finish(system, call, outcome, (call.address(4), Part::Micros), end)
 }
 
-/// pselect6(2), without a signal mask of its own.
+/// pselect6(2). The mask and its size lie in a structure of their own.
 pub(super) fn pselect6<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let timeout = read_timeout(system, call, call.address(4), 1)?;
-    select_until(system, call, timeout)
+    let timeout = read_timeout(system, call, call.address(4), Part::Nanos)?;
+    let (mut mask, pair) = (None, call.address(5));
+    if !pair.is_null() && call.progress == 0 {
+        let address = UserAddr(system.read_u64(call.space, pair)?);
+        let bytes = system.read_u64(call.space, pair.offset(8)?)?;
+        mask = read_mask(system, call, address, bytes)?;
+    }
+    let end = end_of(system, call, timeout);
+    with_mask(system, call, mask)?;
+    let outcome = select_until(system, call, end);
+    finish(system, call, outcome, (call.address(4), Part::Nanos), end)
 }
 
-fn select_until<B: Block>(
-    system: &mut System<B>,
-    call: &mut Call,
-    timeout: Option<Duration>,
-) -> Outcome {
+fn select_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -> Outcome {
     let count = usize::try_from(call.int(0)).map_err(|_| Errno::EINVAL)?;
     let count = count.min(MAX_DESCRIPTORS);
     let bytes = count.div_ceil(64) * 8;
-    let end = end_of(system, call, timeout);
     let table = system.table_of(call)?;
+    let mut watch = Watch::until(end);
     let mut wanted = [[0; SET_BYTES]; 3];
     for (nth, set) in wanted.iter_mut().enumerate() {
         if !call.address(nth + 1).is_null() {
@@ -157,18 +233,14 @@ fn select_until<B: Block>(
         }
     }
     let mut found = [[0; SET_BYTES]; 3];
-    let (mut ready, mut key, mut keys) = (0, None, 0);
+    let mut ready = 0;
     for fd in 0..count {
         let bit = 1_u8 << (fd % 8);
         if wanted.iter().all(|set| set[fd / 8] & bit == 0) {
             continue;
         }
         let (id, _) = system.files.description(table, fd as i32)?;
-        if let Some(known) = system.files.readiness_key(id) {
-            key.get_or_insert(known);
-            keys += 1;
-        }
-        let state = system.files.readiness(id);
+        let state = system.files.look(id, &mut watch);
         let answers = [
             Readiness::READ | Readiness::HANG_UP | Readiness::ERROR,
             Readiness::WRITE | Readiness::ERROR,
@@ -182,7 +254,7 @@ fn select_until<B: Block>(
         }
     }
     if ready == 0 && system.now < end {
-        return park(system, call, end, (key, keys));
+        return park(system, call, end, watch);
     }
     for (nth, set) in found.iter().enumerate() {
         if !call.address(nth + 1).is_null() {

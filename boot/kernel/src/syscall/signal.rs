@@ -13,7 +13,7 @@ use hal::block::Block;
 /// Bytes of the kernel's `sigset_t`.
 const SET_BYTES: u64 = 8;
 
-fn check_set_size(bytes: u64) -> Result<(), Errno> {
+pub(super) fn check_set_size(bytes: u64) -> Result<(), Errno> {
     if bytes == SET_BYTES {
         Ok(())
     } else {
