@@ -2,7 +2,7 @@
 
 use crate::account::Resource;
 use crate::bench::{Bench, exit};
-use crate::limits::{MAX_PROCESSES, WORK_PAGES};
+use crate::limits::{MAX_CHILDREN, WORK_PAGES};
 use crate::loading_tests::{large_bench, run};
 use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{ExitStatus, Kernel as _, Pid, Signal};
@@ -297,7 +297,7 @@ fn a_fork_bomb_ends_at_the_limit_and_its_end_frees_everything() {
     for _ in 0..20_000 {
         bench.kernel.run_slice(&bench.clock);
     }
-    assert_eq!(bench.kernel.system.table.processes.len(), MAX_PROCESSES);
+    assert_eq!(bench.kernel.system.table.processes.len(), MAX_CHILDREN);
     // Whoever is killed leaves its children behind, which nobody keeps.
     while !bench.kernel.system.table.tasks.is_empty() {
         let first = bench

@@ -8,6 +8,7 @@ use crate::account::Resource;
 use crate::errno::Errno;
 use crate::family::{Keeper, Kin};
 use crate::fs::AgentPipes;
+use crate::limits::{MAX_CHILDREN, MAX_THREADS};
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::signal::{AlternateStack, SignalSet};
 use crate::space::SpaceId;
@@ -89,6 +90,7 @@ impl<B: Block> System<B> {
     ///
     /// EAGAIN at the limits, ENOMEM, or what to wait for.
     pub(crate) fn make_thread(&mut self, call: &Call, request: &CloneRequest) -> Outcome {
+        self.has_room_for_task()?;
         let tid = self.table.fresh_number();
         self.tell_number(call.space, request, CloneFlags::PARENT_SETTID, tid)?;
         self.tell_number(call.space, request, CloneFlags::CHILD_SETTID, tid)?;
@@ -117,6 +119,10 @@ impl<B: Block> System<B> {
     ///
     /// EAGAIN at the limits, ENOMEM; nothing is left behind.
     pub(crate) fn make_child(&mut self, call: &Call, request: &CloneRequest) -> Result<Pid, Errno> {
+        self.has_room_for_task()?;
+        if self.table.processes.len() >= MAX_CHILDREN {
+            return Err(Errno::EAGAIN);
+        }
         let account = self.process(call.process)?.account;
         let payer = self.accounts.get_mut(account).ok_or(Errno::EAGAIN)?;
         payer.charge(Resource::Tasks, 1)?;
@@ -127,6 +133,15 @@ impl<B: Block> System<B> {
         })?;
         self.fill_child(call, request, id)
             .inspect_err(|_| self.abort_child(id))
+    }
+
+    /// Refuses to take the places of tasks that are kept for what the agent starts.
+    fn has_room_for_task(&self) -> Result<(), Errno> {
+        if self.table.tasks.len() < MAX_THREADS {
+            Ok(())
+        } else {
+            Err(Errno::EAGAIN)
+        }
     }
 
     /// Makes the process with an address space, credentials and actions.

@@ -3,17 +3,20 @@
 use core::time::Duration;
 use hal::limits::PAGE_BYTES;
 
-/// Processes that may exist at once, zombies included.
-///
-/// More than the agent may start, because programs will fork. At the limit `spawn` is refused with the limit's name.
-pub const MAX_PROCESSES: usize = 256;
+/// Processes there may be at once for programs to make another one, zombies included. At the limit fork is EAGAIN.
+pub const MAX_CHILDREN: usize = 256;
 
-const _: () = assert!(MAX_PROCESSES >= agent::limits::MAX_PROCESSES);
+/// Processes that may exist at once, zombies included: whatever programs do, the agent can start as many as it may. At the
+/// limit `spawn` is refused with its name.
+pub const MAX_PROCESSES: usize = MAX_CHILDREN + agent::limits::MAX_PROCESSES;
 
-/// Tasks (threads of all processes) that may exist at once. At the limit a program gets EAGAIN.
-pub const MAX_TASKS: usize = 512;
+/// Tasks (threads of all processes) there may be at once for programs to make another one. At the limit clone is EAGAIN.
+pub const MAX_THREADS: usize = 512;
 
-const _: () = assert!(MAX_TASKS >= MAX_PROCESSES);
+/// Tasks that may exist at once: one for each process the agent can start beside those that programs make.
+pub const MAX_TASKS: usize = MAX_THREADS + agent::limits::MAX_PROCESSES;
+
+const _: () = assert!(MAX_THREADS >= MAX_CHILDREN);
 
 /// Address spaces that may exist at once: one for each process, and those of ended ones that are still being taken down,
 /// or of programs that execve is about to begin. At the limit a program gets EAGAIN, and `spawn` is refused.

@@ -133,7 +133,7 @@ fn std_program(name: &str, relocation_model: &str) {
     fs::rename(&new, &output).expect("the target folder takes it");
 }
 
-fn cargo(arguments: &[&str]) {
+pub(crate) fn cargo(arguments: &[&str]) {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     run(Command::new(cargo).args(arguments).current_dir(root()));
 }

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod debian;
 mod disk;
 pub mod storm;
 
 pub use build::{checked_image, conform, image, mote, program};
+pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};
 pub use disk::{Tree, busybox_disk, host_busybox, large_file_disk, marker_disk};
 
 use mote_host::vm::Acceleration;

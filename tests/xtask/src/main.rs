@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod cargo;
+mod debian;
 mod demo;
 mod disk;
 mod image;
@@ -60,6 +61,8 @@ enum Chore {
     Fuzz(tool::FuzzOptions),
     /// Make an ext4 disk image from a directory
     Disk(disk::Options),
+    /// Make a disk of Debian packages, for tests of unmodified programs; they are downloaded once
+    Debian,
 }
 
 fn main() -> ExitCode {
@@ -82,6 +85,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Bench(options) => return tool::bench(&options),
         Chore::Storm(options) => return tool::storm(&options),
         Chore::Fuzz(options) => return tool::fuzz(&options),
+        Chore::Debian => debian::run()?,
         Chore::Disk(options) => disk::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)

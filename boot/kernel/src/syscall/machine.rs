@@ -2,7 +2,7 @@
 
 use super::{Call, Outcome, clock};
 use crate::errno::Errno;
-use crate::limits::{MAX_DESCRIPTORS, MAX_PROCESSES, STACK_BYTES, WORK_BYTES};
+use crate::limits::{MAX_CHILDREN, MAX_DESCRIPTORS, STACK_BYTES, WORK_BYTES};
 use crate::program::TICKS_PER_SECOND;
 use crate::system::System;
 use crate::user_memory::Access;
@@ -103,7 +103,7 @@ fn limit<B: Block>(system: &System<B>, call: &Call, resource: i32) -> Result<(u6
         // RSS.
         5 => (UNLIMITED, UNLIMITED),
         // NPROC.
-        6 => (MAX_PROCESSES as u64, MAX_PROCESSES as u64),
+        6 => (MAX_CHILDREN as u64, MAX_CHILDREN as u64),
         // NOFILE.
         7 => {
             let table = system.process(call.process)?.files.ok_or(Errno::ESRCH)?;

@@ -1,0 +1,59 @@
+//! Unmodified programs of a distribution, dynamically linked: what they say in the VM is what they say on the host.
+
+use e2e::{Bed, config, debian_disk, on_debian_host};
+use mote_host::{Machine, ProcessConfig};
+
+/// Memory for what is run here: python and sixteen programs at once.
+const MEMORY_MIB: u32 = 256;
+
+fn boot() -> Bed {
+    Bed::boot(
+        config(Machine::Microvm)
+            .disk(debian_disk())
+            .memory_mib(MEMORY_MIB),
+    )
+}
+
+fn process(args: &[&str]) -> ProcessConfig {
+    let config = ProcessConfig::new(args.iter().copied());
+    e2e::ENVIRONMENT
+        .iter()
+        .fold(config, |config, (name, value)| config.env(*name, *value))
+}
+
+/// Runs a script in the VM and on the host, and compares what they say.
+fn same(args: &[&str]) {
+    let bed = boot();
+    let expected = on_debian_host(args);
+    let found = bed.run(&process(args), b"");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(
+        (text(&found.stdout), found.exit_code),
+        (text(&expected.stdout), expected.exit_code),
+        "{args:?} in the VM (left) and on the host (right)\nthe VM's stderr:\n{}\nthe host's stderr:\n{}",
+        text(&found.stderr),
+        text(&expected.stderr),
+    );
+    let alive = bed.output(&["/bin/echo", "alive"]);
+    assert_eq!(alive.stdout, b"alive\n", "{alive:?}");
+}
+
+#[test]
+fn bash_runs_pipelines_here_documents_traps_substitutions_and_jobs() {
+    same(&["/bin/bash", "/scripts/shell.bash"]);
+}
+
+#[test]
+fn find_xargs_tar_gzip_xz_awk_and_sort_work_on_many_files_at_once() {
+    same(&["/scripts/files.sh"]);
+}
+
+#[test]
+fn python_makes_threads_children_and_shared_memory() {
+    same(&["/usr/bin/python3", "/scripts/processes.py"]);
+}
+
+#[test]
+fn perl_makes_children_pipes_and_handles_signals() {
+    same(&["/scripts/processes.pl"]);
+}
