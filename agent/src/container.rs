@@ -17,7 +17,7 @@ pub(crate) enum Init {
     Present(Key<Process>),
     /// It has exited with this code, and everything it wrote was carried.
     Exited(Pid, u32),
-    /// It was taken back before it ran.
+    /// There is none yet.
     Never,
 }
 

@@ -162,17 +162,13 @@ impl Session {
         container.deleted = true;
         let init = container.init;
         log::info!("cid={id} container deleted");
-        let mut outcome = Ok(Reply::Now(Answer::Done));
-        if let Init::Present(init) = init {
-            match self.processes.get(init).map(|process| process.state) {
-                Some(State::Created) => self.take_back_init(key, init, world),
-                Some(State::Dialling(_) | State::Running) => {
-                    outcome = Err(Cause::ContainerRuns.into());
-                }
-                _ => {}
-            }
-        }
         self.kill_all(key, world);
-        outcome
+        if let Init::Present(init) = init
+            && let Some(process) = self.processes.get(init)
+            && matches!(process.state, State::Dialling(_) | State::Running)
+        {
+            return Err(Cause::ContainerRuns.into());
+        }
+        Ok(Reply::Now(Answer::Done))
     }
 }

@@ -1,7 +1,7 @@
 //! A program on its way to run: loaded, its standard streams dialled in order, started, its request answered.
 
 use super::Session;
-use crate::container::{Container, Init, Notice};
+use crate::container::Init;
 use crate::failure::{Cause, Failure};
 use crate::kernel::{End, Kernel, LoadError, Pid, Stdio};
 use crate::limits::STREAM_DIAL_MS;
@@ -319,21 +319,5 @@ impl Session {
             process.failure = None;
         }
         self.forget_failed(key, world);
-    }
-
-    /// Takes back an init that never ran.
-    pub(super) fn take_back_init<V: Vsock, K: Kernel>(
-        &mut self,
-        container: Key<Container>,
-        init: Key<Process>,
-        world: &mut World<'_, V, K>,
-    ) {
-        if let Some(process) = self.processes.remove(init) {
-            world.kernel.abort(process.pid);
-        }
-        if let Some(container) = self.containers.get_mut(container) {
-            container.init = Init::Never;
-            container.notice = Notice::Settled;
-        }
     }
 }

@@ -433,6 +433,7 @@ fn sixteen_containers_live_side_by_side_and_the_table_names_its_limit() {
         )
     );
     assert_eq!(stage.ask(DELETE, &base("c3")).result(), 0);
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
     assert_eq!(stage.create("one more").result(), 0);
 }
 

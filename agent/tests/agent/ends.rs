@@ -264,10 +264,11 @@ fn a_deleted_container_is_unknown_and_its_view_is_gone() {
 }
 
 #[test]
-fn a_created_container_can_be_deleted_and_its_init_is_taken_back() {
+fn a_created_container_can_be_deleted_and_its_init_ends() {
     let mut stage = Stage::negotiated();
     stage.create("x");
     assert_eq!(stage.ask(DELETE, &base("x")).result(), 0);
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
     assert_eq!(stage.kernel.at(101).state, State::Gone);
     assert!(stage.kernel.views.is_empty());
     stage.wait_ms(60_000);

@@ -2,13 +2,16 @@
 
 mod bad_input;
 mod conversation;
+mod defect;
 mod ends;
 mod frames;
 mod json;
+mod lifecycle;
 mod log_stream;
 mod meaning;
 mod modify_frames;
 mod no_allocation;
+mod order;
 mod recorded;
 mod resume;
 mod specification;
@@ -16,6 +19,7 @@ mod splits;
 mod stage;
 mod start;
 mod streams;
+mod trap;
 
 #[global_allocator]
 static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();

@@ -127,6 +127,7 @@ fn a_container_of_an_unknown_pod_is_refused() {
         );
     }
     stage.ask(DELETE, &base("pod"));
+    assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
     let response = stage.ask(CREATE, &in_pod("x", "container", "pod"));
     assert_eq!(response.result(), FAIL, "a deleted sandbox is none");
     assert_eq!(stage.create("x").result(), 0, "the id is free");

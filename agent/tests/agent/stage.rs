@@ -215,6 +215,19 @@ impl Stage {
         response
     }
 
+    /// Sends a request whose response comes among others; returns its result. The others stay to be received.
+    pub(crate) fn ask_beside(&mut self, message: u32, body: &Value) -> u32 {
+        let id = self.send(message, body);
+        let mut others: VecDeque<Frame> = std::iter::from_fn(|| self.receive()).collect();
+        let own = others
+            .iter()
+            .position(|frame| frame.id == id && frame.message != NOTIFICATION)
+            .expect("a response");
+        let result = others.remove(own).expect("found above").result();
+        self.frames = others;
+        result
+    }
+
     /// Asserts that the guest has sent nothing.
     pub(crate) fn assert_silent(&mut self) {
         if let Some(frame) = self.receive() {

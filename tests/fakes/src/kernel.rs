@@ -212,6 +212,14 @@ impl FakeKernel {
         self.events.push_back(Event::InputReady(Pid(pid)));
     }
 
+    /// The process ends; others still hold its outputs.
+    pub fn leave(&mut self, pid: u32, status: ExitStatus) {
+        let process = self.at(pid);
+        assert_eq!(process.state, State::Running);
+        process.state = State::Exited;
+        self.events.push_back(Event::Exited(Pid(pid), status));
+    }
+
     /// The process ends; nothing else holds its outputs.
     pub fn exit(&mut self, pid: u32, status: ExitStatus) {
         let process = self.at(pid);

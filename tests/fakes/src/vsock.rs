@@ -24,6 +24,7 @@ pub enum Answer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    Refused,
     Dialling { deadline: Instant },
     Open,
     Reset,
@@ -106,8 +107,9 @@ impl FakeVsock {
                     connection.state = State::Open;
                     self.events.push_back(Event::Connected(id));
                 }
+                // The slot is held until the event is taken, as the driver holds it.
                 Answer::Refuse => {
-                    self.remove(id);
+                    connection.state = State::Refused;
                     self.events
                         .push_back(Event::Failed(id, ConnectError::Refused));
                 }
@@ -321,7 +323,11 @@ impl Vsock for FakeVsock {
         if self.events.is_empty() {
             uncounted(|| self.wind(now));
         }
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if let Some(Event::Failed(id, _)) = event {
+            self.remove(id);
+        }
+        event
     }
 
     fn stream(&mut self, id: ConnectionId) -> Option<FakeStream<'_>> {
@@ -369,7 +375,7 @@ impl Vsock for FakeVsock {
                 .flatten()
                 .map(|connection| match connection.state {
                     State::Dialling { deadline } | State::Closing { deadline } => deadline,
-                    State::Open | State::Reset => Instant::NEVER,
+                    State::Refused | State::Open | State::Reset => Instant::NEVER,
                 });
         deadlines.min().unwrap_or(Instant::NEVER)
     }
