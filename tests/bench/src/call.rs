@@ -1,6 +1,7 @@
 //! Two kinds of calls: a request of the host that does nothing, and a system call that does nothing.
 
 use crate::bed::Effort;
+use crate::parallel;
 use anyhow::{Context, Result, ensure};
 use mote_host::{GuestConnection, ProcessConfig};
 use std::time::{Duration, Instant};
@@ -15,20 +16,32 @@ use std::time::{Duration, Instant};
 pub fn round_trips(guest: &GuestConnection, effort: Effort) -> Result<Vec<Duration>> {
     let once = || {
         let started = Instant::now();
-        let answer = guest.delete_container_state("no-such-container");
-        let time = started.elapsed();
-        match answer {
-            Ok(()) => Ok(time),
-            Err(error) if error.is_not_exist() => Ok(time),
-            Err(error) => Err(error),
-        }
+        ask(guest)?;
+        Ok(started.elapsed())
     };
     for _ in 0..50 {
         once()?;
     }
-    (0..effort.repetitions(5000))
-        .map(|_| once().map_err(Into::into))
-        .collect()
+    (0..effort.repetitions(5000)).map(|_| once()).collect()
+}
+
+/// How many of the same requests wait for their answers at once.
+pub const OUTSTANDING: usize = 64;
+
+/// The same requests with [`OUTSTANDING`] of them on their way; answers per second.
+///
+/// # Errors
+///
+/// The end of the bridge.
+pub fn rates(guest: &GuestConnection, effort: Effort) -> Result<Vec<f64>> {
+    parallel::rates(OUTSTANDING, effort.repetitions(30), 50, || ask(guest))
+}
+
+fn ask(guest: &GuestConnection) -> Result<()> {
+    match guest.delete_container_state("no-such-container") {
+        Err(error) if !error.is_not_exist() => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Nanoseconds of a `getpid`, as a program in the guest measures it.

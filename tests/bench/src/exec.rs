@@ -1,10 +1,9 @@
 //! From asking for a process to knowing that it has ended.
 
 use crate::bed::Effort;
+use crate::parallel;
 use anyhow::{Result, ensure};
 use mote_host::{GuestConnection, ProcessConfig};
-use std::sync::Barrier;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many processes are asked for at once.
@@ -53,38 +52,9 @@ pub fn one_at_a_time(
 ///
 /// As [`one_at_a_time`].
 pub fn at_once(guest: &GuestConnection, effort: Effort) -> Result<Vec<f64>> {
-    let rounds = effort.repetitions(30);
     let config = small();
-    let barrier = Barrier::new(AT_ONCE + 1);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut result = Ok(());
-                    for _ in 0..rounds {
-                        barrier.wait();
-                        // A worker that failed still comes to every barrier: the others wait there for it.
-                        result = result.and_then(|()| run_once(guest, &config).map(drop));
-                        barrier.wait();
-                    }
-                    result
-                })
-            })
-            .collect();
-        let rates = (0..rounds)
-            .map(|_| {
-                barrier.wait();
-                let started = Instant::now();
-                barrier.wait();
-                AT_ONCE as f64 / started.elapsed().as_secs_f64()
-            })
-            .collect();
-        for worker in workers {
-            worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        Ok(rates)
+    parallel::rates(AT_ONCE, effort.repetitions(30), 1, || {
+        run_once(guest, &config).map(drop)
     })
 }
 

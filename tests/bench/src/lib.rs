@@ -10,9 +10,12 @@
 pub mod bed;
 pub mod boot;
 pub mod call;
+pub mod container;
 pub mod exec;
 pub mod idle;
 pub mod memory;
+pub mod parallel;
+pub mod reconnect;
 pub mod report;
 pub mod run;
 pub mod statistics;

@@ -49,7 +49,7 @@ pub struct Report {
 }
 
 /// The keys of the JSON object, all of them, in this order.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 19] = [
     "image_bytes",
     "min_ram_small_mib",
     "min_ram_busybox_mib",
@@ -57,9 +57,13 @@ pub const KEYS: [&str; 15] = [
     "boot_negotiated_ms",
     "rpc_p50_us",
     "rpc_p99_us",
+    "rpc_64_per_s",
     "exec_small_p50_us",
     "exec_busybox_p50_us",
     "exec_64_per_s",
+    "exec_container_p50_us",
+    "container_cycle_p50_us",
+    "reconnect_ms",
     "echo_mib_s",
     "stdout_mib_s",
     "stdin_mib_s",

@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Effort};
 use crate::report::{Goal, Report, Row};
 use crate::statistics::Samples;
-use crate::{boot, call, exec, idle, memory, stream};
+use crate::{boot, call, container, exec, idle, memory, reconnect, stream};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mote_host::Vm;
@@ -102,6 +102,13 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
             p99_key: Some("rpc_p99_us"),
             ..row
         });
+        report.add(self::row(
+            "64 requests outstanding",
+            "/s",
+            call::rates(&guest, effort)?,
+            Goal::AtLeast(10_000.0),
+            "rpc_64_per_s",
+        )?);
         Ok(())
     })?;
     measure(&progress, "processes", || {
@@ -142,6 +149,23 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
         )?);
         Ok(())
     })?;
+    measure(&progress, "containers", || {
+        report.add(row(
+            "exec in a container, small",
+            "µs",
+            microseconds(&container::processes(&guest, effort)?),
+            Goal::AtMost(3000.0),
+            "exec_container_p50_us",
+        )?);
+        report.add(row(
+            "container's life, small init",
+            "µs",
+            microseconds(&container::cycles(&guest, effort)?),
+            Goal::AtMost(10_000.0),
+            "container_cycle_p50_us",
+        )?);
+        Ok(())
+    })?;
     measure(&progress, "streams", || {
         let goal = Goal::AtLeast(300.0);
         report.add(row(
@@ -174,6 +198,16 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
             call::null_call(&guest, effort)?,
             Goal::None,
             "null_call_ns",
+        )?);
+        Ok(())
+    })?;
+    measure(&progress, "reconnection", || {
+        report.add(row(
+            "back after the host is",
+            "ms",
+            milliseconds(&reconnect::times(&vm, guest, effort)?),
+            Goal::AtMost(10.0),
+            "reconnect_ms",
         )?);
         Ok(())
     })?;
