@@ -1,4 +1,4 @@
-//! The worst bytes a host can send. Each has its error, and the session goes on.
+//! The worst bytes a host can send. Each has its error, and the session goes on (gcs-protocol §3.3, §15).
 
 use crate::stage::*;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What is asked and answered, message by message.
+//! What is asked and answered, message by message (gcs-protocol §7).
 
 use crate::stage::*;
 use agent::kernel::{End, ExitStatus, Refusal, Signal};

@@ -1,4 +1,4 @@
-//! How things end: waits, notifications, deletion, the bridge.
+//! How things end: waits, notifications, deletion, the bridge (gcs-protocol §8.3, §8.4).
 
 use crate::stage::*;
 use agent::kernel::{ExitStatus, OutputStream, Signal};

@@ -1,4 +1,4 @@
-//! The decoder against serde_json, on random documents.
+//! The decoder against serde_json, on random documents (gcs-protocol §15).
 
 use agent::json::{Cursor, Peek, check, peek};
 use agent::kernel::StringList;

@@ -1,4 +1,4 @@
-//! What the agent reads of every recorded request is what another JSON reader finds in it.
+//! What the agent reads of every recorded request is what another JSON reader finds in it (gcs-protocol §14).
 
 use crate::frames::{Recorded, requests};
 use crate::stage::*;

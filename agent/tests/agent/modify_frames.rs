@@ -1,4 +1,4 @@
-//! The recorded frames of ModifySettings.
+//! The recorded frames of ModifySettings (gcs-protocol §11, §14).
 
 use crate::frames::*;
 use crate::stage::*;

@@ -1,4 +1,4 @@
-//! Parts of an OCI specification that are refused because a program would miss them, and parts that are read past.
+//! Parts of an OCI specification that are refused because a program would miss them, and parts that are read past (gcs-protocol §7.1).
 
 use crate::stage::*;
 use serde_json::{Value, json};

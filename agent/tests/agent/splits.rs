@@ -1,4 +1,4 @@
-//! Every recorded request, cut in two at every byte: it means the same and is answered the same.
+//! Every recorded request, cut in two at every byte: it means the same and is answered the same (gcs-protocol §3).
 
 use crate::frames::{Recorded, requests};
 use crate::stage::*;

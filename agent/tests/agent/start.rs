@@ -1,4 +1,4 @@
-//! Start-up: which ports are dialled, when, and what happens when nobody answers.
+//! Start-up: which ports are dialled, when, and what happens when nobody answers (gcs-protocol §2).
 
 use crate::stage::*;
 use fakes::vsock::Answer;

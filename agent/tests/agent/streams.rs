@@ -1,4 +1,4 @@
-//! Standard streams: bytes both ways, back-pressure, ends.
+//! Standard streams: bytes both ways, back-pressure, ends (gcs-protocol §9.3).
 
 use crate::stage::*;
 use agent::kernel::{ExitStatus, OutputStream};
