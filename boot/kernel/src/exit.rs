@@ -28,6 +28,8 @@ impl<B: Block> System<B> {
         if let Some(process) = self.table.processes.get_mut(id) {
             process.life = Life::Zombie(status);
         }
+        self.leave_session(id);
+        self.leave_group(id);
         self.end_container(id);
         self.tell_end(id);
     }

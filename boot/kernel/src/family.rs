@@ -93,12 +93,14 @@ impl<B: Block> System<B> {
             return;
         };
         let (pid, view, kin) = (process.pid, process.view, process.kin);
+        let (group, session) = (process.group, process.session);
         let mut after = 0;
         let mut adopter = None;
         while let Some((child, process)) = self.table.child_after(pid, after) {
             after = process.pid.0;
             let ended = matches!(process.life, Life::Zombie(_));
             let signal = process.kin.death_signal;
+            let (child_group, child_session) = (process.group, process.session);
             let parent = *adopter.get_or_insert_with(|| self.adopter(pid, view, kin.parent));
             if let Some(process) = self.table.processes.get_mut(child) {
                 process.kin.parent = parent;
@@ -106,6 +108,9 @@ impl<B: Block> System<B> {
                 if process.kin.keeper == Keeper::Parent && parent == 0 {
                     process.kin.keeper = Keeper::Nobody;
                 }
+            }
+            if child_group != group && child_session == session {
+                self.hang_up_orphans(child_group);
             }
             if ended {
                 self.tell_end(child);

@@ -171,6 +171,7 @@ impl<B: Block> System<B> {
             kin: kin_of_child(parent, call.task, request),
             group: parent.group,
             session: parent.session,
+            job: parent.job.of_child(),
             view: parent.view,
             account: parent.account,
             credentials,

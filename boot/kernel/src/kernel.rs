@@ -10,6 +10,7 @@ use crate::slab::Slab;
 use crate::spawn::refusal;
 use crate::system::System;
 use crate::task::Activity;
+use crate::tty::TerminalId;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
@@ -131,6 +132,7 @@ impl<U: User, B: Block> Kernel<U, B> {
         system
             .files
             .poll(&mut system.pool, &mut system.wakes, system.now);
+        system.settle_terminals();
         let mut moved = system.wake_tasks();
         moved |= system.advance_loads();
         moved |= schedule::run_next(&mut self.user, system, clock);
@@ -146,7 +148,8 @@ impl<U: User, B: Block> Kernel<U, B> {
             || system.loading
             || !system.wakes.is_empty()
             || !system.dying.is_empty()
-            || system.files.has_remains();
+            || system.files.has_remains()
+            || system.files.terminals.has_raised();
         if busy {
             return Instant::ZERO;
         }
@@ -173,6 +176,10 @@ impl<U: User, B: Block> Kernel<U, B> {
             .table
             .processes
             .get(self.system.table.find(pid)?)
+    }
+
+    fn terminal(&self, pid: Pid) -> Option<TerminalId> {
+        self.process(pid)?.pipes.terminal
     }
 
     fn output_pipe(&self, pid: Pid, stream: OutputStream) -> Option<PipeId> {
@@ -354,21 +361,28 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         Ok(())
     }
 
-    fn resize(&mut self, pid: Pid, _rows: u16, _columns: u16) -> Result<(), Refusal> {
-        self.find(pid)?;
-        Err(Refusal::NotATerminal)
+    fn resize(&mut self, pid: Pid, rows: u16, columns: u16) -> Result<(), Refusal> {
+        let id = self.find(pid)?;
+        self.system.resize(id, rows, columns)
     }
 
     fn offer_input(&mut self, pid: Pid, bytes: &[u8]) -> Input {
-        let Some(pipe) = self.process(pid).and_then(|process| process.pipes.stdin) else {
+        let Some(pipes) = self.process(pid).map(|process| process.pipes) else {
             return Input::Broken;
         };
         let Ok(id) = self.find(pid) else {
             return Input::Broken;
         };
-        match self.system.file_parts(id) {
-            Ok(mut parts) => parts.files.offer(&mut parts.context, pipe, bytes),
-            Err(_) => Input::Broken,
+        let Ok(mut parts) = self.system.file_parts(id) else {
+            return Input::Broken;
+        };
+        match (pipes.terminal, pipes.stdin) {
+            (Some(terminal), _) => {
+                let context = &mut parts.context;
+                parts.files.terminals.offer(context, terminal, bytes)
+            }
+            (None, Some(pipe)) => parts.files.offer(&mut parts.context, pipe, bytes),
+            (None, None) => Input::Broken,
         }
     }
 
@@ -386,6 +400,19 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     }
 
     fn output(&self, pid: Pid, stream: OutputStream) -> Output<'_> {
+        if let Some(terminal) = self.terminal(pid) {
+            return match stream {
+                OutputStream::Stdout => {
+                    let terminals = &self.system.files.terminals;
+                    terminals.peek(&self.system.pool, terminal)
+                }
+                // A terminal has one output; what a host dials besides ends with the program (gcs-protocol §9.4).
+                OutputStream::Stderr => Output {
+                    bytes: &[],
+                    ended: !self.process(pid).is_some_and(Process::is_live),
+                },
+            };
+        }
         match self.output_pipe(pid, stream) {
             Some(pipe) => self.system.files.pipes.peek(&self.system.pool, pipe),
             None => Output {
@@ -396,7 +423,11 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     }
 
     fn consume(&mut self, pid: Pid, stream: OutputStream, count: usize) {
-        if let Some(pipe) = self.output_pipe(pid, stream) {
+        if let Some(terminal) = self.terminal(pid) {
+            let system = &mut self.system;
+            let terminals = &mut system.files.terminals;
+            terminals.consume(&mut system.wakes, terminal, count);
+        } else if let Some(pipe) = self.output_pipe(pid, stream) {
             let mut parts = self.system.own_file_parts();
             parts.files.pipes.consume(&mut parts.context, pipe, count);
         }
@@ -409,7 +440,10 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         if let Ok(process) = self.system.process_mut(id) {
             let mut pipes = AgentPipes::default();
             match stream {
-                OutputStream::Stdout => pipes.stdout = process.pipes.stdout.take(),
+                OutputStream::Stdout => {
+                    pipes.stdout = process.pipes.stdout.take();
+                    pipes.terminal = process.pipes.terminal;
+                }
                 OutputStream::Stderr => pipes.stderr = process.pipes.stderr.take(),
             }
             self.system.close_pipes(pipes);
@@ -426,6 +460,9 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
                     AgentStream::Input => Event::InputReady(pid),
                     AgentStream::Output(_) => Event::OutputReady(pid),
                 });
+            }
+            if let Some(event) = self.system.next_terminal_event() {
+                return Some(event);
             }
             let id = self.system.noticed.pop_front()?;
             if let Some(event) = self.take_notice(id) {

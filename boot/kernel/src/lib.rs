@@ -48,6 +48,8 @@ pub mod fs;
 mod futex;
 #[cfg(test)]
 mod interruption_tests;
+#[cfg(test)]
+mod job_tests;
 mod kernel;
 pub mod limits;
 #[cfg(test)]
@@ -72,6 +74,7 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod thread_tests;
+mod tty;
 mod user_memory;
 mod view;
 pub mod wait;

@@ -133,6 +133,21 @@ pub const MAX_BACKLOG: usize = 128;
 /// Open files in one message (Linux `SCM_MAX_FD`). More are EINVAL.
 pub const MAX_RIGHTS: usize = 253;
 
+/// Terminals in the whole VM. One more is ENOSPC to a program; the host is refused with this name.
+pub const MAX_TERMINALS: usize = 128;
+
+const _: () = assert!(MAX_TERMINALS >= agent::limits::MAX_PROCESSES);
+
+/// Frames of a terminal: what was received, and what is to be sent.
+pub const TERMINAL_FRAMES: usize = 2;
+
+/// Bytes of a terminal's output that wait to be taken. A program that writes more waits. The rest of the page holds a bit
+/// for each received byte.
+pub const TERMINAL_OUTPUT_BYTES: usize = PAGE_BYTES - PAGE_BYTES / 8;
+
+/// Room in a terminal's output that programs leave to echo, so that who types into a terminal that is flooded sees it.
+pub const ECHO_RESERVE: usize = 256;
+
 /// Frames of one pipe, and of one socket: 64 KiB, Linux's default capacity. A writer waits when they are full.
 pub const PIPE_FRAMES: usize = 16;
 
@@ -148,7 +163,7 @@ pub const NAMES_HEAP_RESERVE: usize = 8;
 pub const MAX_INODES: usize = 65536;
 
 /// Mounted directory trees in the whole VM, containers' views included. One more is refused by name.
-pub const MAX_MOUNTS: usize = 256;
+pub const MAX_MOUNTS: usize = 512;
 
 /// Pages read at once when a file is read from its start to its end.
 pub const READ_AHEAD_PAGES: usize = hal::limits::MAX_REQUEST_FRAMES;
@@ -272,12 +287,12 @@ pub const fn ready_views(processes: usize) -> usize {
 /// Trees made ready for each container's view: its own, and that of a deleted one that still forgets its names.
 pub const TREES_PER_VIEW: usize = 2;
 
-/// Names, and inodes, made ready for each such tree: its furniture (`/dev` with eleven files, `/proc`, `/tmp`) and
+/// Names, and inodes, made ready for each such tree: its furniture (`/dev` with thirteen files, `/proc`, `/tmp`) and
 /// the way to its program and working directory.
-pub const NAMES_PER_VIEW: usize = 24;
+pub const NAMES_PER_VIEW: usize = 27;
 
-/// Mounts made ready for each of them: the tree itself, `/dev` and `/proc`.
-pub const MOUNTS_PER_VIEW: usize = 3;
+/// Mounts made ready for each of them: the tree itself, `/dev`, `/dev/pts` and `/proc`.
+pub const MOUNTS_PER_VIEW: usize = 4;
 
 /// Frames of memory for which one clean name is kept: with its inodes a name takes about half a KiB.
 pub const FRAMES_PER_NAME: usize = 8;

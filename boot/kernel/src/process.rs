@@ -5,7 +5,7 @@ use crate::family::Kin;
 use crate::fork::CloneFlags;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::program::Load;
-use crate::signal::{Actions, SignalSet};
+use crate::signal::{Actions, Job, SignalSet};
 use crate::slab::{Full, Id, Slab};
 use crate::space::SpaceId;
 use crate::task::{Task, TaskId};
@@ -67,6 +67,8 @@ pub(crate) struct Process {
     pub(crate) group: u32,
     /// Its session.
     pub(crate) session: u32,
+    /// Its part in job control.
+    pub(crate) job: Job,
     /// Which view of the machine it has.
     pub(crate) view: View,
     /// Who pays.
@@ -165,7 +167,14 @@ impl ProcessTable {
         let _ = self.numbers.try_reserve_exact(ready);
     }
 
-    /// Returns a number that no process or task has, and that was not given for as long as possible.
+    /// Returns whether a process, group or session has this number.
+    fn is_used(&self, number: u32) -> bool {
+        self.processes
+            .iter()
+            .any(|(_, known)| [known.pid.0, known.group, known.session].contains(&number))
+    }
+
+    /// Returns a number that no process, task, group or session has, and that was not given for as long as possible.
     pub(crate) fn fresh_number(&mut self) -> u32 {
         loop {
             self.last = if self.last >= LAST_PID {
@@ -174,8 +183,8 @@ impl ProcessTable {
                 self.last + 1
             };
             let number = self.last;
-            let taken = self.find(Pid(number)).is_some()
-                || self.tasks.iter().any(|(_, task)| task.tid == number);
+            let taken =
+                self.is_used(number) || self.tasks.iter().any(|(_, task)| task.tid == number);
             if !taken {
                 return number;
             }

@@ -94,6 +94,11 @@ impl Processes for ProcessTable {
             executable: process.executable.as_ref().map(|place| place.by_ref()),
             uid: credentials.uid,
             gid: credentials.gid,
+            session: if process.job.is_detached {
+                0
+            } else {
+                process.session
+            },
         })
     }
 

@@ -10,14 +10,14 @@ use crate::limits::{
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
-use crate::signal::SignalSet;
+use crate::signal::{Job, SignalSet};
 use crate::slab::Full;
 use crate::space::{AreaList, SpaceId};
 use crate::system::{FileParts, System};
 use crate::task::{Task, TaskId};
 use crate::view::Root;
 use crate::wait::Stall;
-use agent::kernel::{Pid, Program, Refusal, Stdio, View};
+use agent::kernel::{End, Pid, Program, Refusal, Stdio, View};
 use hal::block::Block;
 
 impl<B: Block> System<B> {
@@ -49,9 +49,6 @@ impl<B: Block> System<B> {
     /// [`Refusal`], with nothing left behind.
     pub(crate) fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
         let account = self.views.get(view).ok_or(Refusal::NoView)?.account;
-        if program.terminal {
-            return Err(Refusal::Unsupported("terminals"));
-        }
         self.accounts
             .get_mut(account)
             .ok_or(Refusal::NoView)?
@@ -63,7 +60,17 @@ impl<B: Block> System<B> {
         {
             account.refund(Resource::Tasks, 1);
         }
-        made
+        let pid = made?;
+        if program.terminal
+            && let Some(id) = self.table.find(pid)
+            && let Err(refusal) = self.give_terminal(id)
+        {
+            self.drop_tasks(id);
+            self.drop_belongings(id);
+            self.table.remove(id);
+            return Err(refusal);
+        }
+        Ok(pid)
     }
 
     fn make_process(
@@ -104,6 +111,7 @@ impl<B: Block> System<B> {
             kin: Kin::default(),
             group: pid,
             session: pid,
+            job: Job::of_agent(),
             view,
             account,
             credentials,
@@ -295,7 +303,19 @@ impl<B: Block> System<B> {
             return Err(Refusal::WrongState);
         }
         let (pid, table) = (process.pid, process.files.ok_or(Refusal::WrongState)?);
+        let terminal = process.pipes.terminal;
         let mut parts = self.file_parts(id).map_err(refusal)?;
+        if let Some(terminal) = terminal {
+            if stdio.stdout != End::Pipe {
+                parts.files.terminals.discard_output(terminal);
+            }
+            parts
+                .files
+                .attach_terminal(&mut parts.context, table, terminal)
+                .map_err(refusal)?;
+            self.process_mut(id).map_err(refusal)?.is_attached = true;
+            return Ok(());
+        }
         let pipes = parts
             .files
             .attach_stdio(&mut parts.context, table, pid, stdio)
@@ -325,6 +345,9 @@ impl<B: Block> System<B> {
             .flatten()
         {
             files.pipes.close_agent(&mut context, pipe);
+        }
+        if let Some(terminal) = pipes.terminal {
+            files.terminals.close_agent(&mut context, terminal);
         }
     }
 }

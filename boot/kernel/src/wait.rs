@@ -21,6 +21,8 @@ pub enum WakeKey {
     SocketReadable(u32),
     /// A socket to have room for more that is sent to it, or to go.
     SocketWritable(u32),
+    /// A side of a terminal to have something to read, room, or no other side: twice its number, and 1 for the slave.
+    Terminal(u32),
     /// The random generator to be seeded.
     Seed,
     /// A child of the process with this pid to change.
@@ -86,6 +88,7 @@ impl fmt::Display for WakeKey {
             Self::PipeWritable(pipe) => return write!(f, "room in pipe {pipe}"),
             Self::SocketReadable(socket) => return write!(f, "a message in socket {socket}"),
             Self::SocketWritable(socket) => return write!(f, "room in socket {socket}"),
+            Self::Terminal(side) => return write!(f, "terminal {}", side / 2),
             Self::Seed => "a seed",
             Self::Child(_) => "a child",
             Self::Memory(pid) => return write!(f, "memory lent to pid {pid}"),

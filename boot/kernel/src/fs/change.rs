@@ -47,7 +47,7 @@ impl<B: Block> Files<B> {
     fn permit_change(&self, context: &Context<'_>, directory: DentryId) -> Result<(), Errno> {
         let entry = self.dentries.get(directory)?;
         let mount = self.mounts.get(entry.mount).ok_or(Errno::ENOENT)?;
-        if mount.sort == Sort::Processes {
+        if matches!(mount.sort, Sort::Processes | Sort::Terminals) {
             return Err(Errno::EPERM);
         }
         if entry.state == State::Detached || mount.is_abandoned {
@@ -61,7 +61,7 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// EEXIST when there is one, EACCES, ENOENT, ENOSPC, ENOMEM, EPERM on `/proc`.
+    /// EEXIST when there is one, EACCES, ENOENT, ENOSPC, ENOMEM, EPERM on `/proc` and `/dev/pts`.
     pub(super) fn make(
         &mut self,
         context: &mut Context<'_>,

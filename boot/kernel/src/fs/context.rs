@@ -126,6 +126,8 @@ pub struct ProcessFiles<'a> {
     pub uid: u32,
     /// Its owner's group.
     pub gid: u32,
+    /// The session whose terminal is its own, 0 when it has none.
+    pub session: u32,
 }
 
 /// The process side of `/proc`.

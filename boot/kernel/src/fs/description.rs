@@ -8,6 +8,7 @@ use crate::fs::pipe::{PipeEnd, PipeId};
 use crate::fs::place::Place;
 use crate::fs::socket::SocketId;
 use crate::slab::Id;
+use crate::tty::TerminalEnd;
 
 /// Names an open file description.
 pub type DescriptionId = Id<Description>;
@@ -23,6 +24,8 @@ pub enum Target {
     Pipe(PipeId, PipeEnd),
     /// A socket.
     Socket(SocketId),
+    /// A side of a terminal.
+    Terminal(TerminalEnd),
     /// Nothing: O_PATH.
     Nothing,
 }

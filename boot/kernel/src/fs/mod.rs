@@ -45,6 +45,7 @@ mod socket;
 mod sockets;
 mod table;
 mod teardown;
+mod terminal;
 mod text;
 mod transfer;
 mod union;
@@ -74,6 +75,7 @@ pub use watch::Watch;
 
 use crate::limits::{FRAMES_PER_NAME, MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
 use crate::slab::Slab;
+use crate::tty::Terminals;
 use crate::wait::WakeQueue;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -125,6 +127,8 @@ pub struct Files<B> {
     pub pipes: Pipes,
     /// All sockets.
     sockets: Sockets,
+    /// All terminals.
+    pub terminals: Terminals,
 }
 
 impl<B: Block> Files<B> {
@@ -150,6 +154,7 @@ impl<B: Block> Files<B> {
             teardown: Teardown::new(),
             pipes: Pipes::new(),
             sockets: Sockets::new(),
+            terminals: Terminals::new(),
         }
     }
 

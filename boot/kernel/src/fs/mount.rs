@@ -15,6 +15,8 @@ pub enum Sort {
     Memory,
     /// `/dev`.
     Devices,
+    /// `/dev/pts`.
+    Terminals,
     /// `/proc`.
     Processes,
 }
@@ -27,6 +29,7 @@ impl Sort {
             Self::Overlay => "overlay",
             Self::Memory => "tmpfs",
             Self::Devices => "devtmpfs",
+            Self::Terminals => "devpts",
             Self::Processes => "proc",
         }
     }

@@ -12,6 +12,7 @@ use crate::fs::inode::{Inode, InodeId, Node, Union};
 use crate::fs::mount::{Mount, MountId, Sort};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::proc::ProcNode;
+use crate::fs::terminal;
 use crate::fs::walk::{LastName, Resolved};
 use crate::limits::MAX_MOUNTS;
 use crate::wait::Stall;
@@ -30,16 +31,16 @@ const FURNITURE: [(&[u8], u16, Option<Sort>); 3] = [
 ];
 
 /// Trees of one view: its own and those its furniture is covered with.
-const TREES: usize = 3;
+const TREES: usize = 4;
 
-const DEVICES: [(&[u8], u64); 6] = [
+const DEVICES: [(&[u8], u64); 7] = [
     (b"null", Device::Null.number()),
     (b"zero", Device::Zero.number()),
     (b"full", Device::Full.number()),
     (b"random", Device::Random.number()),
     (b"urandom", Device::Urandom.number()),
-    // 5:0, which no process has yet: opening it is ENXIO.
-    (b"tty", device_number(5, 0)),
+    (b"tty", terminal::OWN),
+    (b"ptmx", terminal::MASTERS),
 ];
 
 const DEVICE_LINKS: [(&[u8], &[u8]); 4] = [
@@ -231,7 +232,7 @@ impl<B: Block> Files<B> {
         made.map(|_inode| ())
     }
 
-    /// Mounts `/dev` or `/proc` on a directory.
+    /// Mounts `/dev`, `/dev/pts` or `/proc` on a directory.
     fn cover(
         &mut self,
         context: &mut Context<'_>,
@@ -239,12 +240,17 @@ impl<B: Block> Files<B> {
         sort: Sort,
     ) -> Result<(), Stall> {
         let mount = self.new_mount(sort, Some(over))?;
-        let inode = if sort == Sort::Processes {
-            let node = ProcNode::Root;
-            let inode = Inode::new(node.attributes(context), Node::Proc(node));
-            self.inodes.insert(inode).map_err(|_| Errno::ENOMEM)
-        } else {
-            self.memory_directory(context, mount, 0o755)
+        let node = match sort {
+            Sort::Processes => Some(ProcNode::Root),
+            Sort::Terminals => Some(ProcNode::Terminals),
+            _ => None,
+        };
+        let inode = match node {
+            Some(node) => {
+                let inode = Inode::new(node.attributes(context), Node::Proc(node));
+                self.inodes.insert(inode).map_err(|_| Errno::ENOMEM)
+            }
+            None => self.memory_directory(context, mount, 0o755),
         };
         let root = self.finish_mount(mount, inode)?;
         if sort == Sort::Devices {
@@ -257,8 +263,12 @@ impl<B: Block> Files<B> {
                 let entry = self.child(context, root, name)?;
                 self.make_in(context, root, entry, name, Make::Symlink(target), 0o777)?;
             }
-            let entry = self.child(context, root, b"shm")?;
-            self.make_in(context, root, entry, b"shm", Make::Directory, 0o1777)?;
+            for (name, permissions) in [(b"shm", 0o1777), (b"pts", 0o755)] {
+                let entry = self.child(context, root, name)?;
+                self.make_in(context, root, entry, name, Make::Directory, permissions)?;
+            }
+            let over = self.child(context, root, b"pts")?;
+            self.cover(context, over, Sort::Terminals)?;
         }
         // The covered entry must stay, whatever its state.
         self.dentries.hold(over);
@@ -347,21 +357,29 @@ impl<B: Block> Files<B> {
         if known.parent.is_some() || self.root == Some(entry) {
             return;
         }
-        // Trees on top first: `/dev`, `/proc`.
+        // Trees on top first: `/dev/pts`, `/dev`, `/proc`.
         loop {
-            let above = self.mounts.iter().find_map(|(id, known)| {
-                let over = known.over?;
-                (self.dentries.get(over).ok()?.mount == mount).then_some((id, over))
-            });
-            let Some((above, over)) = above else {
+            let (mut top, mut covered) = (mount, None);
+            while let Some((above, over)) = self.tree_above(top) {
+                (top, covered) = (above, Some(over));
+            }
+            let Some(over) = covered else {
                 break;
             };
             if let Ok(entry) = self.dentries.get_mut(over) {
                 entry.mounted = None;
             }
-            self.abandon_tree(above);
+            self.abandon_tree(top);
             self.let_go(over);
         }
         self.abandon_tree(mount);
+    }
+
+    /// Returns a tree that is mounted on a directory of another, and that directory.
+    fn tree_above(&self, below: MountId) -> Option<(MountId, DentryId)> {
+        self.mounts.iter().find_map(|(id, known)| {
+            let over = known.over?;
+            (self.dentries.get(over).ok()?.mount == below).then_some((id, over))
+        })
     }
 }

@@ -6,13 +6,13 @@ use crate::fs::attributes::{Access, Kind};
 use crate::fs::change::Make;
 use crate::fs::context::Context;
 use crate::fs::description::{Description, DescriptionId, Target};
-use crate::fs::device::Device;
 use crate::fs::flags::{Last, OpenFlags};
 use crate::fs::pipe::PipeEnd;
 use crate::fs::proc::Jump;
 use crate::fs::table::TableId;
 use crate::fs::walk::{LastName, Resolved, Start};
 use crate::limits::WORK_FILES;
+use crate::tty::Side;
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -95,9 +95,7 @@ impl<B: Block> Files<B> {
         let target = match attributes.kind {
             _ if is_path => Target::Nothing,
             Kind::Regular | Kind::Directory => Target::Inode(inode),
-            Kind::Character => {
-                Target::Device(Device::from_number(attributes.special).ok_or(Errno::ENXIO)?)
-            }
+            Kind::Character => self.open_device(context, attributes.special, flags)?,
             Kind::Fifo | Kind::Block | Kind::Socket | Kind::Symlink => {
                 return Err(Errno::ENXIO.into());
             }
@@ -129,6 +127,10 @@ impl<B: Block> Files<B> {
                 Target::Pipe(pipe, end)
             }
             Target::Device(device) => Target::Device(device),
+            Target::Terminal(end) if end.side == Side::Slave => {
+                Target::Terminal(self.terminals.open_slave(end.id)?)
+            }
+            Target::Terminal(_) => return Err(Errno::ENXIO.into()),
             Target::Inode(_) | Target::Socket(_) | Target::Nothing => {
                 return Err(Errno::ENXIO.into());
             }

@@ -11,6 +11,8 @@ use crate::fs::dentry::{DentryId, State};
 use crate::fs::description::{DescriptionId, Target};
 use crate::fs::inode::{Inode, InodeId, Node};
 use crate::fs::listing::Listed;
+use crate::fs::terminal;
+use crate::tty::Side;
 use crate::wait::Stall;
 use agent::kernel::Pid;
 use core::fmt::Write;
@@ -38,6 +40,10 @@ pub(super) enum ProcNode {
     Descriptors(Pid),
     /// `/proc/PID/fd/N`.
     Descriptor(Pid, i32),
+    /// `/dev/pts`.
+    Terminals,
+    /// `/dev/pts/N`, and its owner.
+    Terminal(u32, u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +89,10 @@ const PROCESS_FILES: [Named<OfProcess>; 8] = [
 impl ProcNode {
     const fn kind(self) -> Kind {
         match self {
-            Self::Root | Self::Process(_) | Self::Descriptors(_) => Kind::Directory,
+            Self::Root | Self::Process(_) | Self::Descriptors(_) | Self::Terminals => {
+                Kind::Directory
+            }
+            Self::Terminal(..) => Kind::Character,
             Self::Current | Self::Link(..) | Self::Descriptor(..) => Kind::Symlink,
             Self::Text(_) | Self::Mounts | Self::Sorts => Kind::Regular,
         }
@@ -113,19 +122,27 @@ impl ProcNode {
             Self::Sorts => 5,
             Self::Link(_, kind) => 6 + kind as u64,
             Self::Descriptors(_) => 9,
+            Self::Terminals => 10,
+            Self::Terminal(number, _) => 0x8000_0000 + u64::from(number),
         };
         pid << 32 | which
     }
 
     pub(super) fn attributes(self, context: &Context<'_>) -> Attributes {
         let files = self.pid().and_then(|pid| context.processes.files(pid));
-        let (uid, gid) = files.map_or((0, 0), |files| (files.uid, files.gid));
+        let (mut uid, mut gid) = files.map_or((0, 0), |files| (files.uid, files.gid));
+        let mut special = 0;
+        if let Self::Terminal(number, owner) = self {
+            (uid, gid) = (owner, terminal::GROUP);
+            special = terminal::slave_number(number);
+        }
         let kind = self.kind();
         let is_private = matches!(self, Self::Descriptors(_));
         Attributes {
             kind,
             permissions: match (kind, is_private) {
                 (Kind::Symlink, _) => 0o777,
+                (Kind::Character, _) => 0o620,
                 (Kind::Directory, false) => 0o555,
                 (Kind::Directory, true) => 0o500,
                 (_, false) => 0o444,
@@ -137,7 +154,7 @@ impl ProcNode {
             links: 1,
             number: self.number(),
             device: DEVICE,
-            special: 0,
+            special,
             blocks: 0,
             accessed: context.wall,
             modified: context.wall,
@@ -264,6 +281,11 @@ impl<B: Block> Files<B> {
                 self.table(table).ok()?.get(fd).ok()?;
                 Some(ProcNode::Descriptor(pid, fd))
             }
+            ProcNode::Terminals => {
+                let wanted = u32::try_from(number()?).ok()?;
+                let (number, _, uid) = self.terminals.owned(wanted, context.account)?;
+                (number == wanted).then_some(ProcNode::Terminal(number, uid))
+            }
             _ => None,
         }
     }
@@ -308,6 +330,12 @@ impl<B: Block> Files<B> {
                 let (fd, _) = self.table(table).ok()?.next_used(at)?;
                 let node = ProcNode::Descriptor(pid, fd as i32);
                 numbered(fd as u32, node, fd as u64 + 1)
+            }
+            ProcNode::Terminals => {
+                let from = u32::try_from(cookie).ok()?;
+                let (number, _, uid) = self.terminals.owned(from, context.account)?;
+                let node = ProcNode::Terminal(number, uid);
+                numbered(number, node, u64::from(number) + 1)
             }
             _ => None,
         }
@@ -465,6 +493,8 @@ fn name_target(target: Target, out: &mut dyn Sink) -> core::fmt::Result {
         Target::Pipe(pipe, _) => write!(out, "pipe:[{}]", pipe.index()),
         Target::Socket(socket) => write!(out, "socket:[{}]", socket.index()),
         Target::Device(device) => write!(out, "{}", device.path()),
+        Target::Terminal(end) if end.side == Side::Master => write!(out, "/dev/ptmx"),
+        Target::Terminal(end) => write!(out, "/dev/pts/{}", end.id.index()),
         Target::Inode(_) | Target::Nothing => write!(out, "anon_inode:"),
     }
 }

@@ -15,10 +15,11 @@ use crate::limits::{
     FRAMES_PER_NAME, MOUNTS_PER_VIEW, NAMES_PER_VIEW, PIPES_PER_PROCESS, READY_DESCRIPTORS,
     TABLES_PER_PROCESS, TREES_PER_VIEW,
 };
+use crate::tty::TerminalId;
 use agent::kernel::{End, OutputStream, Pid, Stdio};
 use hal::block::Block;
 
-/// The agent's ends of a process's standard streams, for those that are [`End::Pipe`].
+/// The agent's ends of a process's standard streams: pipes for those that are [`End::Pipe`], or a terminal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AgentPipes {
     /// Standard input.
@@ -27,6 +28,8 @@ pub struct AgentPipes {
     pub stdout: Option<PipeId>,
     /// Standard error.
     pub stderr: Option<PipeId>,
+    /// The terminal that is all three, also when the agent has closed it.
+    pub(crate) terminal: Option<TerminalId>,
 }
 
 impl<B: Block> Files<B> {
@@ -44,6 +47,7 @@ impl<B: Block> Files<B> {
         self.mounts.reserve(MOUNTS_PER_VIEW * (1 + trees));
         self.tables.reserve(tables);
         self.directories.reserve(ready);
+        self.terminals.reserve(ready);
         self.descriptions.reserve(READY_DESCRIPTORS * tables);
         self.pipes.reserve(PIPES_PER_PROCESS * tables);
         // One more, because the room is made before a table uses its memory.
@@ -262,6 +266,7 @@ impl<B: Block> Files<B> {
             stdin,
             stdout,
             stderr,
+            terminal: None,
         })
     }
 
@@ -425,6 +430,7 @@ impl<B: Block> Files<B> {
         match target {
             Target::Pipe(pipe, end) => self.pipes.close(context, pipe, end),
             Target::Socket(socket) => self.close_socket(context, socket),
+            Target::Terminal(end) => self.terminals.close(context, end),
             Target::Inode(_) | Target::Device(_) | Target::Nothing => {}
         }
     }

@@ -69,6 +69,8 @@ impl<B: Block> Files<B> {
             // Sockets are read and written by the calls on messages.
             Target::Socket(_) => return Err(Errno::EINVAL.into()),
             Target::Pipe(pipe, PipeEnd::Read) => return self.pipes.read(context, pipe, span),
+            Target::Terminal(_) if position.is_some() => return Err(Errno::ESPIPE.into()),
+            Target::Terminal(end) => return self.terminals.read(context, end, span),
             Target::Device(device) => return device.read(context, span),
             Target::Inode(inode) => {
                 let known = self.inodes.get(inode).ok_or(Errno::EIO)?;
@@ -115,6 +117,8 @@ impl<B: Block> Files<B> {
                 self.room_for_pipe(context)?;
                 return self.pipes.write(context, pipe, span, whole);
             }
+            Target::Terminal(_) if position.is_some() => return Err(Errno::ESPIPE.into()),
+            Target::Terminal(end) => return self.terminals.write(context, end, span),
             Target::Device(device) => return Ok(device.write(span.len)?),
             Target::Inode(inode) => inode,
         };
@@ -148,6 +152,7 @@ impl<B: Block> Files<B> {
             Stall::Wait(
                 WakeKey::PipeReadable(_)
                     | WakeKey::PipeWritable(_)
+                    | WakeKey::Terminal(_)
                     | WakeKey::SocketReadable(_)
                     | WakeKey::SocketWritable(_)
             )
@@ -206,7 +211,9 @@ impl<B: Block> Files<B> {
         const HOLE: u32 = 4;
         let file = self.open_file(id)?;
         let inode = match file.target {
-            Target::Pipe(..) | Target::Socket(_) => return Err(Errno::ESPIPE),
+            Target::Pipe(..) | Target::Socket(_) | Target::Terminal(_) => {
+                return Err(Errno::ESPIPE);
+            }
             Target::Device(_) => return Ok(0),
             Target::Nothing => return Err(Errno::EBADF),
             Target::Inode(inode) => inode,
@@ -258,6 +265,7 @@ impl<B: Block> Files<B> {
                 );
                 ready
             }
+            Target::Terminal(end) => self.terminals.readiness(end),
             Target::Pipe(pipe, PipeEnd::Write) => {
                 let mut ready = Readiness::empty();
                 ready.set(write, self.pipes.is_writable(pipe));
@@ -274,6 +282,7 @@ impl<B: Block> Files<B> {
             Target::Pipe(pipe, PipeEnd::Read) => Some(WakeKey::PipeReadable(pipe.index())),
             Target::Pipe(pipe, PipeEnd::Write) => Some(WakeKey::PipeWritable(pipe.index())),
             Target::Socket(socket) => Some(WakeKey::SocketReadable(socket.index())),
+            Target::Terminal(end) => Some(end.key()),
             _ => None,
         }
     }
@@ -295,7 +304,8 @@ impl<B: Block> Files<B> {
                 }
                 Ok(attributes.size.saturating_sub(file.offset))
             }
-            Target::Device(_) | Target::Nothing => Err(Errno::ENOTTY),
+            // Terminals count for themselves.
+            Target::Device(_) | Target::Terminal(_) | Target::Nothing => Err(Errno::ENOTTY),
         }
     }
 
@@ -320,6 +330,7 @@ impl<B: Block> Files<B> {
             Target::Inode(inode) => {
                 return Ok(self.inodes.get(inode).ok_or(Errno::EIO)?.attributes);
             }
+            Target::Terminal(end) => return Ok(self.terminal_attributes(context, end)),
             Target::Nothing => return Err(Errno::EBADF),
         };
         Ok(Attributes {

@@ -60,32 +60,6 @@ impl<B: Block> System<B> {
         }
     }
 
-    /// Does what SIGCONT and the stop signals do when they are sent, blocked, ignored and handled or not: each takes
-    /// away the other kind that waits, and SIGCONT lets the process go on (Linux `prepare_signal`).
-    fn settle_stops(&mut self, id: ProcessId, signal: Signal) {
-        let goes_on = signal.number() == number::CONT;
-        let opposite = if goes_on {
-            SignalSet::STOPS
-        } else if SignalSet::STOPS.contains(signal) {
-            SignalSet::only(known(number::CONT))
-        } else {
-            return;
-        };
-        if let Some(process) = self.table.processes.get_mut(id) {
-            process.pending = process.pending.without(opposite);
-        }
-        for (task_id, task) in self.table.tasks.iter_mut() {
-            if task.process != id {
-                continue;
-            }
-            task.pending = task.pending.without(opposite);
-            if goes_on && task.activity == Activity::Stopped {
-                task.activity = Activity::Ready;
-                self.ready.push_back(task_id);
-            }
-        }
-    }
-
     /// Sends a signal to one task.
     pub(crate) fn signal_task(&mut self, id: TaskId, signal: Signal) {
         let Some(process) = self.table.tasks.get(id).map(|task| task.process) else {
@@ -208,8 +182,9 @@ impl<B: Block> System<B> {
                 }
                 (DEFAULT, Unhandled::Stop) => {
                     self.take_signal(id, signal);
-                    self.stop_process(process);
-                    return Delivery::Leave;
+                    if self.stop_process(process, signal) {
+                        return Delivery::Leave;
+                    }
                 }
                 (DEFAULT, Unhandled::End) => {
                     self.end_process(process, ExitStatus::Killed(signal));
@@ -244,20 +219,6 @@ impl<B: Block> System<B> {
         } else if let Some(process) = self.table.processes.get_mut(task.process) {
             process.pending.remove(signal);
         }
-    }
-
-    fn stop_process(&mut self, id: ProcessId) {
-        for (_, task) in self.table.tasks.iter_mut() {
-            if task.process == id {
-                task.activity = Activity::Stopped;
-            }
-        }
-        self.ready.retain(|&task| {
-            self.table
-                .tasks
-                .get(task)
-                .is_some_and(|task| task.process != id)
-        });
     }
 
     /// Lays the frame on the program's stack and points its registers at the handler.

@@ -1,15 +1,21 @@
-//! Signals: sets of them, what a process does about each, and (in `deliver`) the one place where they take effect.
+//! Signals: sets of them, what a process does about each, (in `deliver`) the one place where they take effect, and (in
+//! `job`) stopping and going on.
 
 mod deliver;
 mod frame;
+mod job;
 
 pub(crate) use deliver::Delivery;
 pub(crate) use frame::MINIMUM_STACK_BYTES;
+pub(crate) use job::{Job, News};
 
 use agent::kernel::Signal;
 
 /// SIGHUP, SIGINT … by the names of signal(7), as far as the kernel itself sends or treats them specially.
 pub(crate) mod number {
+    pub(crate) const HUP: u8 = 1;
+    pub(crate) const INT: u8 = 2;
+    pub(crate) const QUIT: u8 = 3;
     pub(crate) const ILL: u8 = 4;
     pub(crate) const TRAP: u8 = 5;
     pub(crate) const BUS: u8 = 7;
@@ -90,6 +96,11 @@ impl SignalSet {
     /// Returns the signals of this set that are not in `other`.
     pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// Returns whether no signal is in the set.
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Returns the lowest signal, `None` when the set is empty.

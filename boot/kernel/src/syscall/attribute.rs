@@ -199,9 +199,11 @@ fn write_statfs<B: Block>(system: &mut System<B>, call: &Call, sort: Option<Sort
     const OVERLAY: u64 = 0x794c_7630;
     const TMPFS: u64 = 0x0102_1994;
     const PROC: u64 = 0x9fa0;
+    const DEVPTS: u64 = 0x1cd1;
     let magic = match sort {
         Some(Sort::Overlay) => OVERLAY,
         Some(Sort::Processes) => PROC,
+        Some(Sort::Terminals) => DEVPTS,
         Some(Sort::Memory | Sort::Devices) | None => TMPFS,
     };
     let mut fields = Fields([0; STATFS_BYTES]);

@@ -192,7 +192,7 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     }
 }
 
-/// ioctl(2): the few requests that files without a terminal know.
+/// ioctl(2): the few requests that all files know; `terminal` has the others.
 pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     const FIONREAD: u32 = 0x541b;
     const FIONBIO: u32 = 0x5421;
@@ -200,6 +200,9 @@ pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const FIOCLEX: u32 = 0x5451;
     let (id, _) = system.open_content(call, 0)?;
     let table = system.table_of(call)?;
+    if let Some(outcome) = super::terminal::ioctl(system, call, id) {
+        return outcome;
+    }
     match call.uint(1) {
         FIONREAD => {
             let count = system.files.readable_bytes(id)?.min(i32::MAX as u64) as u32;
@@ -232,9 +235,9 @@ pub(super) fn lseek<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 pub(super) fn fsync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let table = system.table_of(call)?;
     match system.files.description(table, call.int(0))?.1.target {
-        Target::Pipe(_, PipeEnd::Read | PipeEnd::Write) | Target::Socket(_) => {
-            Err(Errno::EINVAL.into())
-        }
+        Target::Pipe(_, PipeEnd::Read | PipeEnd::Write)
+        | Target::Socket(_)
+        | Target::Terminal(_) => Err(Errno::EINVAL.into()),
         Target::Nothing => Err(Errno::EBADF.into()),
         Target::Inode(_) | Target::Device(_) => Ok(0),
     }
@@ -249,7 +252,7 @@ pub(super) fn sync<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
 pub(super) fn advise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let table = system.table_of(call)?;
     match system.files.description(table, call.int(0))?.1.target {
-        Target::Pipe(..) | Target::Socket(_) => Err(Errno::ESPIPE.into()),
+        Target::Pipe(..) | Target::Socket(_) | Target::Terminal(_) => Err(Errno::ESPIPE.into()),
         _ => Ok(0),
     }
 }

@@ -217,33 +217,51 @@ pub(super) fn getsid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     Ok(u64::from(visible(system, call, 0)?.session))
 }
 
-/// setpgid(2), for oneself: a session leader stays where it is.
+/// setpgid(2): oneself, or a child that runs the same program still.
 pub(super) fn setpgid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let pid = call.int(0);
+    let group = call.int(1);
+    if pid < 0 || group < 0 {
+        return Err(if group < 0 {
+            Errno::EINVAL
+        } else {
+            Errno::ESRCH
+        }
+        .into());
+    }
     let target = named(system, call, 0)?;
+    let (caller, process) = (system.process(call.process)?, system.process(target)?);
+    let session = caller.session;
     if target != call.process {
-        return Err(Errno::ESRCH.into());
+        if process.kin.parent != caller.pid.0 {
+            return Err(Errno::ESRCH.into());
+        }
+        if process.session != session {
+            return Err(Errno::EPERM.into());
+        }
+        if process.job.has_executed {
+            return Err(Errno::EACCES.into());
+        }
     }
-    let group = u32::try_from(call.int(1)).map_err(|_| Errno::EINVAL)?;
-    let process = system.process_mut(target)?;
     let own = process.pid.0;
-    if process.session == own {
+    let group = if group == 0 { own } else { group as u32 };
+    let may_join = group == own || system.table.has_group(group, session);
+    if process.session == own || !may_join {
         return Err(Errno::EPERM.into());
     }
-    if group != 0 && group != own {
-        return Err(Errno::EPERM.into());
-    }
-    process.group = own;
+    system.process_mut(target)?.group = group;
     Ok(0)
 }
 
 /// setsid(2).
 pub(super) fn setsid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let process = system.process_mut(call.process)?;
-    let own = process.pid.0;
-    if process.group == own {
+    let own = system.process(call.process)?.pid.0;
+    if system.table.leads_group(own) {
         return Err(Errno::EPERM.into());
     }
+    let process = system.process_mut(call.process)?;
     process.group = own;
     process.session = own;
+    process.job.is_detached = false;
     Ok(u64::from(own))
 }

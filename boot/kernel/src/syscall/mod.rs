@@ -24,6 +24,7 @@ mod poll;
 mod process;
 mod signal;
 mod socket;
+mod terminal;
 mod transfer;
 mod wait;
 

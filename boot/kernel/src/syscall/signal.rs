@@ -2,9 +2,10 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::fs::Processes;
 use crate::process::ProcessId;
-use crate::signal::{Action, ActionFlags, AlternateStack, MINIMUM_STACK_BYTES, SignalSet};
+use crate::signal::{
+    Action, ActionFlags, AlternateStack, MINIMUM_STACK_BYTES, SignalSet, known, number,
+};
 use crate::system::System;
 use crate::wait::{Stall, WakeKey};
 use agent::kernel::{Pid, Signal};
@@ -32,7 +33,7 @@ pub(super) fn rt_sigaction<B: Block>(system: &mut System<B>, call: &mut Call) ->
     let old = system.actions(call.process)?.get(signal);
     let mut new = None;
     if !call.address(1).is_null() {
-        if matches!(signal, Signal::KILL) || signal == crate::signal::known(19) {
+        if matches!(signal, Signal::KILL) || signal == known(number::STOP) {
             return Err(Errno::EINVAL.into());
         }
         let at = |offset| call.address(1).offset(offset);
@@ -169,16 +170,23 @@ pub(super) fn sigaltstack<B: Block>(system: &mut System<B>, call: &mut Call) -> 
     Ok(0)
 }
 
-/// Returns a process of the caller's view that the caller may signal.
-fn target<B: Block>(system: &System<B>, call: &Call, pid: i32) -> Result<ProcessId, Errno> {
+/// Returns a process of the caller's view that the caller may send `signal`. SIGCONT is for everybody in the session.
+fn target<B: Block>(
+    system: &System<B>,
+    call: &Call,
+    pid: i32,
+    signal: Option<Signal>,
+) -> Result<ProcessId, Errno> {
     let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
     let id = system.table.find(Pid(pid)).ok_or(Errno::ESRCH)?;
     let (own, other) = (system.process(call.process)?, system.process(id)?);
     if own.view != other.view || !other.is_live() {
         return Err(Errno::ESRCH);
     }
+    let goes_on = signal == Some(known(number::CONT));
+    let is_open = goes_on && own.session == other.session;
     let (own, other) = (system.credentials(call.process)?, system.credentials(id)?);
-    if own.uid != 0 && own.uid != other.uid {
+    if own.uid != 0 && own.uid != other.uid && !is_open {
         return Err(Errno::EPERM);
     }
     Ok(id)
@@ -192,42 +200,40 @@ pub(super) fn kill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
     };
     let pid = call.int(0);
     if pid > 0 {
-        let id = target(system, call, pid)?;
+        let id = target(system, call, pid, signal)?;
         if let Some(signal) = signal {
             system.signal_process(id, signal);
         }
         return Ok(0);
     }
     let own = system.process(call.process)?;
+    let (own_pid, own_group) = (own.pid.0, own.group);
     let group = match pid {
-        0 => Some(own.group),
+        0 => Some(own_group),
         -1 => None,
         _ => Some(pid.unsigned_abs()),
     };
-    let own_pid = own.pid;
-    let mut found = false;
+    let mut outcome = Err(Errno::ESRCH.into());
     let mut after = 0;
-    while let Some(pid) = system.table.after(after) {
-        after = pid.0;
-        let Ok(id) = target(system, call, pid.0 as i32) else {
+    while let Some((pid, _)) = system.table.member_after(group, after) {
+        after = pid;
+        if group.is_none() && pid == own_pid {
             continue;
-        };
-        let concerned = match group {
-            Some(group) => system.process(id)?.group == group,
-            None => pid != own_pid,
-        };
-        if concerned {
-            found = true;
-            if let Some(signal) = signal {
-                system.signal_process(id, signal);
+        }
+        match target(system, call, pid as i32, signal) {
+            Ok(id) => {
+                outcome = Ok(0);
+                if let Some(signal) = signal {
+                    system.signal_process(id, signal);
+                }
             }
+            Err(Errno::EPERM) if group.is_some() && outcome.is_err() => {
+                outcome = Err(Errno::EPERM.into());
+            }
+            Err(_) => {}
         }
     }
-    if found {
-        Ok(0)
-    } else {
-        Err(Errno::ESRCH.into())
-    }
+    outcome
 }
 
 /// tkill(2).
@@ -261,9 +267,13 @@ fn signal_task<B: Block>(
     if group.is_some_and(|group| group != pid) {
         return Err(Errno::ESRCH.into());
     }
-    target(system, call, pid)?;
-    if call.int(nth) != 0 {
-        system.signal_task(task, named_signal(call, nth)?);
+    let signal = match call.int(nth) {
+        0 => None,
+        _ => Some(named_signal(call, nth)?),
+    };
+    target(system, call, pid, signal)?;
+    if let Some(signal) = signal {
+        system.signal_task(task, signal);
     }
     Ok(0)
 }

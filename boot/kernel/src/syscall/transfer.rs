@@ -1,6 +1,6 @@
 //! Reading and writing: plain, at a position, from and into several buffers.
 
-use super::{Call, Outcome, Restart, message};
+use super::{Call, Outcome, Restart, message, terminal};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Span};
 use crate::limits::{MAX_BUFFERS, WORK_BYTES};
@@ -158,11 +158,25 @@ fn transfer<B: Block>(
             Direction::Write => message::write(system, call, memory),
         };
     }
+    let terminal = system.files.terminal(id);
+    if let Some(end) = terminal {
+        let signal = match direction {
+            Direction::Read => number::TTIN,
+            Direction::Write => number::TTOU,
+        };
+        terminal::begin(system, call, end, signal)?;
+    }
+    let read_from = terminal.filter(|_| direction == Direction::Read);
     let mut this_turn = 0;
     loop {
         let done = call.progress as usize;
         let (address, len, total) = memory.rest(system, call, done)?;
         if done > 0 && len == 0 {
+            if let Some(end) = read_from {
+                let mut parts = system.file_parts(call.process)?;
+                let context = &mut parts.context;
+                parts.files.terminals.end_full_read(context, end);
+            }
             return Ok(done as u64);
         }
         if this_turn >= WORK_BYTES {
@@ -183,6 +197,16 @@ fn transfer<B: Block>(
                 call.progress += count as u64;
                 call.restart = Restart::Keeps;
                 this_turn += count;
+                let done = call.progress as usize;
+                if read_from.is_some_and(|end| system.files.terminals.has_read_enough(end, done)) {
+                    return Ok(done as u64);
+                }
+            }
+            Err(Stall::Wait(WakeKey::Terminal(_)))
+                if read_from
+                    .is_some_and(|end| terminal::is_over(system, call, end, this_turn > 0)) =>
+            {
+                return Ok(call.progress);
             }
             Err(stall) => return stalled(system, call, id, direction, stall),
         }

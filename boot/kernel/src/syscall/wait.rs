@@ -1,9 +1,9 @@
-//! wait4(2), waitid(2): how children ended.
+//! wait4(2), waitid(2): how children ended, stopped and went on.
 
 use super::{Call, Outcome, clock};
 use crate::errno::Errno;
 use crate::process::{Life, Process, ProcessId};
-use crate::signal::{known, number};
+use crate::signal::{News, known, number};
 use crate::system::System;
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, WakeKey};
@@ -34,13 +34,20 @@ enum Which {
     Group(u32),
 }
 
+/// What a child did.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Ended(ExitStatus),
+    Lives(News),
+}
+
 /// What happened to a child.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     id: ProcessId,
     pid: u32,
     uid: u32,
-    status: ExitStatus,
+    deed: Deed,
     user_nanos: u64,
     kernel_nanos: u64,
 }
@@ -62,9 +69,11 @@ pub(super) fn wait4<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         return Ok(0);
     };
     if !call.address(1).is_null() {
-        let status = match found.status {
-            ExitStatus::Exited(code) => u32::from(code) << 8,
-            ExitStatus::Killed(signal) => u32::from(signal.number()),
+        let status = match found.deed {
+            Deed::Ended(ExitStatus::Exited(code)) => u32::from(code) << 8,
+            Deed::Ended(ExitStatus::Killed(signal)) => u32::from(signal.number()),
+            Deed::Lives(News::Stopped(signal)) => u32::from(signal.number()) << 8 | 0x7f,
+            Deed::Lives(News::Continued) => 0xffff,
         };
         system.write_user(call.space, call.address(1), &status.to_le_bytes())?;
     }
@@ -96,7 +105,7 @@ pub(super) fn waitid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         // `siginfo_t`: signal, error, code; process, user, status.
         let mut fields = [0; 7];
         if let Some(found) = &found {
-            let (code, status) = how(found.status);
+            let (code, status) = how(found.deed);
             let signal = u32::from(number::CHLD);
             fields = [signal, 0, code, 0, found.pid, found.uid, status];
         }
@@ -116,12 +125,26 @@ pub(super) fn waitid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     Ok(0)
 }
 
-/// Returns `si_code` and `si_status` of a child's end (asm-generic/siginfo.h: `CLD_EXITED`, `CLD_KILLED`).
-fn how(status: ExitStatus) -> (u32, u32) {
-    match status {
-        ExitStatus::Exited(code) => (1, u32::from(code)),
-        ExitStatus::Killed(signal) => (2, u32::from(signal.number())),
+/// Returns `si_code` and `si_status` of what a child did (asm-generic/siginfo.h: `CLD_EXITED`, `CLD_KILLED`,
+/// `CLD_STOPPED`, `CLD_CONTINUED`).
+fn how(deed: Deed) -> (u32, u32) {
+    match deed {
+        Deed::Ended(ExitStatus::Exited(code)) => (1, u32::from(code)),
+        Deed::Ended(ExitStatus::Killed(signal)) => (2, u32::from(signal.number())),
+        Deed::Lives(News::Stopped(signal)) => (5, u32::from(signal.number())),
+        Deed::Lives(News::Continued) => (6, u32::from(number::CONT)),
     }
+}
+
+/// Returns what a child did, if it was asked for.
+fn deed(child: &Process, options: Options) -> Option<Deed> {
+    let (deed, wanted) = match (&child.life, child.job.news) {
+        (&Life::Zombie(status), _) => (Deed::Ended(status), Options::EXITED),
+        (_, Some(news @ News::Stopped(_))) => (Deed::Lives(news), Options::STOPPED),
+        (_, Some(news @ News::Continued)) => (Deed::Lives(news), Options::CONTINUED),
+        (_, None) => return None,
+    };
+    options.contains(wanted).then_some(deed)
 }
 
 /// Looks for a child that did what is waited for; `None` when the call does not want to wait.
@@ -140,14 +163,12 @@ fn find<B: Block>(
             continue;
         }
         has_child = true;
-        if let Life::Zombie(status) = child.life
-            && options.contains(Options::EXITED)
-        {
+        if let Some(deed) = deed(child, options) {
             return Ok(Some(Found {
                 id,
                 pid: child.pid.0,
                 uid: system.credentials(id)?.uid,
-                status,
+                deed,
                 user_nanos: child.user_nanos + child.kin.reaped_nanos.0,
                 kernel_nanos: child.kernel_nanos + child.kin.reaped_nanos.1,
             }));
@@ -192,8 +213,14 @@ fn write_usage<B: Block>(
     system.write_user(call.space, at, &bytes)
 }
 
-/// Takes a child that has ended out of the table.
+/// Takes a child that has ended out of the table; of one that lives, the news.
 fn take<B: Block>(system: &mut System<B>, call: &Call, found: &Found) {
+    if let Deed::Lives(_) = found.deed {
+        if let Ok(child) = system.process_mut(found.id) {
+            child.job.news = None;
+        }
+        return;
+    }
     if let Ok(process) = system.process_mut(call.process) {
         process.kin.reaped_nanos.0 += found.user_nanos;
         process.kin.reaped_nanos.1 += found.kernel_nanos;

@@ -38,6 +38,7 @@ impl Processes for OneProcess {
             executable: None,
             uid: 0,
             gid: 0,
+            session: 7,
         })
     }
 

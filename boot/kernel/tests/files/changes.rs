@@ -386,10 +386,11 @@ fn a_view_is_told_of_its_own_mounts_only() {
     let _machine = bed.root.replace(view);
     let own = String::from_utf8(bed.read_all("/proc/mounts").unwrap()).unwrap();
     let lines: Vec<&str> = own.lines().collect();
-    assert_eq!(lines.len(), 3, "{own}");
+    assert_eq!(lines.len(), 4, "{own}");
     for line in [
         "overlay / overlay rw 0 0",
         "devtmpfs /dev devtmpfs rw 0 0",
+        "devpts /dev/pts devpts rw 0 0",
         "proc /proc proc rw 0 0",
     ] {
         assert!(lines.contains(&line), "{own}");
