@@ -18,6 +18,8 @@ pub struct Execute<'a> {
     pub env: StringList<'a>,
     /// `EmulateConsole`.
     pub terminal: bool,
+    /// `ConsoleSize`: height and width, 0 when absent.
+    pub window: [u16; 2],
     /// `CreateInUtilityVM`.
     pub in_utility_vm: bool,
     /// `OciProcess`: present for a further process of a container.
@@ -64,6 +66,10 @@ fn process_parameters<'a>(cursor: &mut Cursor<'a>, execute: &mut Execute<'a>) ->
         ("WorkingDirectory", Field::Path(&mut execute.cwd)),
         ("Environment", Field::Variables(&mut execute.env)),
         ("EmulateConsole", Field::Flag(&mut execute.terminal)),
+        (
+            "ConsoleSize",
+            Field::Other(&mut |cursor| window(cursor, &mut execute.window)),
+        ),
         ("CreateStdInPipe", Field::Flag(stdin)),
         ("CreateStdOutPipe", Field::Flag(stdout)),
         ("CreateStdErrPipe", Field::Flag(stderr)),
@@ -73,5 +79,18 @@ fn process_parameters<'a>(cursor: &mut Cursor<'a>, execute: &mut Execute<'a>) ->
             Field::Other(&mut |cursor| oci_process(cursor, &mut execute.process)),
         ),
     ])?;
+    Ok(())
+}
+
+/// Reads `[height,width]`. Elements behind these mean nothing.
+fn window(cursor: &mut Cursor<'_>, window: &mut [u16; 2]) -> Result<(), Error> {
+    if cursor.begin_array()? {
+        let mut further = 0_u16;
+        let mut nth = 0;
+        while cursor.next_element() {
+            cursor.integer(window.get_mut(nth).unwrap_or(&mut further))?;
+            nth += 1;
+        }
+    }
     Ok(())
 }

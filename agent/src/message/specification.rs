@@ -66,6 +66,8 @@ pub struct OciProcess<'a> {
     pub user: User<'a>,
     /// `terminal`.
     pub terminal: bool,
+    /// `consoleSize`: height and width, 0 when absent.
+    pub window: [u16; 2],
 }
 
 /// An OCI user.
@@ -172,6 +174,7 @@ pub(super) fn oci_process<'a>(
 ) -> Result<(), Error> {
     let process = target.insert(OciProcess::default());
     let groups = &mut process.user.groups;
+    let [height, width] = &mut process.window;
     let present = cursor.object(&mut [
         ("args", Field::Strings(&mut process.args)),
         ("env", Field::Strings(&mut process.env)),
@@ -189,6 +192,10 @@ pub(super) fn oci_process<'a>(
             ]),
         ),
         ("terminal", Field::Flag(&mut process.terminal)),
+        (
+            "consoleSize",
+            Field::Object(&mut [("height", Field::U16(height)), ("width", Field::U16(width))]),
+        ),
     ])?;
     if !present {
         *target = None;

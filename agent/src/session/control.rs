@@ -100,6 +100,13 @@ impl Session {
         world: &mut World<'_, V, K>,
     ) -> Result<Reply<'static>, Failure> {
         let home = self.find_home(id)?;
+        if let Home::Container(key) = home
+            && let Some(container) = self.containers.get(key)
+            && matches!(container.init, Init::Exited(init, _) if init == pid)
+        {
+            // Its terminal is closed, which is no error (gcs-protocol §7.6).
+            return Ok(Reply::Now(Answer::Done));
+        }
         let key = self
             .find_process(home, pid)
             .ok_or(Cause::NoProcess(pid.0))?;

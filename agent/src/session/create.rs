@@ -2,10 +2,10 @@
 
 use super::Session;
 use super::dispatch::Reply;
-use super::program::oci_program;
+use super::program::{Asked, oci_program};
 use crate::container::{Container, Init, Notice};
 use crate::failure::{Cause, CutText, Failure};
-use crate::kernel::{Kernel, Program, View};
+use crate::kernel::{Kernel, View};
 use crate::limits::{CONTAINER_ID_BYTES, MAX_CONTAINERS};
 use crate::message::request::NULL_CONTAINER;
 use crate::message::response::ExitType;
@@ -70,7 +70,7 @@ impl Session {
         id: heapless::String<CONTAINER_ID_BYTES>,
         is_sandbox: bool,
         view: View,
-        program: &Program<'_>,
+        program: &Asked<'_>,
         world: &mut World<'_, V, K>,
     ) -> Result<Reply<'static>, Failure> {
         let container = self

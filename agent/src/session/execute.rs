@@ -2,10 +2,10 @@
 
 use super::Session;
 use super::dispatch::Reply;
-use super::program::{external_program, oci_program};
+use super::program::{Asked, external_program, oci_program};
 use crate::container::Init;
 use crate::failure::{Cause, Failure};
-use crate::kernel::{Kernel, Program};
+use crate::kernel::Kernel;
 use crate::limits::MAX_PROCESSES;
 use crate::message::execute::Execute;
 use crate::message::request::NULL_CONTAINER;
@@ -23,11 +23,15 @@ impl Session {
         tag: &Tag,
         home: Home,
         role: Role,
-        program: &Program<'_>,
+        asked: &Asked<'_>,
         streams: [Stream; 3],
         world: &mut World<'_, V, K>,
     ) -> Result<Key<Process>, Failure> {
-        let pid = world.kernel.spawn(self.view(home), program)?;
+        let pid = world.kernel.spawn(self.view(home), &asked.program)?;
+        if asked.window != [0; 2] {
+            // What has no terminal has no window; that is no error here.
+            let _ = world.kernel.resize(pid, asked.window[0], asked.window[1]);
+        }
         let mut process = Process::loading(pid, home, role, *tag);
         process.streams = streams;
         self.processes.insert(process).ok_or_else(|| {

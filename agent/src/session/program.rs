@@ -6,18 +6,22 @@ use crate::message::execute::Execute;
 use crate::message::specification::OciProcess;
 use crate::message::words;
 
+/// A program as a request asks for it.
+pub(super) struct Asked<'a> {
+    pub(super) program: Program<'a>,
+    /// Rows and columns of its terminal's window; 0 where nothing was said.
+    pub(super) window: [u16; 2],
+}
+
 /// Makes a program of an OCI process.
-pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Program<'a>, Failure> {
+pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Asked<'a>, Failure> {
     if process.args.is_empty() {
         return Err(Cause::Missing("process.args").into());
-    }
-    if process.terminal {
-        return Err(Cause::Unsupported("terminal").into());
     }
     if !process.user.name.is_empty() {
         return Err(Cause::Unsupported("process.user.username").into());
     }
-    Ok(Program {
+    let program = Program {
         args: process.args,
         env: process.env,
         cwd: process.cwd,
@@ -26,15 +30,14 @@ pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Program<'a>, F
             gid: process.user.gid,
             groups: process.user.groups.clone(),
         },
-        terminal: false,
-    })
+        terminal: process.terminal,
+    };
+    let window = process.window;
+    Ok(Asked { program, window })
 }
 
 /// Makes a program of an external process's parameters.
-pub(super) fn external_program(execute: Execute<'_>) -> Result<Program<'_>, Failure> {
-    if execute.terminal {
-        return Err(Cause::Unsupported("terminal").into());
-    }
+pub(super) fn external_program(execute: Execute<'_>) -> Result<Asked<'_>, Failure> {
     let mut args: StringList<'_> = execute.args;
     if args.is_empty()
         && let Some(line) = execute.line
@@ -45,11 +48,13 @@ pub(super) fn external_program(execute: Execute<'_>) -> Result<Program<'_>, Fail
     if args.is_empty() {
         return Err(Cause::Missing("CommandLine or CommandArgs").into());
     }
-    Ok(Program {
+    let program = Program {
         args,
         env: execute.env,
         cwd: execute.cwd,
         credentials: Credentials::default(),
-        terminal: false,
-    })
+        terminal: execute.terminal,
+    };
+    let window = execute.window;
+    Ok(Asked { program, window })
 }

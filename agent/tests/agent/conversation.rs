@@ -244,35 +244,6 @@ fn what_the_kernel_refuses_is_refused_with_its_limit() {
 }
 
 #[test]
-fn terminals_are_refused_by_name() {
-    let mut stage = Stage::negotiated();
-    let mut terminal = specification();
-    terminal["process"]["terminal"] = true.into();
-    let response = stage.ask(CREATE, &create_with("x", &terminal));
-    assert_eq!(
-        (response.result(), response.error()),
-        (NOT_IMPLEMENTED, "not supported: terminal")
-    );
-    let response = stage.ask(
-        EXECUTE,
-        &execute_request(
-            NULL_ID,
-            &json!({"CommandArgs": ["a"], "EmulateConsole": true}),
-        ),
-    );
-    assert_eq!(response.result(), NOT_IMPLEMENTED);
-    let pid = stage.quiet("a");
-    let response = stage.ask(
-        RESIZE,
-        &json!({"ContainerId": NULL_ID, "ProcessId": pid, "Height": 1, "Width": 2}),
-    );
-    assert_eq!(
-        (response.result(), response.error()),
-        (FAIL, "the process has no terminal")
-    );
-}
-
-#[test]
 fn signals_reach_processes_in_and_outside_containers() {
     let mut stage = Stage::negotiated();
     let init = stage.container("x");

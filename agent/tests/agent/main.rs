@@ -20,6 +20,7 @@ mod splits;
 mod stage;
 mod start;
 mod streams;
+mod terminal;
 mod trap;
 
 #[global_allocator]

@@ -37,6 +37,8 @@ pub struct Process {
     pub cwd: String,
     pub credentials: Credentials,
     pub terminal: bool,
+    /// Rows and columns of its terminal's window.
+    pub window: [u16; 2],
     pub stdio: Stdio,
     pub signals: Vec<Signal>,
     /// What it could read, and does when the test takes it.
@@ -317,6 +319,7 @@ impl Kernel for FakeKernel {
                 cwd: program.cwd.into(),
                 credentials: program.credentials.clone(),
                 terminal: program.terminal,
+                window: [0; 2],
                 stdio: Stdio::default(),
                 signals: Vec::with_capacity(8),
                 stdin: VecDeque::new(),
@@ -392,9 +395,10 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
-    fn resize(&mut self, pid: Pid, _rows: u16, _columns: u16) -> Result<(), Refusal> {
+    fn resize(&mut self, pid: Pid, rows: u16, columns: u16) -> Result<(), Refusal> {
         let process = self.find(pid).ok_or(Refusal::NoProcess)?;
         if process.terminal {
+            process.window = [rows, columns];
             Ok(())
         } else {
             Err(Refusal::NotATerminal)
