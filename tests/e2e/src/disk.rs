@@ -153,7 +153,7 @@ pub fn busybox_disk() -> &'static Path {
 }
 
 /// The programs of `tests/programs` that the tests run.
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 21] = [
     "args",
     "badcalls",
     "echo",
@@ -164,11 +164,13 @@ const PROGRAMS: [&str; 19] = [
     "memory",
     "nullcall",
     "pie",
+    "raw",
     "reader",
     "sleep",
     "spin",
     "stack",
     "talk",
+    "terminal",
     "true",
     "writer",
     "std-hello",

@@ -12,6 +12,7 @@ pub struct ProcessConfig {
     cwd: String,
     user: (u32, u32),
     terminal: bool,
+    console_size: Option<(u16, u16)>,
     stdin: bool,
     stdout: bool,
     stderr: bool,
@@ -30,6 +31,7 @@ impl ProcessConfig {
             cwd: "/".into(),
             user: (0, 0),
             terminal: false,
+            console_size: None,
             stdin: true,
             stdout: true,
             stderr: true,
@@ -91,6 +93,13 @@ impl ProcessConfig {
         self.terminal
     }
 
+    /// Sets the size of the terminal's window when the process starts.
+    #[must_use]
+    pub fn console_size(mut self, width: u16, height: u16) -> Self {
+        self.console_size = Some((width, height));
+        self
+    }
+
     /// Leaves standard input unconnected.
     #[must_use]
     pub fn without_stdin(mut self) -> Self {
@@ -133,6 +142,10 @@ impl ProcessConfig {
         if self.terminal {
             process.insert("terminal".into(), true.into());
         }
+        if let Some((width, height)) = self.console_size {
+            let size = json!({"height": height, "width": width});
+            process.insert("consoleSize".into(), size);
+        }
         process.insert(
             "user".into(),
             json!({ "uid": self.user.0, "gid": self.user.1 }),
@@ -156,6 +169,9 @@ impl ProcessConfig {
             }
             if self.terminal {
                 parameters.insert("EmulateConsole".into(), true.into());
+            }
+            if let Some((width, height)) = self.console_size {
+                parameters.insert("ConsoleSize".into(), json!([height, width]));
             }
         }
         for (name, wanted) in [

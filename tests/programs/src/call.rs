@@ -15,14 +15,20 @@ pub struct Errno(pub u16);
 impl Errno {
     /// No such file or directory.
     pub const ENOENT: Self = Self(2);
+    /// Broken at the other end.
+    pub const EIO: Self = Self(5);
     /// Not a descriptor.
     pub const EBADF: Self = Self(9);
+    /// Not now, without waiting.
+    pub const EAGAIN: Self = Self(11);
     /// Out of memory.
     pub const ENOMEM: Self = Self(12);
     /// Not an address of ours.
     pub const EFAULT: Self = Self(14);
     /// Not a value that this call takes.
     pub const EINVAL: Self = Self(22);
+    /// Not a terminal.
+    pub const ENOTTY: Self = Self(25);
     /// Not a call of this kernel.
     pub const ENOSYS: Self = Self(38);
 }
@@ -40,6 +46,7 @@ const LSEEK: u64 = 8;
 const MMAP: u64 = 9;
 const MUNMAP: u64 = 11;
 const BRK: u64 = 12;
+const IOCTL: u64 = 16;
 const GETPID: u64 = 39;
 const KILL: u64 = 62;
 const FTRUNCATE: u64 = 77;
@@ -151,6 +158,8 @@ pub struct Open(u64);
 impl Open {
     /// For reading.
     pub const READ: Self = Self(0);
+    /// For writing and reading a device that is not to become the terminal of the session (O_NOCTTY).
+    pub const BOTH: Self = Self(0o2 | 0o400);
     /// For writing and reading, created when it is not there, emptied when it is.
     pub const CREATE: Self = Self(0o2 | 0o100 | 0o1000);
     /// A directory, for listing.
@@ -261,6 +270,31 @@ pub fn map(bytes: usize) -> Result<&'static mut [u8], Errno> {
     Ok(unsafe {
         core::slice::from_raw_parts_mut(ptr::with_exposed_provenance_mut(address as usize), bytes)
     })
+}
+
+/// Asks a terminal something that takes a small number.
+pub fn control(descriptor: Descriptor, request: u32, number: u8) -> Result<u64, Errno> {
+    // SAFETY: taken for an address, the number is one where nothing is mapped.
+    unsafe {
+        system_call(
+            IOCTL,
+            [descriptor.into(), request.into(), number.into(), 0, 0, 0],
+        )
+    }
+}
+
+/// Asks a terminal something that reads or writes memory: at most as many bytes as `bytes` has.
+pub fn control_bytes(descriptor: Descriptor, request: u32, bytes: &mut [u8]) -> Result<u64, Errno> {
+    /// More than any structure of `ioctl_tty(2)` has.
+    const MOST: usize = 256;
+    let mut buffer = [0; MOST];
+    buffer[..bytes.len()].copy_from_slice(bytes);
+    let address = buffer.as_mut_ptr() as u64;
+    // SAFETY: the call reads and writes a structure at the beginning of the buffer, which is longer than any.
+    let result =
+        unsafe { system_call(IOCTL, [descriptor.into(), request.into(), address, 0, 0, 0]) };
+    bytes.copy_from_slice(&buffer[..bytes.len()]);
+    result
 }
 
 /// Gives back memory that [`map`] lent.

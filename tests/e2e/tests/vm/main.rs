@@ -16,4 +16,5 @@ mod program;
 mod reconnect;
 mod storm;
 mod stream;
+mod terminal;
 mod wire;

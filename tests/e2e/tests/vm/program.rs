@@ -27,6 +27,7 @@ fn every_program_of_the_tests_says_that_all_is_well() {
             &["/programs/pie"],
             &["/programs/sleep", "20"],
             &["/programs/stack", "256"],
+            &["/programs/terminal"],
         ] {
             let output = bed.output(args);
             assert_eq!(

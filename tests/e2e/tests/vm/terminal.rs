@@ -1,0 +1,294 @@
+//! Terminals over vsock: what a person types, sees and resizes.
+
+use e2e::{Bed, DEADLINE, MACHINES, busybox_disk, config};
+use mote_host::{ContainerConfig, Hresult, Process, ProcessConfig, StdioStream};
+use std::io::{Read, Write};
+use std::time::Duration;
+
+/// A person at a terminal.
+struct Person {
+    process: Process,
+    keyboard: StdioStream,
+    screen: StdioStream,
+    seen: Vec<u8>,
+}
+
+impl Person {
+    fn at(process: Process) -> Self {
+        Self {
+            keyboard: process.stdin().expect("asked for"),
+            screen: process.stdout().expect("asked for"),
+            process,
+            seen: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn sits(bed: &Bed, args: &[&str]) -> Self {
+        let config = ProcessConfig::new(args.iter().copied()).terminal();
+        Self::at(bed.guest.create_process(&config).expect("runs"))
+    }
+
+    #[track_caller]
+    fn types(&mut self, bytes: &[u8]) {
+        self.keyboard.write_all(bytes).expect("taken");
+    }
+
+    /// Looks at the screen until these bytes stand at its end, and wipes it.
+    #[track_caller]
+    fn sees(&mut self, bytes: &[u8]) {
+        while !self.seen.ends_with(bytes) {
+            let mut piece = [0; 4096];
+            match self.screen.read(&mut piece) {
+                Ok(count @ 1..) => self.seen.extend_from_slice(&piece[..count]),
+                other => panic!(
+                    "{other:?} instead of \"{}\" behind \"{}\"",
+                    bytes.escape_ascii(),
+                    self.seen.escape_ascii()
+                ),
+            }
+        }
+        self.seen.clear();
+    }
+
+    /// Looks at the screen until it goes dark; returns the exit code.
+    #[track_caller]
+    fn sees_the_end(&mut self, bytes: &[u8]) -> u32 {
+        self.screen.read_to_end(&mut self.seen).expect("read");
+        assert_eq!(
+            self.seen.escape_ascii().to_string(),
+            bytes.escape_ascii().to_string()
+        );
+        self.process.wait_timeout(DEADLINE).expect("it ends")
+    }
+}
+
+#[test]
+fn what_is_typed_is_seen_and_read_on_every_machine() {
+    for machine in MACHINES {
+        let bed = Bed::boot(config(machine).disk(busybox_disk()));
+        let mut person = Person::sits(&bed, &["/bin/busybox", "cat"]);
+        person.types(b"hello\r");
+        person.sees(b"hello\r\nhello\r\n");
+        person.types(b"\x04");
+        assert_eq!(person.sees_the_end(b""), 0);
+    }
+}
+
+#[test]
+fn a_line_can_be_edited_before_it_is_read() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/bin/busybox", "cat"]);
+    person.types(b"ax\x7fb\r");
+    person.sees(b"ax\x08 \x08b\r\nab\r\n");
+    person.types(b"gone\x15kept\r");
+    person.sees(b"kept\r\nkept\r\n");
+    person.types(b"two words\x17one\r");
+    person.sees(b"one\r\ntwo one\r\n");
+    person.types(b"\x16\x03\r");
+    person.sees(b"^\x08^C\r\n\x03\r\n");
+}
+
+#[test]
+fn an_interrupt_kills_what_is_in_the_foreground() {
+    let bed = Bed::busybox();
+    for (key, echo, signal) in [(b"\x03", &b"^C"[..], 2), (b"\x1c", b"^\\", 3)] {
+        let mut person = Person::sits(&bed, &["/bin/busybox", "sleep", "1000"]);
+        person.types(key);
+        assert_eq!(person.sees_the_end(echo), 128 + signal);
+    }
+}
+
+#[test]
+fn a_spinning_program_is_interrupted() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/programs/spin"]);
+    person.types(b"\x03");
+    assert_eq!(person.sees_the_end(b"^C"), 128 + 2);
+}
+
+#[test]
+fn a_flood_of_output_is_interrupted() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/bin/busybox", "yes"]);
+    person.sees(b"y\r\ny\r\n");
+    person.types(b"\x03");
+    let mut rest = Vec::new();
+    person.screen.read_to_end(&mut rest).expect("it ends");
+    assert!(rest.ends_with(b"^C"), "the interrupt is seen");
+    let code = person.process.wait_timeout(DEADLINE).expect("it ends");
+    assert_eq!(code, 128 + 2);
+}
+
+#[test]
+fn a_stop_key_does_nothing_to_a_program_nobody_could_let_go_on() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/bin/busybox", "cat"]);
+    person.types(b"\x1aon\r");
+    person.sees(b"^Zon\r\non\r\n");
+}
+
+#[test]
+fn output_stops_and_goes_on() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/bin/busybox", "cat"]);
+    person.types(b"\x13held\r\x11");
+    person.sees(b"held\r\nheld\r\n");
+}
+
+#[test]
+fn programs_know_that_they_have_a_terminal_and_which() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/bin/busybox", "tty"]);
+    assert_eq!(person.sees_the_end(b"/dev/pts/0\r\n"), 0);
+    let mut person = Person::sits(&bed, &["/bin/busybox", "ls", "/dev/pts"]);
+    assert_eq!(person.sees_the_end(b"0\r\n"), 0);
+    let mut person = Person::sits(&bed, &["/bin/busybox", "readlink", "/proc/self/fd/2"]);
+    assert_eq!(person.sees_the_end(b"/dev/pts/0\r\n"), 0);
+    let mut person = Person::sits(&bed, &["/bin/busybox", "cat", "/dev/tty"]);
+    person.types(b"own\r\x04");
+    assert_eq!(person.sees_the_end(b"own\r\nown\r\n"), 0);
+    assert_eq!(bed.output(&["/bin/busybox", "tty"]).exit_code, 1);
+    let none = bed.output(&["/bin/busybox", "cat", "/dev/tty"]);
+    assert_eq!(none.exit_code, 1, "no terminal, no /dev/tty");
+    let names = bed.output(&["/bin/busybox", "ls", "/dev/pts"]);
+    assert_eq!(names.stdout, b"", "terminals go with their processes");
+}
+
+#[test]
+fn the_window_has_the_size_it_was_given() {
+    let bed = Bed::busybox();
+    let size = ["/bin/busybox", "stty", "size"];
+    let config = ProcessConfig::new(size).terminal().console_size(100, 30);
+    let mut person = Person::at(bed.guest.create_process(&config).expect("runs"));
+    assert_eq!(person.sees_the_end(b"30 100\r\n"), 0);
+}
+
+#[test]
+fn a_shell_edits_its_lines_and_sees_the_window_change() {
+    let bed = Bed::busybox();
+    let config = ProcessConfig::new(["/bin/busybox", "sh", "-i"])
+        .env("PS1", "ready> ")
+        .env("TERM", "dumb")
+        .terminal();
+    let mut person = Person::at(bed.guest.create_process(&config).expect("runs"));
+    // The shell asks where the cursor is, and does without an answer.
+    person.sees(b"ready> \x1b[6n");
+    person.types(b"echo wrong\x7f\x7f\x7f\x7f\x7fright\r");
+    person.sees(b"right\r\nright\r\nready> \x1b[6n");
+    // It draws its line again.
+    person.process.resize_console(132, 43).expect("resized");
+    person.sees(b"\rready> \x1b[J");
+    person.types(b"exit 3\r");
+    assert_eq!(person.sees_the_end(b"exit 3\r\n"), 3);
+}
+
+#[test]
+fn raw_mode_carries_every_byte_as_it_is() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/programs/raw"]);
+    person.sees(b"raw\n");
+    let all: Vec<u8> = (0..=255).collect();
+    person.types(&all);
+    person.sees(&all);
+    let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    let mut keyboard = person.keyboard.clone();
+    let typed = large.clone();
+    let typist = std::thread::spawn(move || keyboard.write_all(&typed));
+    person.sees(&large);
+    typist.join().expect("no panic").expect("taken");
+}
+
+#[test]
+fn a_big_paste_arrives_line_by_line_and_nothing_is_lost() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/programs/reader"]);
+    let lines: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+    let mut keyboard = person.keyboard.clone();
+    let paste = lines.clone();
+    let typist = std::thread::spawn(move || {
+        keyboard.write_all(paste.as_bytes())?;
+        keyboard.write_all(b"\x04")
+    });
+    let echoed = lines.replace('\n', "\r\n");
+    let seen = format!("{echoed}{}\r\n", lines.len());
+    let mut screen = Vec::new();
+    person.screen.read_to_end(&mut screen).expect("read");
+    typist.join().expect("no panic").expect("taken");
+    assert!(screen == seen.as_bytes(), "{} bytes", screen.len());
+    assert_eq!(person.process.wait_timeout(DEADLINE).expect("ended"), 0);
+}
+
+#[test]
+fn a_host_that_never_looks_stalls_its_program_and_nobody_else() {
+    let bed = Bed::busybox();
+    let person = Person::sits(&bed, &["/bin/busybox", "yes"]);
+    for _ in 0..10 {
+        bed.assert_alive();
+        bed.guest.dump_stacks().expect("answered");
+    }
+    assert!(person.process.exit_code().is_err(), "it waits");
+    person.process.close_stdout();
+    let code = person
+        .process
+        .wait_timeout(DEADLINE)
+        .expect("it is hung up");
+    assert_eq!(code, 128 + 1);
+}
+
+#[test]
+fn the_end_of_the_input_hangs_nobody_up() {
+    let bed = Bed::busybox();
+    let mut person = Person::sits(&bed, &["/bin/busybox", "cat"]);
+    person.types(b"last\r");
+    person.process.close_stdin().expect("closed");
+    person.sees(b"last\r\nlast\r\n");
+    let waited = person.process.wait_timeout(Duration::from_millis(1));
+    assert!(waited.is_err(), "no end of file is typed");
+    assert!(person.process.kill().expect("delivered"));
+    assert_eq!(person.sees_the_end(b""), 128 + 9);
+}
+
+#[test]
+fn a_container_s_init_and_execs_have_terminals_of_their_own() {
+    let bed = Bed::busybox();
+    let init = ProcessConfig::new(["/bin/busybox", "cat"])
+        .terminal()
+        .console_size(90, 20);
+    let container = bed
+        .guest
+        .create_container("with-terminals", &ContainerConfig::new(&init))
+        .unwrap_or_else(|error| panic!("{error}\n{}", bed.vm.console()));
+    container.start().expect("started");
+    let init = container
+        .create_process(&ProcessConfig::init().without_stderr())
+        .expect("runs");
+    let mut first = Person::at(init);
+    let exec = ProcessConfig::new(["/bin/busybox", "stty", "size"]).terminal();
+    let mut second = Person::at(
+        container
+            .create_process(&exec.console_size(70, 10))
+            .expect("runs"),
+    );
+    assert_eq!(second.sees_the_end(b"10 70\r\n"), 0);
+    first.process.resize_console(91, 21).expect("resized");
+    first.types(b"init\r");
+    first.sees(b"init\r\ninit\r\n");
+    // Terminals of others are not seen.
+    let outside = bed.output(&["/bin/busybox", "ls", "/dev/pts"]);
+    assert_eq!(outside.stdout, b"");
+    first.types(b"\x04");
+    assert_eq!(first.sees_the_end(b""), 0);
+}
+
+#[test]
+fn a_process_without_a_terminal_has_no_window() {
+    let bed = Bed::busybox();
+    let process = bed
+        .guest
+        .create_process(&ProcessConfig::new(["/programs/spin"]).without_stdio())
+        .expect("runs");
+    let refused = process.resize_console(80, 24).expect_err("it has none");
+    assert_eq!(refused.hresult(), Some(Hresult::FAIL));
+    process.kill().expect("delivered");
+}
