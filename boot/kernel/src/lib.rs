@@ -36,6 +36,8 @@ pub mod account;
 #[cfg(test)]
 mod bench;
 mod dump;
+#[cfg(test)]
+mod epoll_tests;
 pub mod errno;
 #[cfg(test)]
 mod exec_tests;

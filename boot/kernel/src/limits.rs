@@ -121,6 +121,12 @@ pub const MAX_TABLES: usize = 2 * MAX_TASKS;
 /// Pipes in the whole VM. One more is ENFILE.
 pub const MAX_PIPES: usize = 4096;
 
+/// Files in all epoll lists together. One more is ENOSPC, as at Linux's `max_user_watches`.
+pub const MAX_INTERESTS: usize = 8192;
+
+/// Files one epoll_wait tells of at most, whatever it asked for; the others are told by the next one.
+pub const EPOLL_BATCH: usize = 64;
+
 /// Sockets in the whole VM. One more is ENFILE.
 pub const MAX_SOCKETS: usize = 4096;
 

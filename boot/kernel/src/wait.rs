@@ -31,6 +31,12 @@ pub enum WakeKey {
     Memory(u32),
     /// Another task to wake this one (futex).
     Futex,
+    /// An event (eventfd, timerfd) to change.
+    Event(u32),
+    /// An epoll list to change.
+    Epoll(u32),
+    /// A signal to be sent to anybody (signalfd).
+    Signal,
     /// One of several things.
     Several(KeySet),
     /// Only a signal or the deadline.
@@ -93,6 +99,9 @@ impl fmt::Display for WakeKey {
             Self::Child(_) => "a child",
             Self::Memory(pid) => return write!(f, "memory lent to pid {pid}"),
             Self::Futex => "a futex",
+            Self::Event(event) => return write!(f, "event {event}"),
+            Self::Epoll(list) => return write!(f, "epoll list {list}"),
+            Self::Signal => "a signal to read",
             Self::Several(_) => "one of several files",
             Self::Nothing => "a signal",
         })
@@ -134,14 +143,27 @@ impl From<Errno> for Stall {
 pub struct WakeQueue {
     keys: heapless::Vec<WakeKey, PENDING_WAKES>,
     everybody: bool,
+    /// Those that were not noted as edges yet ([`crate::fs::Files::note_edges`]).
+    news: heapless::Vec<WakeKey, PENDING_WAKES>,
+    all_news: bool,
 }
 
 impl WakeQueue {
     /// Wakes whoever waits for `key`.
     pub fn wake(&mut self, key: WakeKey) {
-        if !self.everybody && !self.keys.contains(&key) && self.keys.push(key).is_err() {
-            self.everybody = true;
-        }
+        self.everybody |= !remember(&mut self.keys, key);
+        self.all_news |= !remember(&mut self.news, key);
+    }
+
+    /// Returns whether one of a set of keys was woken since edges were noted.
+    pub(crate) fn is_news(&self, key: WakeKey) -> bool {
+        self.all_news || matches(&self.news, key)
+    }
+
+    /// Forgets which keys are new, after edges were noted.
+    pub(crate) fn forget_news(&mut self) {
+        self.news.clear();
+        self.all_news = false;
     }
 
     /// Returns whether there is nobody to wake.
@@ -153,17 +175,26 @@ impl WakeQueue {
     /// Returns whether a call parked on `key` should be tried again.
     #[must_use]
     pub fn wakes(&self, key: WakeKey) -> bool {
-        self.everybody
-            || match key {
-                WakeKey::Several(set) => self.keys.iter().any(|&woken| set.may_contain(woken)),
-                _ => self.keys.contains(&key),
-            }
+        self.everybody || matches(&self.keys, key)
     }
 
     /// Forgets all keys, after everybody concerned was woken.
     pub fn clear(&mut self) {
         self.keys.clear();
         self.everybody = false;
+    }
+}
+
+/// Puts a key into a list it is not in yet; `false` when there is no room.
+fn remember(list: &mut heapless::Vec<WakeKey, PENDING_WAKES>, key: WakeKey) -> bool {
+    list.contains(&key) || list.push(key).is_ok()
+}
+
+/// Returns whether a key, or one of a set of them, is in a list.
+fn matches(list: &[WakeKey], key: WakeKey) -> bool {
+    match key {
+        WakeKey::Several(set) => list.iter().any(|&woken| set.may_contain(woken)),
+        _ => list.contains(&key),
     }
 }
 

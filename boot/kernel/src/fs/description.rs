@@ -2,6 +2,8 @@
 
 use crate::account::AccountId;
 use crate::fs::device::Device;
+use crate::fs::epoll::EpollId;
+use crate::fs::event::EventId;
 use crate::fs::flags::OpenFlags;
 use crate::fs::inode::InodeId;
 use crate::fs::pipe::{PipeEnd, PipeId};
@@ -26,6 +28,10 @@ pub enum Target {
     Socket(SocketId),
     /// A side of a terminal.
     Terminal(TerminalEnd),
+    /// An eventfd, a timerfd, a signalfd.
+    Event(EventId),
+    /// A list of files to wait for.
+    Epoll(EpollId),
     /// Nothing: O_PATH.
     Nothing,
 }

@@ -24,6 +24,8 @@ mod description;
 mod device;
 mod directory;
 mod disk;
+mod epoll;
+mod event;
 mod ext4;
 mod flags;
 mod initrd;
@@ -59,6 +61,8 @@ pub use context::{Context, ProcessFiles, Processes, Random, Report, Sink, Span};
 pub use description::{Description, DescriptionId, Target};
 pub use device::Device;
 pub use directory::{Directories, DirectoriesId};
+pub use epoll::{Batch, Control, EpollId};
+pub use event::{Event, EventId};
 pub use flags::{Last, OpenFlags};
 pub use inode::{Inode, InodeId};
 pub use listing::Listed;
@@ -83,6 +87,8 @@ use base::Bases;
 use core::fmt;
 use dentry::{Dentries, DentryId};
 use disk::Disks;
+use epoll::Epolls;
+use event::Events;
 use ext4::superblock::Geometry;
 use hal::block::Block;
 use hal::clock::Instant;
@@ -129,6 +135,10 @@ pub struct Files<B> {
     sockets: Sockets,
     /// All terminals.
     pub terminals: Terminals,
+    /// All events.
+    events: Events,
+    /// All lists of files to wait for.
+    epolls: Epolls,
 }
 
 impl<B: Block> Files<B> {
@@ -155,6 +165,8 @@ impl<B: Block> Files<B> {
             pipes: Pipes::new(),
             sockets: Sockets::new(),
             terminals: Terminals::new(),
+            events: Slab::new(MAX_OPEN_FILES),
+            epolls: Epolls::new(),
         }
     }
 

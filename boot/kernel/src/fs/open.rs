@@ -131,9 +131,11 @@ impl<B: Block> Files<B> {
                 Target::Terminal(self.terminals.open_slave(end.id)?)
             }
             Target::Terminal(_) => return Err(Errno::ENXIO.into()),
-            Target::Inode(_) | Target::Socket(_) | Target::Nothing => {
-                return Err(Errno::ENXIO.into());
-            }
+            Target::Inode(_)
+            | Target::Socket(_)
+            | Target::Event(_)
+            | Target::Epoll(_)
+            | Target::Nothing => return Err(Errno::ENXIO.into()),
         };
         Ok(self.describe(context, target, None, flags)?)
     }

@@ -495,6 +495,8 @@ fn name_target(target: Target, out: &mut dyn Sink) -> core::fmt::Result {
         Target::Device(device) => write!(out, "{}", device.path()),
         Target::Terminal(end) if end.side == Side::Master => write!(out, "/dev/ptmx"),
         Target::Terminal(end) => write!(out, "/dev/pts/{}", end.id.index()),
+        Target::Event(_) => write!(out, "anon_inode:[event]"),
+        Target::Epoll(_) => write!(out, "anon_inode:[eventpoll]"),
         Target::Inode(_) | Target::Nothing => write!(out, "anon_inode:"),
     }
 }

@@ -431,6 +431,10 @@ impl<B: Block> Files<B> {
             Target::Pipe(pipe, end) => self.pipes.close(context, pipe, end),
             Target::Socket(socket) => self.close_socket(context, socket),
             Target::Terminal(end) => self.terminals.close(context, end),
+            Target::Event(event) => {
+                self.events.remove(event);
+            }
+            Target::Epoll(epoll) => self.epolls.remove(epoll),
             Target::Inode(_) | Target::Device(_) | Target::Nothing => {}
         }
     }

@@ -66,8 +66,10 @@ impl<B: Block> Files<B> {
             Target::Pipe(..) | Target::Socket(_) if position.is_some() => {
                 return Err(Errno::ESPIPE.into());
             }
-            // Sockets are read and written by the calls on messages.
-            Target::Socket(_) => return Err(Errno::EINVAL.into()),
+            // Sockets are read and written by the calls on messages, events as a whole.
+            Target::Socket(_) | Target::Event(_) | Target::Epoll(_) => {
+                return Err(Errno::EINVAL.into());
+            }
             Target::Pipe(pipe, PipeEnd::Read) => return self.pipes.read(context, pipe, span),
             Target::Terminal(_) if position.is_some() => return Err(Errno::ESPIPE.into()),
             Target::Terminal(end) => return self.terminals.read(context, end, span),
@@ -120,6 +122,7 @@ impl<B: Block> Files<B> {
             Target::Terminal(_) if position.is_some() => return Err(Errno::ESPIPE.into()),
             Target::Terminal(end) => return self.terminals.write(context, end, span),
             Target::Device(device) => return Ok(device.write(span.len)?),
+            Target::Event(_) | Target::Epoll(_) => return Err(Errno::EINVAL.into()),
             Target::Inode(inode) => inode,
         };
         let place = file.place.as_ref().ok_or(Errno::EBADF)?.0;
@@ -155,6 +158,8 @@ impl<B: Block> Files<B> {
                     | WakeKey::Terminal(_)
                     | WakeKey::SocketReadable(_)
                     | WakeKey::SocketWritable(_)
+                    | WakeKey::Event(_)
+                    | WakeKey::Signal
             )
         );
         if waits_for_peer && self.is_nonblocking(id) {
@@ -214,7 +219,7 @@ impl<B: Block> Files<B> {
             Target::Pipe(..) | Target::Socket(_) | Target::Terminal(_) => {
                 return Err(Errno::ESPIPE);
             }
-            Target::Device(_) => return Ok(0),
+            Target::Device(_) | Target::Event(_) | Target::Epoll(_) => return Ok(0),
             Target::Nothing => return Err(Errno::EBADF),
             Target::Inode(inode) => inode,
         };
@@ -256,6 +261,8 @@ impl<B: Block> Files<B> {
             Target::Nothing => Readiness::INVALID,
             Target::Inode(_) | Target::Device(_) => read | write,
             Target::Socket(socket) => self.sockets.readiness(socket),
+            // `watch_file` and `look` know.
+            Target::Event(_) | Target::Epoll(_) => Readiness::empty(),
             Target::Pipe(pipe, PipeEnd::Read) => {
                 let mut ready = Readiness::empty();
                 ready.set(read, self.pipes.readable_bytes(pipe) > 0);
@@ -305,7 +312,11 @@ impl<B: Block> Files<B> {
                 Ok(attributes.size.saturating_sub(file.offset))
             }
             // Terminals count for themselves.
-            Target::Device(_) | Target::Terminal(_) | Target::Nothing => Err(Errno::ENOTTY),
+            Target::Device(_)
+            | Target::Terminal(_)
+            | Target::Event(_)
+            | Target::Epoll(_)
+            | Target::Nothing => Err(Errno::ENOTTY),
         }
     }
 
@@ -331,12 +342,14 @@ impl<B: Block> Files<B> {
                 return Ok(self.inodes.get(inode).ok_or(Errno::EIO)?.attributes);
             }
             Target::Terminal(end) => return Ok(self.terminal_attributes(context, end)),
+            Target::Event(event) => (Kind::Regular, u64::from(event.index()) + 1, 0),
+            Target::Epoll(epoll) => (Kind::Regular, u64::from(epoll.index()) + 1, 0),
             Target::Nothing => return Err(Errno::EBADF),
         };
         Ok(Attributes {
             kind,
             permissions: match kind {
-                Kind::Fifo => 0o600,
+                Kind::Fifo | Kind::Regular => 0o600,
                 Kind::Socket => 0o777,
                 _ => 0o666,
             },

@@ -1,29 +1,45 @@
 //! Looking at open files on behalf of whoever waits for one of several: what each is ready for, and what changes that.
 
 use crate::fs::Files;
-use crate::fs::description::DescriptionId;
+use crate::fs::description::{DescriptionId, Target};
 use crate::fs::transfer::Readiness;
 use crate::wait::{KeySet, WakeKey};
 use hal::block::Block;
 use hal::clock::Instant;
 
-/// What whoever found nothing waits for.
+/// Who looks, and what to wait for when nothing is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// What wakes it.
     keys: KeySet,
     /// When it has to look again even if nothing does.
     pub until: Instant,
+    /// The time of the look.
+    now: Instant,
+    /// The signals that wait for who looks.
+    pending: u64,
 }
 
 impl Watch {
-    /// Watches nothing, until `end`.
+    /// Watches nothing yet, until `end`, for somebody for whom the signals `pending` wait.
     #[must_use]
-    pub fn until(end: Instant) -> Self {
+    pub fn new(end: Instant, now: Instant, pending: u64) -> Self {
         Self {
             keys: KeySet::default(),
             until: end,
+            now,
+            pending,
         }
+    }
+
+    /// Watches on nobody's behalf.
+    pub(super) fn nothing() -> Self {
+        Self::new(Instant::NEVER, Instant::ZERO, 0)
+    }
+
+    /// Adds a key.
+    pub(crate) fn add(&mut self, key: WakeKey) {
+        self.keys.insert(key);
     }
 
     /// Returns the key to park on.
@@ -36,8 +52,55 @@ impl Watch {
 impl<B: Block> Files<B> {
     /// Returns what an open file is ready for, and adds what changes that to `watch`.
     pub fn look(&self, id: DescriptionId, watch: &mut Watch) -> Readiness {
+        let Ok(list) = self.epoll_of(id) else {
+            return self.watch_file(id, watch);
+        };
+        let mut ready = Readiness::empty();
+        ready.set(
+            Readiness::READ | Readiness::READ_NORMAL,
+            !self.look_at_list(list, watch, 1).is_empty(),
+        );
+        ready
+    }
+
+    /// Looks at a file that is no list of others.
+    pub(super) fn watch_file(&self, id: DescriptionId, watch: &mut Watch) -> Readiness {
+        let Some(file) = self.descriptions.get(id) else {
+            return Readiness::INVALID;
+        };
+        match file.target {
+            Target::Event(event) => {
+                let Some(known) = self.events.get(event) else {
+                    return Readiness::INVALID;
+                };
+                watch.add(WakeKey::Event(event.index()));
+                if let crate::fs::Event::Signals(_) = known {
+                    watch.add(WakeKey::Signal);
+                }
+                if !known.is_readable(watch.now, watch.pending) {
+                    watch.until = watch.until.min(known.due());
+                }
+                let mut ready = Readiness::empty();
+                ready.set(
+                    Readiness::READ | Readiness::READ_NORMAL,
+                    known.is_readable(watch.now, watch.pending),
+                );
+                ready.set(
+                    Readiness::WRITE | Readiness::WRITE_NORMAL,
+                    known.is_writable(),
+                );
+                return ready;
+            }
+            Target::Socket(socket) => {
+                // Room is the other end's.
+                let end = self.sockets.receiver(socket, None).unwrap_or(socket);
+                watch.add(WakeKey::SocketWritable(end.index()));
+                watch.add(WakeKey::SocketWritable(socket.index()));
+            }
+            _ => {}
+        }
         if let Some(key) = self.readiness_key(id) {
-            watch.keys.insert(key);
+            watch.add(key);
         }
         self.readiness(id)
     }

@@ -10,7 +10,7 @@ use crate::syscall::Restart;
 use crate::system::System;
 use crate::task::{Activity, TaskId};
 use crate::user_memory::{Access, UserAddr};
-use crate::wait::Stall;
+use crate::wait::{Stall, WakeKey};
 use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::user::Fault;
@@ -40,7 +40,7 @@ impl<B: Block> System<B> {
     /// it waits for its start.
     pub(crate) fn signal_process(&mut self, id: ProcessId, signal: Signal) {
         self.settle_stops(id, signal);
-        if self.is_ignored(id, signal) {
+        if self.is_ignored(id, signal) && !self.is_blocked(id, signal) {
             return;
         }
         let Some(process) = self.table.processes.get_mut(id) else {
@@ -49,6 +49,7 @@ impl<B: Block> System<B> {
         match process.life {
             Life::Running => {
                 process.pending.insert(signal);
+                self.wakes.wake(WakeKey::Signal);
                 self.interrupt_tasks(id, signal);
             }
             Life::Loading(_) | Life::Stopped => match default_of(signal) {
@@ -69,6 +70,7 @@ impl<B: Block> System<B> {
         if let Some(task) = self.table.tasks.get_mut(id) {
             task.pending.insert(signal);
         }
+        self.wakes.wake(WakeKey::Signal);
         self.interrupt_tasks(process, signal);
     }
 
@@ -99,6 +101,12 @@ impl<B: Block> System<B> {
                 task.pending.remove(signal);
             }
         }
+    }
+
+    /// Returns whether a task of a process blocks a signal: it waits then, ignored or not, and may be read (signalfd).
+    fn is_blocked(&self, id: ProcessId, signal: Signal) -> bool {
+        let mut tasks = self.table.tasks.iter();
+        tasks.any(|(_, task)| task.process == id && task.mask.contains(signal))
     }
 
     fn is_ignored(&self, id: ProcessId, signal: Signal) -> bool {
@@ -210,7 +218,8 @@ impl<B: Block> System<B> {
         Delivery::Proceed
     }
 
-    fn take_signal(&mut self, id: TaskId, signal: Signal) {
+    /// Takes one of the signals that wait for a task.
+    pub(crate) fn take_signal(&mut self, id: TaskId, signal: Signal) {
         let Some(task) = self.table.tasks.get_mut(id) else {
             return;
         };

@@ -51,7 +51,7 @@ pub(super) fn pair(first: u64, second: u64) -> [u8; 16] {
     bytes
 }
 
-fn timespec(span: Duration) -> [u8; 16] {
+pub(super) fn timespec(span: Duration) -> [u8; 16] {
     pair(span.as_secs(), u64::from(span.subsec_nanos()))
 }
 

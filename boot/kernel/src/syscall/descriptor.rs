@@ -237,7 +237,9 @@ pub(super) fn fsync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     match system.files.description(table, call.int(0))?.1.target {
         Target::Pipe(_, PipeEnd::Read | PipeEnd::Write)
         | Target::Socket(_)
-        | Target::Terminal(_) => Err(Errno::EINVAL.into()),
+        | Target::Terminal(_)
+        | Target::Event(_)
+        | Target::Epoll(_) => Err(Errno::EINVAL.into()),
         Target::Nothing => Err(Errno::EBADF.into()),
         Target::Inode(_) | Target::Device(_) => Ok(0),
     }

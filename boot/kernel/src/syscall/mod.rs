@@ -13,6 +13,8 @@ mod clone;
 mod copy;
 mod descriptor;
 mod directory;
+mod epoll;
+mod event;
 mod exec;
 mod futex;
 mod identity;
@@ -273,6 +275,7 @@ calls! {
     201 time => clock::time;
     202 futex => futex::futex;
     204 sched_getaffinity => process::sched_getaffinity;
+    213 epoll_create => epoll::epoll_create;
     217 getdents64 => directory::getdents64;
     218 set_tid_address => process::set_tid_address;
     221 fadvise64 => descriptor::advise;
@@ -281,6 +284,8 @@ calls! {
     229 clock_getres => clock::clock_getres;
     230 clock_nanosleep => clock::clock_nanosleep;
     231 exit_group => process::exit_group;
+    232 epoll_wait => epoll::epoll_wait;
+    233 epoll_ctl => epoll::epoll_ctl;
     234 tgkill => signal::tgkill;
     247 waitid => wait::waitid;
     257 openat => descriptor::openat;
@@ -299,8 +304,17 @@ calls! {
     271 ppoll => poll::ppoll;
     273 set_robust_list => futex::set_robust_list;
     280 utimensat => attribute::utimensat;
+    281 epoll_pwait => epoll::epoll_pwait;
+    282 signalfd => event::signalfd;
+    283 timerfd_create => event::timerfd_create;
+    284 eventfd => event::eventfd;
     285 fallocate => attribute::fallocate;
+    286 timerfd_settime => event::timerfd_settime;
+    287 timerfd_gettime => event::timerfd_gettime;
     288 accept4 => socket::accept4;
+    289 signalfd4 => event::signalfd4;
+    290 eventfd2 => event::eventfd2;
+    291 epoll_create1 => epoll::epoll_create1;
     292 dup3 => descriptor::dup3;
     293 pipe2 => descriptor::pipe2;
     295 preadv => transfer::preadv;
@@ -316,4 +330,5 @@ calls! {
     435 clone3 => clone::clone3;
     436 close_range => descriptor::close_range;
     439 faccessat2 => attribute::faccessat2;
+    441 epoll_pwait2 => epoll::epoll_pwait2;
 }

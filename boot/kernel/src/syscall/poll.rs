@@ -47,7 +47,7 @@ pub(super) fn ppoll<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 }
 
 /// Reads a time span; `None` for a null pointer.
-fn read_timeout<B: Block>(
+pub(super) fn read_timeout<B: Block>(
     system: &mut System<B>,
     call: &Call,
     address: UserAddr,
@@ -83,7 +83,8 @@ pub(super) fn read_mask<B: Block>(
     Ok(Some(SignalSet::mask(system.read_u64(call.space, address)?)))
 }
 
-/// Returns until when the call waits: what it said at its first try, kept in `call.progress`.
+/// Returns until when the call waits: what it said at its first try, kept in `call.progress` as one more than its
+/// nanoseconds.
 pub(super) fn end_of<B: Block>(
     system: &System<B>,
     call: &mut Call,
@@ -92,9 +93,12 @@ pub(super) fn end_of<B: Block>(
     call.restart = Restart::Never;
     if call.progress == 0 {
         let end = timeout.map_or(Instant::NEVER, |timeout| system.now + timeout);
-        call.progress = end.as_nanos().max(1);
+        call.progress = end.as_nanos().saturating_add(1);
     }
-    Instant::from_nanos(call.progress)
+    match call.progress {
+        u64::MAX => Instant::NEVER,
+        kept => Instant::from_nanos(kept - 1),
+    }
 }
 
 /// Waits with another signal mask, if one was given; it holds until [`unmask`], or until a handler returns.
@@ -147,6 +151,16 @@ fn finish<B: Block>(
     outcome
 }
 
+/// Begins to look on behalf of a call.
+pub(super) fn watch<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    end: Instant,
+) -> Result<Watch, Errno> {
+    let pending = system.pending_of(call)?.bits();
+    Ok(Watch::new(end, system.now, pending))
+}
+
 /// Parks a call that found nothing.
 pub(super) fn park<B: Block>(
     system: &System<B>,
@@ -167,7 +181,7 @@ fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -
         return Err(Errno::EINVAL.into());
     }
     let table = system.table_of(call)?;
-    let mut watch = Watch::until(end);
+    let mut watch = watch(system, call, end)?;
     let mut ready = 0;
     for nth in 0..count {
         let at = call.address(0).offset(nth * ENTRY_BYTES)?;
@@ -225,7 +239,7 @@ fn select_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant)
     let count = count.min(MAX_DESCRIPTORS);
     let bytes = count.div_ceil(64) * 8;
     let table = system.table_of(call)?;
-    let mut watch = Watch::until(end);
+    let mut watch = watch(system, call, end)?;
     let mut wanted = [[0; SET_BYTES]; 3];
     for (nth, set) in wanted.iter_mut().enumerate() {
         if !call.address(nth + 1).is_null() {

@@ -84,11 +84,18 @@ pub(super) fn rt_sigprocmask<B: Block>(system: &mut System<B>, call: &mut Call) 
     Ok(0)
 }
 
+impl<B: Block> System<B> {
+    /// Returns the signals that wait for the task that called.
+    pub(super) fn pending_of(&mut self, call: &Call) -> Result<SignalSet, Errno> {
+        let shared = self.process(call.process)?.pending;
+        Ok(self.task_mut(call.task)?.pending.union(shared))
+    }
+}
+
 /// rt_sigpending(2).
 pub(super) fn rt_sigpending<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     check_set_size(call.number(1))?;
-    let shared = system.process(call.process)?.pending;
-    let pending = system.task_mut(call.task)?.pending.union(shared);
+    let pending = system.pending_of(call)?;
     system.write_user(call.space, call.address(0), &pending.bits().to_le_bytes())?;
     Ok(0)
 }

@@ -1,6 +1,6 @@
 //! Reading and writing: plain, at a position, from and into several buffers.
 
-use super::{Call, Outcome, Restart, message, terminal};
+use super::{Call, Outcome, Restart, event, message, terminal};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Span};
 use crate::limits::{MAX_BUFFERS, WORK_BYTES};
@@ -167,6 +167,15 @@ fn transfer<B: Block>(
         terminal::begin(system, call, end, signal)?;
     }
     let read_from = terminal.filter(|_| direction == Direction::Read);
+    if let Ok((event, _)) = system.files.event_of(id) {
+        // As one piece, from the first buffer.
+        let (address, len, _) = memory.rest(system, call, 0)?;
+        return match direction {
+            _ if position.is_some() => Err(Errno::ESPIPE.into()),
+            Direction::Read => event::read(system, call, (id, event), (address, len)),
+            Direction::Write => event::write(system, call, (id, event), (address, len)),
+        };
+    }
     let mut this_turn = 0;
     loop {
         let done = call.progress as usize;

@@ -20,10 +20,6 @@ const DIFFERENCES: &[Difference] = &[
         reason: "the buffer is looked at before the file is",
     },
     Difference {
-        check: "ppoll | a mask of the wrong size",
-        reason: "the mask is not looked at",
-    },
-    Difference {
         check: "renameat2 | exchange with nothing",
         reason: "names are not exchanged, as on file systems that cannot",
     },

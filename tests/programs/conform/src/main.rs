@@ -11,12 +11,14 @@
 //! no oracle has.
 
 mod check;
+mod event;
 mod file;
 mod path;
 mod socket;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 3] = [
+const FAMILIES: [(&str, fn()); 4] = [
+    ("event", event::run),
     ("file", file::run),
     ("path", path::run),
     ("socket", socket::run),
