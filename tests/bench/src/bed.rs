@@ -83,6 +83,12 @@ impl Bed {
         self.folder.join("mote-floor")
     }
 
+    /// The disk.
+    #[must_use]
+    pub fn disk(&self) -> &Path {
+        &self.disk
+    }
+
     /// The machine of every measurement: a microvm under QEMU's translator, with the disk.
     #[must_use]
     pub fn config(&self) -> VmConfig {

@@ -20,3 +20,4 @@ pub mod report;
 pub mod run;
 pub mod statistics;
 pub mod stream;
+pub mod whole;

@@ -49,7 +49,7 @@ pub struct Report {
 }
 
 /// The keys of the JSON object, all of them, in this order.
-pub const KEYS: [&str; 19] = [
+pub const KEYS: [&str; 21] = [
     "image_bytes",
     "min_ram_small_mib",
     "min_ram_busybox_mib",
@@ -69,6 +69,8 @@ pub const KEYS: [&str; 19] = [
     "stdin_mib_s",
     "null_call_ns",
     "idle_cpu_percent",
+    "idle_memory_mib",
+    "run_true_ms",
 ];
 
 impl Report {

@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Effort};
 use crate::report::{Goal, Report, Row};
 use crate::statistics::Samples;
-use crate::{boot, call, container, exec, idle, memory, reconnect, stream};
+use crate::{boot, call, container, exec, idle, memory, reconnect, stream, whole};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mote_host::Vm;
@@ -76,6 +76,17 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
         Ok(())
     })?;
 
+    measure(&progress, "mote run -- true", || {
+        report.add(row(
+            "mote run -- true, whole process",
+            "ms",
+            milliseconds(&whole::run_true(bed, effort)?),
+            Goal::None,
+            "run_true_ms",
+        )?);
+        Ok(())
+    })?;
+
     let vm = Vm::start(bed.config())?;
     let guest = vm.connect()?;
     measure(&progress, "idle", || {
@@ -86,6 +97,13 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
             vec![percent],
             Goal::AtMost(2.0),
             "idle_cpu_percent",
+        )?);
+        report.add(row(
+            "the same, memory of the host",
+            "MiB",
+            vec![whole::memory_mib(&vm)?],
+            Goal::None,
+            "idle_memory_mib",
         )?);
         Ok(())
     })?;

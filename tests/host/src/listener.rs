@@ -1,15 +1,19 @@
-//! The ports the guest dials (gcs-protocol §2, §9.1), as Unix sockets of a hybrid vsock back end.
+//! The ports the guest dials (gcs-protocol §2, §9.1): Unix sockets of a hybrid vsock back end, or the host's own vsock.
 //!
-//! A guest's connection to port `P` arrives at the socket `<prefix>_<P>`, which must be bound before the guest dials.
-//! Each listener takes one connection and is gone then.
+//! With a hybrid back end a guest's connection to port `P` arrives at the socket `<prefix>_<P>`. With the kernel's
+//! vhost-vsock it arrives at the host's port `P`, which all VMs of the host share: each VM then has a range of its own, and the
+//! guest is told on its command line. Either must be bound before the guest dials; each listener takes one connection and is
+//! gone then.
 
 use crate::error::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use vsock::{VMADDR_CID_ANY, VsockListener};
 
 /// Where the guest reads its first random bytes from (hcsshim `vmutils.LinuxEntropyVsockPort`).
 pub const ENTROPY_PORT: u32 = 1;
@@ -23,28 +27,92 @@ pub const BRIDGE_PORT: u32 = 0x4000_0000;
 /// The first stdio stream's port; the next ones count up, and none is used twice.
 pub const FIRST_STDIO_PORT: u32 = 0x4000_0001;
 
+/// Where ranges of ports for VMs on the host's own vsock begin, and how many ports one has.
+const FIRST_RANGE: u32 = 0x5000_0000;
+const RANGE_PORTS: u32 = 0x1_0000;
+
+/// How many ranges there are: all below 2^31.
+const RANGES: u32 = 0x3000;
+
 /// The host ports of one VM.
 #[derive(Debug)]
 pub struct PortSpace {
-    prefix: PathBuf,
+    back_end: BackEnd,
     next_stdio: AtomicU32,
+}
+
+#[derive(Debug)]
+enum BackEnd {
+    /// Unix sockets whose names begin so.
+    Hybrid(PathBuf),
+    /// The host's vsock: the guest with this id, ports from this one on.
+    Kernel { cid: u32, first: u32 },
 }
 
 impl PortSpace {
     /// Returns the ports whose sockets begin with `prefix`.
     pub fn new(prefix: impl Into<PathBuf>) -> Self {
         Self {
-            prefix: prefix.into(),
+            back_end: BackEnd::Hybrid(prefix.into()),
             next_stdio: AtomicU32::new(FIRST_STDIO_PORT),
         }
     }
 
-    /// Returns the socket of a port.
+    /// Returns ports of the host's own vsock, for the guest with this id. `choice` picks one of the ranges; two VMs with
+    /// the same one cannot be bound at once.
     #[must_use]
-    pub fn socket(&self, port: u32) -> PathBuf {
-        let mut name = self.prefix.clone().into_os_string();
-        name.push(format!("_{port}"));
-        name.into()
+    pub fn kernel(cid: u32, choice: u32) -> Self {
+        let first = FIRST_RANGE + choice % RANGES * RANGE_PORTS;
+        Self {
+            back_end: BackEnd::Kernel { cid, first },
+            // Behind the three fixed ones.
+            next_stdio: AtomicU32::new(first + 3),
+        }
+    }
+
+    /// Returns the guest's id on the host's own vsock, where that is the back end.
+    #[must_use]
+    pub const fn kernel_cid(&self) -> Option<u32> {
+        match &self.back_end {
+            BackEnd::Hybrid(_) => None,
+            BackEnd::Kernel { cid, .. } => Some(*cid),
+        }
+    }
+
+    /// Returns the port that takes the bridge.
+    #[must_use]
+    pub const fn bridge_port(&self) -> u32 {
+        match &self.back_end {
+            BackEnd::Hybrid(_) => BRIDGE_PORT,
+            BackEnd::Kernel { first, .. } => *first,
+        }
+    }
+
+    /// Returns the port that gives random bytes.
+    #[must_use]
+    pub const fn entropy_port(&self) -> u32 {
+        match &self.back_end {
+            BackEnd::Hybrid(_) => ENTROPY_PORT,
+            BackEnd::Kernel { first, .. } => *first + 1,
+        }
+    }
+
+    /// Returns the port that takes the log.
+    #[must_use]
+    pub const fn log_port(&self) -> u32 {
+        match &self.back_end {
+            BackEnd::Hybrid(_) => LOG_PORT,
+            BackEnd::Kernel { first, .. } => *first + 2,
+        }
+    }
+
+    /// Returns the Unix socket of a port, where the back end is a hybrid one.
+    #[must_use]
+    pub fn socket(&self, port: u32) -> Option<PathBuf> {
+        match &self.back_end {
+            BackEnd::Hybrid(prefix) => Some(socket(prefix, port)),
+            BackEnd::Kernel { .. } => None,
+        }
     }
 
     /// Binds a port.
@@ -53,11 +121,28 @@ impl PortSpace {
     ///
     /// [`Error::Io`] when the socket cannot be bound.
     pub fn listen(&self, port: u32) -> Result<PortListener> {
-        let path = self.socket(port);
-        let listener = UnixListener::bind(&path)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|error| Error::io(format!("cannot listen on {}", path.display()), error))?;
-        Ok(PortListener { listener, path })
+        match &self.back_end {
+            BackEnd::Hybrid(prefix) => {
+                let path = socket(prefix, port);
+                let listener = UnixListener::bind(&path)
+                    .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+                    .map_err(|error| {
+                        Error::io(format!("cannot listen on {}", path.display()), error)
+                    })?;
+                Ok(PortListener::Hybrid { listener, path })
+            }
+            BackEnd::Kernel { cid, .. } => {
+                let listener = VsockListener::bind_with_cid_port(VMADDR_CID_ANY, port)
+                    .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+                    .map_err(|error| {
+                        Error::io(format!("cannot listen on vsock port {port}"), error)
+                    })?;
+                Ok(PortListener::Kernel {
+                    listener,
+                    cid: *cid,
+                })
+            }
+        }
     }
 
     /// Binds the next stdio port and returns it with its number.
@@ -71,20 +156,33 @@ impl PortSpace {
     }
 }
 
+/// Returns the socket of a port.
+fn socket(prefix: &Path, port: u32) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(format!("_{port}"));
+    name.into()
+}
+
 /// A bound port; its socket is removed when it is dropped.
 #[derive(Debug)]
-pub struct PortListener {
-    listener: UnixListener,
-    path: PathBuf,
+pub enum PortListener {
+    /// A Unix socket.
+    Hybrid {
+        /// The socket.
+        listener: UnixListener,
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A port of the host's vsock.
+    Kernel {
+        /// The socket.
+        listener: VsockListener,
+        /// The only guest whose connections are taken.
+        cid: u32,
+    },
 }
 
 impl PortListener {
-    /// Returns the socket's path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Waits for the guest's connection for at most `limit`; `None` when none has come by then.
     ///
     /// # Errors
@@ -100,8 +198,17 @@ impl PortListener {
 
     /// Takes a connection that is there already.
     pub(crate) fn try_accept(&self) -> io::Result<Option<UnixStream>> {
-        match self.listener.accept() {
-            Ok((stream, _)) => stream.set_nonblocking(false).map(|()| Some(stream)),
+        let accepted = match self {
+            Self::Hybrid { listener, .. } => listener.accept().map(|(stream, _)| Some(stream)),
+            // A vsock stream is a stream socket like any other once it is connected.
+            Self::Kernel { listener, cid } => listener.accept().map(|(stream, peer)| {
+                (peer.cid() == *cid).then(|| UnixStream::from(OwnedFd::from(stream)))
+            }),
+        };
+        match accepted {
+            Ok(Some(stream)) => stream.set_nonblocking(false).map(|()| Some(stream)),
+            // Somebody else's guest: its connection is closed, ours is still to come.
+            Ok(None) => Ok(None),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -117,8 +224,19 @@ impl PortListener {
 
 impl Drop for PortListener {
     fn drop(&mut self) {
-        // The VM's run directory may be gone already, and with it the socket.
-        let _ = std::fs::remove_file(&self.path);
+        if let Self::Hybrid { path, .. } = self {
+            // The VM's run directory may be gone already, and with it the socket.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl AsFd for PortListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Hybrid { listener, .. } => listener.as_fd(),
+            Self::Kernel { listener, .. } => listener.as_fd(),
+        }
     }
 }
 
@@ -126,7 +244,7 @@ impl Drop for PortListener {
 pub(crate) fn wait_readable(listeners: &[&PortListener], limit: Duration) -> io::Result<()> {
     let mut fds: Vec<PollFd<'_>> = listeners
         .iter()
-        .map(|port| PollFd::new(&port.listener, PollFlags::IN))
+        .map(|port| PollFd::new(port, PollFlags::IN))
         .collect();
     let limit = Timespec::try_from(limit).unwrap_or(Timespec {
         tv_sec: i64::MAX,
@@ -144,11 +262,25 @@ mod tests {
 
     #[test]
     fn sockets_are_named_after_their_decimal_port() {
-        let ports = PortSpace::new("/run/x/vsock");
         assert_eq!(
-            ports.socket(BRIDGE_PORT),
+            socket(Path::new("/run/x/vsock"), BRIDGE_PORT),
             Path::new("/run/x/vsock_1073741824")
         );
+    }
+
+    #[test]
+    fn vms_on_the_hosts_vsock_have_ports_of_their_own() {
+        let ports = PortSpace::kernel(77, 1);
+        let other = PortSpace::kernel(78, 2);
+        assert_eq!(ports.kernel_cid(), Some(77));
+        assert_eq!(ports.bridge_port(), 0x5001_0000);
+        assert_eq!(
+            (ports.entropy_port(), ports.log_port()),
+            (0x5001_0001, 0x5001_0002)
+        );
+        assert_eq!(other.bridge_port() - ports.bridge_port(), RANGE_PORTS);
+        let last = PortSpace::kernel(3, RANGES - 1);
+        assert!(last.bridge_port() + RANGE_PORTS - 1 <= i32::MAX.cast_unsigned());
     }
 
     #[test]
@@ -157,7 +289,7 @@ mod tests {
         let ports = PortSpace::new(directory.path().join("v"));
         let (first, listener) = ports.listen_stdio().expect("bound");
         assert_eq!(first, 1_073_741_825);
-        let path = listener.path().to_owned();
+        let path = socket(&directory.path().join("v"), first);
         assert!(path.exists());
         drop(listener);
         assert!(!path.exists(), "the socket goes with its listener");

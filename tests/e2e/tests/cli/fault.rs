@@ -175,6 +175,7 @@ fn a_vm_that_cannot_start_says_why_and_leaves_nothing() {
         (&["--disk", &directory], &["is a directory", "mote layer"]),
         (&["--kernel", &busybox], &["PVH"]),
         (&["--cpus", "2"], &["more than one processor"]),
+        (&["--vmm", "no-such"], &["no-such", "cloud-hypervisor"]),
         (&["--oci", "/no/such"], &["/no/such"]),
         (&["-t", "--", "sh"], &["no terminal", "mote exec -it bad"]),
         (&["--", "no-such-program"], &["no-such-program"]),

@@ -27,9 +27,35 @@ pub enum Acceleration {
     Kvm,
 }
 
+/// Who runs the VM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vmm {
+    /// `qemu-system-x86_64`.
+    #[default]
+    Qemu,
+    /// `cloud-hypervisor`; needs KVM. [`VmConfig::machine`] means nothing to it.
+    CloudHypervisor,
+    /// `firecracker`; needs KVM. [`VmConfig::machine`] means nothing to it.
+    Firecracker,
+}
+
+/// What carries the guest's connections to this process. Cloud Hypervisor and Firecracker do so themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vsock {
+    /// vhost-device-vsock where it is installed, else the kernel's.
+    #[default]
+    Detect,
+    /// vhost-device-vsock: Unix sockets only this user can reach.
+    Daemon,
+    /// The kernel's vhost-vsock: needs /dev/vhost-vsock.
+    Kernel,
+}
+
 /// A VM to launch. The defaults are a microvm with 64 MiB and nothing attached.
 #[derive(Clone, Debug)]
 pub struct VmConfig {
+    pub(super) vmm: Vmm,
+    pub(super) vsock: Vsock,
     pub(super) machine: Machine,
     pub(super) acceleration: Acceleration,
     pub(super) memory_mib: u32,
@@ -39,7 +65,7 @@ pub struct VmConfig {
     pub(super) kernel: Option<PathBuf>,
     pub(super) kernel_options: String,
     pub(super) log_level: String,
-    pub(super) qemu: Option<PathBuf>,
+    pub(super) vmm_program: Option<PathBuf>,
     pub(super) qemu_options: Vec<String>,
     pub(super) vsock_daemon: Option<PathBuf>,
     pub(super) run_directory: Option<PathBuf>,
@@ -50,6 +76,8 @@ pub struct VmConfig {
 impl Default for VmConfig {
     fn default() -> Self {
         Self {
+            vmm: Vmm::default(),
+            vsock: Vsock::default(),
             machine: Machine::default(),
             acceleration: Acceleration::default(),
             memory_mib: 64,
@@ -59,7 +87,7 @@ impl Default for VmConfig {
             kernel: None,
             kernel_options: String::new(),
             log_level: "info".into(),
-            qemu: None,
+            vmm_program: None,
             qemu_options: Vec::new(),
             vsock_daemon: None,
             run_directory: None,
@@ -76,7 +104,21 @@ impl VmConfig {
         Self::default()
     }
 
-    /// Sets the machine.
+    /// Sets who runs the VM.
+    #[must_use]
+    pub fn vmm(mut self, vmm: Vmm) -> Self {
+        self.vmm = vmm;
+        self
+    }
+
+    /// Sets what carries the guest's connections.
+    #[must_use]
+    pub fn vsock(mut self, vsock: Vsock) -> Self {
+        self.vsock = vsock;
+        self
+    }
+
+    /// Sets QEMU's machine.
     #[must_use]
     pub fn machine(mut self, machine: Machine) -> Self {
         self.machine = machine;
@@ -140,10 +182,11 @@ impl VmConfig {
         self
     }
 
-    /// Sets the QEMU binary. Without it: `MOTE_QEMU`, then `qemu-system-x86_64` on the PATH.
+    /// Sets the VMM's binary. Without it: `MOTE_QEMU` (`MOTE_CLOUD_HYPERVISOR`, `MOTE_FIRECRACKER`), then
+    /// `qemu-system-x86_64` (`cloud-hypervisor`, `firecracker`) on the PATH.
     #[must_use]
-    pub fn qemu(mut self, binary: impl Into<PathBuf>) -> Self {
-        self.qemu = Some(binary.into());
+    pub fn vmm_program(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.vmm_program = Some(binary.into());
         self
     }
 

@@ -2,9 +2,7 @@
 
 use super::log::Log;
 use crate::error::{Error, Result};
-use crate::listener::{
-    BRIDGE_PORT, ENTROPY_PORT, LOG_PORT, PortListener, PortSpace, wait_readable,
-};
+use crate::listener::{PortListener, PortSpace, wait_readable};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -32,9 +30,9 @@ impl Dials {
     /// Binds the three ports.
     pub(super) fn listen(ports: &PortSpace) -> Result<Self> {
         Ok(Self {
-            entropy: Some(ports.listen(ENTROPY_PORT)?),
-            log: Some(ports.listen(LOG_PORT)?),
-            bridge: Some(ports.listen(BRIDGE_PORT)?),
+            entropy: Some(ports.listen(ports.entropy_port())?),
+            log: Some(ports.listen(ports.log_port())?),
+            bridge: Some(ports.listen(ports.bridge_port())?),
             dialled_at: None,
             negotiated_at: None,
         })
@@ -51,7 +49,7 @@ impl Dials {
     ) -> Result<Result<UnixStream, &'static str>> {
         let deadline = Instant::now() + limit;
         if self.bridge.is_none() {
-            self.bridge = Some(ports.listen(BRIDGE_PORT)?);
+            self.bridge = Some(ports.listen(ports.bridge_port())?);
         }
         loop {
             let ended = has_ended();

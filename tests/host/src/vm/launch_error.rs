@@ -32,6 +32,13 @@ pub enum LaunchError {
     },
     /// The watchdog could not be started.
     Watchdog(io::Error),
+    /// What was asked for is not what this VMM can do.
+    Unsuitable {
+        /// Which VMM.
+        vmm: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// The directory for the VM's sockets could not be made.
     RunDirectory {
         /// Which one.
@@ -81,6 +88,7 @@ impl fmt::Display for LaunchError {
             Self::Watchdog(source) => {
                 write!(f, "cannot start the watchdog (/bin/sh): {source}")
             }
+            Self::Unsuitable { vmm, reason } => write!(f, "{vmm} cannot run this VM: {reason}"),
             Self::RunDirectory { path, words } => write!(
                 f,
                 "cannot make the VM's run directory {}: {words}",
@@ -110,7 +118,7 @@ impl fmt::Display for LaunchError {
                 }
                 section(f, "the guest's log", log)?;
                 section(f, "the guest's console", console)?;
-                section(f, "QEMU and vhost-device-vsock", vmm)?;
+                section(f, "the VMM and the vsock back end", vmm)?;
                 if console.trim().is_empty() && vmm.trim().is_empty() {
                     f.write_str("\nneither the guest nor the VMM said anything: is the kernel a PVH image, and the memory enough for it?")?;
                 }

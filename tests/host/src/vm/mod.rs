@@ -9,9 +9,14 @@
 //! The watchdog owns both children and the run directory. When the leash ends — the [`Vm`] is dropped, or this process
 //! is killed — it kills its children, waits for them and removes the directory (see [`watchdog`]).
 
+mod accelerator;
+mod api;
+mod cloud_hypervisor;
+mod command_line;
 mod config;
 mod control;
 mod dial;
+mod firecracker;
 mod journal;
 mod launch_error;
 mod log;
@@ -19,9 +24,10 @@ mod qemu;
 mod qmp;
 mod tail;
 mod tool;
+mod vsock;
 mod watchdog;
 
-pub use config::{Acceleration, Machine, VmConfig};
+pub use config::{Acceleration, Machine, VmConfig, Vmm, Vsock};
 pub(crate) use control::Control;
 pub use journal::{Journal, Line, Lines, Source};
 pub use launch_error::LaunchError;
@@ -33,9 +39,9 @@ use crate::error::{Error, Result};
 use crate::listener::PortSpace;
 use crate::once::{Once, lock};
 use crate::timeouts::Timeouts;
+use command_line::CommandLine;
 use dial::Dials;
 use log::Log;
-use qemu::CommandLine;
 use serde_json::Value;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -105,8 +111,8 @@ impl Vm {
     ///
     /// [`Error::Launch`], saying what is missing or what the daemon said.
     pub fn start(config: VmConfig) -> Result<Self> {
-        let qemu = tool::find_qemu(config.qemu.as_deref())?;
-        let daemon = tool::find_vsock_daemon(config.vsock_daemon.as_deref())?;
+        let program = tool::find_vmm(config.vmm, config.vmm_program.as_deref())?;
+        let back_end = vsock::choose(&config)?;
         let kernel = tool::find_kernel(config.kernel.as_deref())?;
         for disk in &config.disks {
             tool::check_readable("disk", disk)?;
@@ -119,8 +125,9 @@ impl Vm {
             Some(directory) => watchdog::check_length(directory)?,
             None => watchdog::run_directory_name(),
         };
-        let command_line = CommandLine::new(&config, &qemu, &kernel, &run_directory);
-        let mut watchdog = Watchdog::start(&run_directory, &daemon, &command_line)?;
+        let ports = Arc::new(back_end.ports(&run_directory));
+        let plan = vmm_plan(&config, &program, &kernel, &run_directory, &ports)?;
+        let mut watchdog = Watchdog::start(&run_directory, back_end.daemon(), &plan.command_line)?;
         let leash = Arc::clone(&watchdog.leash);
 
         let journal = Arc::default();
@@ -136,8 +143,11 @@ impl Vm {
         let words = watchdog.take_stderr();
         let watcher = watch(Arc::clone(&shared), watchdog, console, words)?;
         // From here on dropping the VM ends and removes everything, also when the next steps fail.
-        let control = Control::Qemu(Arc::clone(&leash));
-        let ports = Arc::new(PortSpace::new(run_directory.join(watchdog::VSOCK)));
+        let control = match config.vmm {
+            Vmm::Qemu => Control::Qemu(Arc::clone(&leash)),
+            Vmm::CloudHypervisor => Control::CloudHypervisor(run_directory.join(api::SOCKET)),
+            Vmm::Firecracker => Control::Firecracker(run_directory.join(api::SOCKET)),
+        };
         let mut vm = Self {
             shared,
             leash,
@@ -149,13 +159,17 @@ impl Vm {
             watcher: Some(watcher),
         };
         if let Some(initrd) = &config.initrd_bytes {
-            let path = run_directory.join(qemu::INITRD);
-            std::fs::write(&path, initrd)
-                .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
+            write(&run_directory.join(command_line::INITRD), initrd)?;
+        }
+        if let Some(configuration) = &plan.configuration {
+            let path = run_directory.join(firecracker::CONFIGURATION);
+            write(&path, configuration.to_string().as_bytes())?;
         }
         vm.dials = Mutex::new(Dials::listen(&vm.ports)?);
-        watchdog::wait_for_daemon(&run_directory)
-            .map_err(|_| LaunchError::VsockDaemon(vm.shared.vmm_words.text()))?;
+        if back_end.daemon().is_some() {
+            watchdog::wait_for_daemon(&run_directory)
+                .map_err(|_| LaunchError::VsockDaemon(vm.shared.vmm_words.text()))?;
+        }
         vm.launched_at = Instant::now();
         vm.leash
             .tell("qemu")
@@ -372,6 +386,42 @@ impl Drop for Vm {
             let _ = watcher.join();
         }
     }
+}
+
+/// What a VMM is started with.
+struct Plan {
+    command_line: CommandLine,
+    /// What goes to its configuration file, where it reads one.
+    configuration: Option<Value>,
+}
+
+fn vmm_plan(
+    config: &VmConfig,
+    program: &Path,
+    kernel: &Path,
+    run: &Path,
+    ports: &PortSpace,
+) -> Result<Plan, LaunchError> {
+    let command_line = match config.vmm {
+        Vmm::Qemu => CommandLine::new(config, program, kernel, run, ports),
+        Vmm::CloudHypervisor => {
+            cloud_hypervisor::command_line(config, program, kernel, run, ports)?
+        }
+        Vmm::Firecracker => firecracker::command_line(program, run),
+    };
+    let configuration = match config.vmm {
+        Vmm::Firecracker => Some(firecracker::configuration(config, kernel, run, ports)?),
+        Vmm::Qemu | Vmm::CloudHypervisor => None,
+    };
+    Ok(Plan {
+        command_line,
+        configuration,
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes)
+        .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))
 }
 
 /// Starts the threads that drain the console and the VMM's words, and that learn of the end.

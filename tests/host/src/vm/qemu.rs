@@ -1,52 +1,44 @@
 //! QEMU's command line (platform facts: microvm needs `acpi=off` for vhost-user vsock under TCG, modern virtio-mmio and
 //! shared memory; every reset ends the VM).
 
+use super::accelerator::is_kvm_usable;
+use super::command_line::{self, CommandLine};
 use super::config::{Acceleration, Machine, VmConfig};
 use super::{qmp, watchdog};
-use crate::listener::{ENTROPY_PORT, LOG_PORT};
+use crate::listener::PortSpace;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// The file in the run directory that holds an initrd given as bytes.
-pub(super) const INITRD: &str = "initrd";
-
-/// Program and arguments.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct CommandLine(pub(super) Vec<OsString>);
-
 impl CommandLine {
-    pub(super) fn new(config: &VmConfig, qemu: &Path, kernel: &Path, run: &Path) -> Self {
-        let mut line = Self(vec![qemu.into()]);
+    /// QEMU's command line.
+    pub(super) fn new(
+        config: &VmConfig,
+        qemu: &Path,
+        kernel: &Path,
+        run: &Path,
+        ports: &PortSpace,
+    ) -> Self {
+        let mut line = Self::of(qemu);
         line.machine(config);
         line.memory(config.memory_mib);
         line.plain(&["-nodefaults", "-no-user-config", "-no-reboot"]);
         line.plain(&["-display", "none", "-serial", "stdio"]);
         line.plain(&["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         line.monitor(run);
-        line.vsock(config.machine, run);
+        line.vsock(config.machine, run, ports);
         for (index, disk) in config.disks.iter().enumerate() {
             line.disk(config.machine, index, disk);
         }
         line.plain(&["-kernel"]);
         line.0.push(kernel.into());
-        let in_memory = run.join(INITRD);
-        let initrd = match config.initrd_bytes {
-            Some(_) => Some(in_memory.as_path()),
-            None => config.initrd.as_deref(),
-        };
-        if let Some(initrd) = initrd {
+        if let Some(initrd) = command_line::initrd(config, run) {
             line.plain(&["-initrd"]);
             line.0.push(initrd.into());
         }
-        line.plain(&["-append", &kernel_command_line(config)]);
+        line.plain(&["-append", &command_line::of_guest(config, ports)]);
         line.0.extend(config.qemu_options.iter().map(Into::into));
         line
-    }
-
-    fn plain(&mut self, words: &[&str]) {
-        self.0.extend(words.iter().map(Into::into));
     }
 
     fn machine(&mut self, config: &VmConfig) {
@@ -82,7 +74,15 @@ impl CommandLine {
         self.0.push(socket);
     }
 
-    fn vsock(&mut self, machine: Machine, run: &Path) {
+    fn vsock(&mut self, machine: Machine, run: &Path, ports: &PortSpace) {
+        if let Some(cid) = ports.kernel_cid() {
+            let device = match machine {
+                Machine::Microvm => "vhost-vsock-device",
+                Machine::MicrovmPci | Machine::Q35 => "vhost-vsock-pci",
+            };
+            self.plain(&["-device", &format!("{device},guest-cid={cid}")]);
+            return;
+        }
         let mut chardev = OsString::from("socket,id=vsock,path=");
         chardev.push(escape_commas(run.join(watchdog::VHOST).as_os_str()));
         self.plain(&["-chardev"]);
@@ -110,18 +110,6 @@ impl CommandLine {
     }
 }
 
-/// The words hcsshim passes to its Linux guest (gcs-protocol §2.1), as far as they mean something here.
-fn kernel_command_line(config: &VmConfig) -> String {
-    let options = match config.kernel_options.as_str() {
-        "" => String::new(),
-        options => format!("{options} "),
-    };
-    format!(
-        "{options}panic=-1 quiet -- -e {ENTROPY_PORT} /bin/vsockexec -e {LOG_PORT} /bin/gcs -v4 -log-format json -loglevel {}",
-        config.log_level
-    )
-}
-
 /// Doubles commas, which end an option's value otherwise.
 fn escape_commas(path: &OsStr) -> OsString {
     let mut bytes = Vec::with_capacity(path.len());
@@ -134,35 +122,21 @@ fn escape_commas(path: &OsStr) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// /dev/kvm alone says little: it opens on hosts whose processor cannot run a guest with it.
-fn is_kvm_usable() -> bool {
-    let has_extension = fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
-        text.lines()
-            .find(|line| line.starts_with("flags"))
-            .is_some_and(|flags| {
-                flags
-                    .split_ascii_whitespace()
-                    .any(|flag| flag == "vmx" || flag == "svm")
-            })
-    });
-    has_extension
-        && fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/kvm")
-            .is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn words(config: &VmConfig) -> Vec<String> {
+        words_over(config, &PortSpace::new("/run/x/vsock"))
+    }
+
+    fn words_over(config: &VmConfig, ports: &PortSpace) -> Vec<String> {
         CommandLine::new(
             config,
             Path::new("/usr/bin/qemu"),
             Path::new("/k"),
             Path::new("/run/x"),
+            ports,
         )
         .0
         .into_iter()
@@ -209,5 +183,18 @@ mod tests {
             assert!(line.contains(part), "{part} is missing in {line}");
         }
         assert!(!line.contains("force-legacy"));
+    }
+
+    #[test]
+    fn with_the_kernels_vsock_the_guest_is_told_its_ports() {
+        let config = VmConfig::new().acceleration(Acceleration::Tcg);
+        let line = words_over(&config, &PortSpace::kernel(77, 0)).join(" ");
+        for part in [
+            "-device vhost-vsock-device,guest-cid=77 ",
+            "-append mote.bridge_port=1342177280 panic=-1 quiet -- -e 1342177281 /bin/vsockexec -e 1342177282 ",
+        ] {
+            assert!(line.contains(part), "{part} is missing in {line}");
+        }
+        assert!(!line.contains("vhost-user"), "{line}");
     }
 }

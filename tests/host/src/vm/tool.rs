@@ -1,24 +1,37 @@
 //! Finding the programs and the image a VM needs.
 
+use super::config::Vmm;
 use super::launch_error::LaunchError;
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Finds QEMU: as told, `MOTE_QEMU`, the PATH.
-pub(super) fn find_qemu(told: Option<&Path>) -> Result<PathBuf, LaunchError> {
-    let mut candidates = on_path("qemu-system-x86_64");
-    // Where Red Hat's distributions keep it.
-    candidates.push("/usr/libexec/qemu-kvm".into());
-    find(
-        "qemu-system-x86_64",
-        told,
-        "MOTE_QEMU",
-        candidates,
-        "install it (`apt-get install qemu-system-x86`) or set MOTE_QEMU",
-        is_executable,
-    )
+/// Finds the VMM: as told, its variable, the PATH.
+pub(super) fn find_vmm(vmm: Vmm, told: Option<&Path>) -> Result<PathBuf, LaunchError> {
+    let (name, variable, hint) = match vmm {
+        Vmm::Qemu => (
+            "qemu-system-x86_64",
+            "MOTE_QEMU",
+            "install it (`apt-get install qemu-system-x86`) or set MOTE_QEMU",
+        ),
+        Vmm::CloudHypervisor => (
+            "cloud-hypervisor",
+            "MOTE_CLOUD_HYPERVISOR",
+            "install it (https://www.cloudhypervisor.org) or set MOTE_CLOUD_HYPERVISOR",
+        ),
+        Vmm::Firecracker => (
+            "firecracker",
+            "MOTE_FIRECRACKER",
+            "install it (https://firecracker-microvm.github.io) or set MOTE_FIRECRACKER",
+        ),
+    };
+    let mut candidates = on_path(name);
+    if vmm == Vmm::Qemu {
+        // Where Red Hat's distributions keep it.
+        candidates.push("/usr/libexec/qemu-kvm".into());
+    }
+    find(name, told, variable, candidates, hint, is_executable)
 }
 
 /// Finds the vsock daemon: as told, `MOTE_VSOCK_DAEMON`, near the running program, the PATH.

@@ -4,8 +4,8 @@
 //! daemon's ids then stay theirs until the watchdog has waited for them, so that killing by id never hits a stranger.
 //! Its leash is a pipe from here. However this process ends, the kernel closes the pipe.
 
+use super::command_line::CommandLine;
 use super::launch_error::LaunchError;
-use super::qemu::CommandLine;
 use crate::once::lock;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -70,13 +70,13 @@ impl Watchdog {
     /// Starts the watchdog and with it the vsock daemon, and makes the run directory.
     pub(super) fn start(
         run_directory: &Path,
-        daemon: &Path,
+        daemon: Option<&Path>,
         command_line: &CommandLine,
     ) -> Result<Self, LaunchError> {
         let mut child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "mote-watchdog"])
             .arg(run_directory)
-            .arg(daemon)
+            .arg(daemon.unwrap_or(Path::new("")))
             .arg(TX_BUFFER_BYTES.to_string())
             .args(&command_line.0)
             .stdin(Stdio::piped())

@@ -1,6 +1,6 @@
 # The watchdog of one VM: parent of the vsock daemon and of QEMU, owner of the run directory.
 #
-#   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON TX_BUFFER_BYTES QEMU ARGUMENT...
+#   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON|"" TX_BUFFER_BYTES VMM ARGUMENT...
 #
 # It makes the run directory, says "ready" (or why not) on its standard output, and starts the daemon. Standard input is
 # the leash: "qemu" starts QEMU, "pause" and "resume" stop it and let it go on, "ended" says that the console has ended,
@@ -59,9 +59,11 @@ else
     tie=
 fi
 
-$tie "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-buffer-size "$buffer" \
-    </dev/null >&2 &
-vsock=$!
+if [ -n "$daemon" ]; then
+    $tie "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-buffer-size "$buffer" \
+        </dev/null >&2 &
+    vsock=$!
+fi
 
 # QEMU's process is made ready beside the daemon and waits for a word to become QEMU: the VM's start is then one exec, and
 # not two and a fork. The pipe stays open here, so that the word is not lost on a reader that is not there yet.

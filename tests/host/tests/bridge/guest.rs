@@ -74,7 +74,7 @@ impl Guest {
     /// Dials a port of the host.
     pub(crate) fn dial(&self, port: u32) -> UnixStream {
         let ports = PortSpace::new(self.directory.join("v"));
-        UnixStream::connect(ports.socket(port))
+        UnixStream::connect(ports.socket(port).expect("hybrid"))
             .expect("the port is bound before the guest is asked to dial")
     }
 

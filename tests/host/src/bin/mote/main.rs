@@ -45,7 +45,7 @@ use style::Stream;
 
 /// Run unmodified static Linux programs in micro-VMs
 ///
-/// The VM is QEMU with the mote unikernel inside: it boots in tens of milliseconds, runs the program with its standard
+/// A VM is QEMU with the mote unikernel inside: it boots in tens of milliseconds, runs the program with its standard
 /// streams connected to yours, and is gone when the program has ended.
 #[derive(Debug, Parser)]
 #[command(name = "mote", version, max_term_width = 100, after_long_help = exit_code::HELP)]

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::image;
 use clap::{Args, ValueEnum};
 use mote_host::oci::ImageDefaults;
+use mote_host::vm::{Vmm, Vsock};
 use mote_host::{Machine, Timeouts, VmConfig, initrd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,15 @@ pub(crate) struct VmOptions {
     /// QEMU machine: microvm boots faster, q35 has PCI and takes disks while it runs
     #[arg(long, value_enum, default_value = "microvm", help_heading = "Machine")]
     machine: MachineName,
+
+    /// Who runs the VM; cloud-hypervisor and firecracker need KVM
+    #[arg(long, value_enum, default_value = "qemu", help_heading = "Machine")]
+    vmm: VmmName,
+
+    /// What carries the VM's connections under QEMU: vhost-device-vsock or the kernel's vhost-vsock [default: the former
+    /// where it is installed]
+    #[arg(long, value_enum, value_name = "BACK-END", help_heading = "Machine")]
+    vsock: Option<VsockName>,
 
     /// Memory of the VM
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..), help_heading = "Machine")]
@@ -53,6 +63,19 @@ pub(crate) struct VmOptions {
     /// Copy the guest's console and log, and the VMM's words, to standard error
     #[arg(short, long)]
     verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum VmmName {
+    Qemu,
+    CloudHypervisor,
+    Firecracker,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum VsockName {
+    Daemon,
+    Kernel,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -115,6 +138,16 @@ impl VmOptions {
             .machine(match self.machine {
                 MachineName::Microvm => Machine::Microvm,
                 MachineName::Q35 => Machine::Q35,
+            })
+            .vmm(match self.vmm {
+                VmmName::Qemu => Vmm::Qemu,
+                VmmName::CloudHypervisor => Vmm::CloudHypervisor,
+                VmmName::Firecracker => Vmm::Firecracker,
+            })
+            .vsock(match self.vsock {
+                None => Vsock::Detect,
+                Some(VsockName::Daemon) => Vsock::Daemon,
+                Some(VsockName::Kernel) => Vsock::Kernel,
             })
             .memory_mib(self.memory)
             .verbose(self.verbose)
