@@ -60,7 +60,10 @@ fn mote() -> Result<PathBuf> {
 pub fn memory_mib(vm: &Vm) -> Result<f64> {
     let directory = vm.run_directory().to_string_lossy().into_owned();
     let mut kib = 0;
-    for entry in fs::read_dir("/proc").context("/proc cannot be listed")?.flatten() {
+    for entry in fs::read_dir("/proc")
+        .context("/proc cannot be listed")?
+        .flatten()
+    {
         let path = entry.path();
         let line = fs::read(path.join("cmdline")).unwrap_or_default();
         if String::from_utf8_lossy(&line).contains(&directory) {
