@@ -294,9 +294,21 @@ fn wait(child: &mut Child) -> std::process::ExitStatus {
 #[test]
 fn an_interrupt_is_passed_on_to_the_program() {
     for (sent, number) in [(Signal::INT, 2), (Signal::TERM, 15)] {
-        let (run, mut child, _stdout) = running("", "read line");
+        let mut run = Run::new(args(&[], &["cat"]));
+        run.command.stdin(Stdio::piped());
+        let mut child = run.command.spawn().expect("mote starts");
+        // What comes back says that it runs. A shell would not do: one that is between two commands only notes an
+        // interrupt.
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(b"running\n").expect("taken");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("readable");
+        assert_eq!(line, "running\n");
         signal(&child, sent);
         assert_eq!(wait(&mut child).code(), Some(128 + number));
+        drop(stdin);
         run.assert_nothing_left();
     }
 }
