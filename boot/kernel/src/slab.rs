@@ -4,19 +4,36 @@ use crate::errno::Errno;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
+use core::num::{NonZeroU32, NonZeroU64};
 
-/// Names an entry of a [`Slab<T>`].
+/// Names an entry of a [`Slab<T>`]. One number that is never 0, so that a name, or none, is passed in one register: the
+/// slot in its lower half, the generation, which is never 0, in its upper one.
 pub struct Id<T> {
-    index: u32,
-    generation: u32,
+    name: NonZeroU64,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> Id<T> {
+    const fn new(index: u32, generation: NonZeroU32) -> Self {
+        let name = (generation.get() as u64) << 32 | index as u64;
+        Self {
+            // The generation is not 0, so this is not what comes of it.
+            name: match NonZeroU64::new(name) {
+                Some(name) => name,
+                None => NonZeroU64::MIN,
+            },
+            of: PhantomData,
+        }
+    }
+
     /// Returns the slot, which is unique among live entries of one slab.
     #[must_use]
     pub const fn index(self) -> u32 {
-        self.index
+        self.name.get() as u32
+    }
+
+    const fn generation(self) -> u32 {
+        (self.name.get() >> 32) as u32
     }
 }
 
@@ -30,7 +47,7 @@ impl<T> Copy for Id<T> {}
 
 impl<T> PartialEq for Id<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.index == other.index && self.generation == other.generation
+        self.name == other.name
     }
 }
 
@@ -38,7 +55,7 @@ impl<T> Eq for Id<T> {}
 
 impl<T> fmt::Debug for Id<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}.{}", self.index, self.generation)
+        write!(f, "#{}.{}", self.index(), self.generation())
     }
 }
 
@@ -64,8 +81,14 @@ impl Full {
 
 #[derive(Debug)]
 enum Slot<T> {
-    Taken { generation: u32, value: T },
-    Free { generation: u32, next: Option<u32> },
+    Taken {
+        id: Id<T>,
+        value: T,
+    },
+    Free {
+        generation: NonZeroU32,
+        next: Option<u32>,
+    },
 }
 
 /// A table of at most `limit` entries. It grows on demand, fallibly, and never shrinks: once warm, or within what was
@@ -147,20 +170,17 @@ impl<T> Slab<T> {
             unreachable!("the free list names free slots only");
         };
         self.free = next;
-        *slot = Slot::Taken { generation, value };
+        let id = Id::new(index, generation);
+        *slot = Slot::Taken { id, value };
         self.taken += 1;
-        Ok(Id {
-            index,
-            generation,
-            of: PhantomData,
-        })
+        Ok(id)
     }
 
     /// Adds a free slot at the end and returns its index; the free list must be empty.
     fn grow(&mut self) -> Result<u32, Full> {
         self.make_room()?;
         let index = self.slots.len() as u32;
-        let (generation, next) = (0, None);
+        let (generation, next) = (NonZeroU32::MIN, None);
         self.slots.push(Slot::Free { generation, next });
         Ok(index)
     }
@@ -176,15 +196,15 @@ impl<T> Slab<T> {
     /// Takes an entry out; `None` for a stale name.
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
         self.get(id)?;
-        let slot = &mut self.slots[id.index as usize];
+        let slot = &mut self.slots[id.index() as usize];
         let free = Slot::Free {
-            generation: id.generation.wrapping_add(1),
+            generation: NonZeroU32::new(id.generation().wrapping_add(1)).unwrap_or(NonZeroU32::MIN),
             next: self.free,
         };
         let Slot::Taken { value, .. } = core::mem::replace(slot, free) else {
             unreachable!("`get` found the entry");
         };
-        self.free = Some(id.index);
+        self.free = Some(id.index());
         self.taken -= 1;
         Some(value)
     }
@@ -192,8 +212,8 @@ impl<T> Slab<T> {
     /// Returns the entry; `None` for a stale name.
     #[must_use]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
-        match self.slots.get(id.index as usize)? {
-            Slot::Taken { generation, value } if *generation == id.generation => Some(value),
+        match self.slots.get(id.index() as usize)? {
+            Slot::Taken { id: own, value } if *own == id => Some(value),
             _ => None,
         }
     }
@@ -202,28 +222,26 @@ impl<T> Slab<T> {
     /// each costs the image 3 KB; reading does not gain from that.
     #[inline(never)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        match self.slots.get_mut(id.index as usize)? {
-            Slot::Taken { generation, value } if *generation == id.generation => Some(value),
+        match self.slots.get_mut(id.index() as usize)? {
+            Slot::Taken { id: own, value } if *own == id => Some(value),
             _ => None,
         }
     }
 
     /// Returns two different entries for changing; `None` when one of the names is stale, or both are the same.
     pub fn pair_mut(&mut self, one: Id<T>, other: Id<T>) -> Option<(&mut T, &mut T)> {
-        let indices = [one.index as usize, other.index as usize];
+        let indices = [one.index() as usize, other.index() as usize];
         match self.slots.get_disjoint_mut(indices).ok()? {
             [
                 Slot::Taken {
-                    generation: first,
+                    id: first,
                     value: one_value,
                 },
                 Slot::Taken {
-                    generation: second,
+                    id: second,
                     value: other_value,
                 },
-            ] if *first == one.generation && *second == other.generation => {
-                Some((one_value, other_value))
-            }
+            ] if *first == one && *second == other => Some((one_value, other_value)),
             _ => None,
         }
     }
@@ -237,52 +255,25 @@ impl<T> Slab<T> {
     /// Returns the entry in a slot with its name; `None` when the slot is free.
     pub fn at_mut(&mut self, index: u32) -> Option<(Id<T>, &mut T)> {
         match self.slots.get_mut(index as usize)? {
-            Slot::Taken { generation, value } => Some((
-                Id {
-                    index,
-                    generation: *generation,
-                    of: PhantomData,
-                },
-                value,
-            )),
+            Slot::Taken { id, value } => Some((*id, value)),
             Slot::Free { .. } => None,
         }
     }
 
     /// Returns all entries with their names, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(index, slot)| match slot {
-                Slot::Taken { generation, value } => Some((
-                    Id {
-                        index: index as u32,
-                        generation: *generation,
-                        of: PhantomData,
-                    },
-                    value,
-                )),
-                Slot::Free { .. } => None,
-            })
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Taken { id, value } => Some((*id, value)),
+            Slot::Free { .. } => None,
+        })
     }
 
     /// Returns all entries for changing, with their names, in slot order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Id<T>, &mut T)> {
-        self.slots
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(index, slot)| match slot {
-                Slot::Taken { generation, value } => Some((
-                    Id {
-                        index: index as u32,
-                        generation: *generation,
-                        of: PhantomData,
-                    },
-                    value,
-                )),
-                Slot::Free { .. } => None,
-            })
+        self.slots.iter_mut().filter_map(|slot| match slot {
+            Slot::Taken { id, value } => Some((*id, value)),
+            Slot::Free { .. } => None,
+        })
     }
 }
 
