@@ -1,12 +1,23 @@
 //! A fixed table whose keys know when their entry is gone.
 
 use core::marker::PhantomData;
+use core::num::NonZeroU32;
 
-/// Names an entry: slot plus generation, so the key of a removed entry misses.
+/// Names an entry: slot plus generation, so the key of a removed entry misses. One number that is never 0, so that a key, or
+/// none, is passed in one register: the slot plus one in its lower half, the generation in its upper one.
 pub(crate) struct Key<T> {
-    index: u16,
-    generation: u16,
+    name: NonZeroU32,
     entry: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    const fn index(self) -> usize {
+        (self.name.get() as u16 - 1) as usize
+    }
+
+    const fn generation(self) -> u16 {
+        (self.name.get() >> 16) as u16
+    }
 }
 
 impl<T> Clone for Key<T> {
@@ -19,7 +30,7 @@ impl<T> Copy for Key<T> {}
 
 impl<T> PartialEq for Key<T> {
     fn eq(&self, other: &Self) -> bool {
-        (self.index, self.generation) == (other.index, other.generation)
+        self.name == other.name
     }
 }
 
@@ -61,7 +72,7 @@ impl<T, const N: usize> Table<T, N> {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
         self.get(key)?;
-        let index = usize::from(key.index);
+        let index = key.index();
         let slot = core::mem::replace(&mut self.slots[index], Slot::Free);
         self.generations[index] = self.generations[index].wrapping_add(1);
         while self.high > 0 && matches!(self.slots[self.high - 1], Slot::Free) {
@@ -74,17 +85,17 @@ impl<T, const N: usize> Table<T, N> {
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        let index = usize::from(key.index);
+        let index = key.index();
         match self.slots.get(index)? {
-            Slot::Used(entry) if self.generations[index] == key.generation => Some(entry),
+            Slot::Used(entry) if self.generations[index] == key.generation() => Some(entry),
             _ => None,
         }
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        let index = usize::from(key.index);
+        let index = key.index();
         match self.slots.get_mut(index)? {
-            Slot::Used(entry) if self.generations[index] == key.generation => Some(entry),
+            Slot::Used(entry) if self.generations[index] == key.generation() => Some(entry),
             _ => None,
         }
     }
@@ -93,8 +104,9 @@ impl<T, const N: usize> Table<T, N> {
     pub(crate) fn key_at(&self, index: usize) -> Option<Key<T>> {
         match self.slots.get(index)? {
             Slot::Used(_) => Some(Key {
-                index: index as u16,
-                generation: self.generations[index],
+                name: NonZeroU32::new(
+                    u32::from(self.generations[index]) << 16 | (index as u32 + 1),
+                )?,
                 entry: PhantomData,
             }),
             Slot::Free => None,
