@@ -1,7 +1,14 @@
-//! Who pays: every frame, descriptor, task and pipe byte is charged to an account, the utility VM's or a container's.
+//! Who pays: every frame, name, open file and task is charged to an account, the utility VM's or a container's.
+//!
+//! Memory is one sum, whatever it is used for, because that is what a host limits. The tables all containers share
+//! are guarded besides: one account never holds more than [`ACCOUNT_SHARE`] of one, so that a program that takes what it
+//! can get leaves the others enough to go on.
 
 use crate::errno::Errno;
+use crate::limits::{ACCOUNT_SHARE, MAX_NAMES, MAX_OPEN_FILES, MAX_TASKS, NAME_COST_BYTES};
 use crate::slab::{Id, Slab};
+use agent::kernel::{Throttling, UNLIMITED};
+use hal::limits::{MAX_DISKS, PAGE_BYTES};
 
 /// Names an account.
 pub type AccountId = Id<Account>;
@@ -9,38 +16,115 @@ pub type AccountId = Id<Account>;
 /// Something an account pays for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Frames of memory: program pages, page tables, in-memory files, pipe buffers.
+    /// Frames of programs: their pages and page tables.
     Frames,
+    /// Frames of files that were written.
+    FileFrames,
+    /// Frames the kernel keeps for it otherwise: what is in pipes.
+    KernelFrames,
+    /// Names of files that were made, and marks that one was removed.
+    Names,
     /// Open files.
     Files,
     /// Tasks.
     Tasks,
 }
 
-const RESOURCES: usize = 3;
+const RESOURCES: usize = 6;
+
+/// Bytes of memory that one of each takes.
+const COST: [u64; RESOURCES] = [
+    PAGE_BYTES as u64,
+    PAGE_BYTES as u64,
+    PAGE_BYTES as u64,
+    NAME_COST_BYTES,
+    0,
+    0,
+];
+
+/// How much of each one account may have at most, whatever it was allowed.
+const MOST: [u64; RESOURCES] = [
+    UNLIMITED,
+    UNLIMITED,
+    UNLIMITED,
+    (MAX_NAMES / ACCOUNT_SHARE) as u64,
+    (MAX_OPEN_FILES / ACCOUNT_SHARE) as u64,
+    (MAX_TASKS / ACCOUNT_SHARE) as u64,
+];
+
+/// What was read from one disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskReads {
+    /// Bytes.
+    pub bytes: u64,
+    /// Requests.
+    pub requests: u64,
+}
+
+/// What an account has done since it was made; this never gets less.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Nanoseconds its programs ran in user mode.
+    pub user_nanos: u64,
+    /// Nanoseconds the kernel worked on their behalf.
+    pub kernel_nanos: u64,
+    /// Pages brought in.
+    pub faults: u64,
+    /// Pages brought in that a disk was read for.
+    pub major_faults: u64,
+    /// How often memory was not given because of the limit.
+    pub memory_failures: u64,
+    /// Processes killed because memory ran out.
+    pub memory_kills: u64,
+    /// What a quota of processor time did.
+    pub throttling: Throttling,
+    /// Reads of each disk.
+    pub disks: [DiskReads; MAX_DISKS],
+}
+
+impl Counters {
+    /// Adds what another account has done.
+    pub fn add(&mut self, other: &Self) {
+        self.user_nanos += other.user_nanos;
+        self.kernel_nanos += other.kernel_nanos;
+        self.faults += other.faults;
+        self.major_faults += other.major_faults;
+        self.memory_failures += other.memory_failures;
+        self.memory_kills += other.memory_kills;
+        self.throttling.periods += other.throttling.periods;
+        self.throttling.throttled_periods += other.throttling.throttled_periods;
+        self.throttling.throttled_time += other.throttling.throttled_time;
+        for (disk, other) in self.disks.iter_mut().zip(&other.disks) {
+            disk.bytes += other.bytes;
+            disk.requests += other.requests;
+        }
+    }
+}
 
 /// What one container (or the utility VM) uses and may use.
 #[derive(Clone, Debug)]
 pub struct Account {
     used: [u64; RESOURCES],
-    peak: [u64; RESOURCES],
     limit: [u64; RESOURCES],
-    /// Nanoseconds its programs ran in user mode.
-    pub user_nanos: u64,
-    /// Nanoseconds the kernel worked on their behalf.
-    pub kernel_nanos: u64,
+    /// Bytes in use, of all resources together.
+    memory: u64,
+    memory_peak: u64,
+    memory_limit: u64,
+    /// What it has done.
+    pub counters: Counters,
 }
 
 impl Account {
-    /// Makes an account that has used nothing and may use everything.
+    /// Makes an account that has used nothing and may use everything but what others need.
     #[must_use]
-    pub const fn unlimited() -> Self {
+    pub fn unlimited() -> Self {
         Self {
             used: [0; RESOURCES],
-            peak: [0; RESOURCES],
-            limit: [u64::MAX; RESOURCES],
-            user_nanos: 0,
-            kernel_nanos: 0,
+            limit: [UNLIMITED; RESOURCES],
+            memory: 0,
+            memory_peak: 0,
+            memory_limit: UNLIMITED,
+            counters: Counters::default(),
         }
     }
 
@@ -50,10 +134,16 @@ impl Account {
         self.used[resource as usize]
     }
 
-    /// Returns the most of `resource` that was ever in use at once.
+    /// Returns how many bytes of `resource` are in use.
     #[must_use]
-    pub const fn peak(&self, resource: Resource) -> u64 {
-        self.peak[resource as usize]
+    pub const fn bytes(&self, resource: Resource) -> u64 {
+        self.used[resource as usize] * COST[resource as usize]
+    }
+
+    /// Returns how much of `resource` may be in use, as it was set.
+    #[must_use]
+    pub const fn limit(&self, resource: Resource) -> u64 {
+        self.limit[resource as usize]
     }
 
     /// Sets how much of `resource` may be in use. What is in use already stays.
@@ -61,23 +151,55 @@ impl Account {
         self.limit[resource as usize] = limit;
     }
 
+    /// Returns how many bytes of memory are in use.
+    #[must_use]
+    pub const fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Returns the most bytes of memory that were ever in use at once.
+    #[must_use]
+    pub const fn memory_peak(&self) -> u64 {
+        self.memory_peak
+    }
+
+    /// Returns how many bytes of memory may be in use.
+    #[must_use]
+    pub const fn memory_limit(&self) -> u64 {
+        self.memory_limit
+    }
+
+    /// Sets how many bytes of memory may be in use. What is in use already stays.
+    pub const fn set_memory_limit(&mut self, bytes: u64) {
+        self.memory_limit = bytes;
+    }
+
     /// Charges `count` of `resource`.
     ///
     /// # Errors
     ///
-    /// ENOMEM, EMFILE or EAGAIN by resource, when the limit would be passed; nothing is charged then.
+    /// ENOMEM when there is no more memory for it; ENOSPC, ENFILE or EAGAIN by resource when there may be no more of it.
+    /// Nothing is charged then.
     pub fn charge(&mut self, resource: Resource, count: u64) -> Result<(), Errno> {
         let index = resource as usize;
         let used = self.used[index].saturating_add(count);
-        if used > self.limit[index] {
+        if used > self.limit[index].min(MOST[index]) {
             return Err(match resource {
-                Resource::Frames => Errno::ENOMEM,
-                Resource::Files => Errno::EMFILE,
+                Resource::Names => Errno::ENOSPC,
+                Resource::Files => Errno::ENFILE,
                 Resource::Tasks => Errno::EAGAIN,
+                _ => Errno::ENOMEM,
             });
         }
+        let cost = count.saturating_mul(COST[index]);
+        let memory = self.memory.saturating_add(cost);
+        if cost > 0 && memory > self.memory_limit {
+            self.counters.memory_failures += 1;
+            return Err(Errno::ENOMEM);
+        }
         self.used[index] = used;
-        self.peak[index] = self.peak[index].max(used);
+        self.memory = memory;
+        self.memory_peak = self.memory_peak.max(memory);
         Ok(())
     }
 
@@ -85,9 +207,86 @@ impl Account {
     pub fn refund(&mut self, resource: Resource, count: u64) {
         let index = resource as usize;
         debug_assert!(self.used[index] >= count, "refunded more than was charged");
-        self.used[index] = self.used[index].saturating_sub(count);
+        let count = count.min(self.used[index]);
+        self.used[index] -= count;
+        self.memory -= count * COST[index];
     }
 }
 
 /// All accounts.
 pub type Accounts = Slab<Account>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_resource_is_given_below_and_at_its_limit_and_not_above() {
+        for (resource, errno) in [
+            (Resource::Frames, Errno::ENOMEM),
+            (Resource::FileFrames, Errno::ENOMEM),
+            (Resource::KernelFrames, Errno::ENOMEM),
+            (Resource::Names, Errno::ENOSPC),
+            (Resource::Files, Errno::ENFILE),
+            (Resource::Tasks, Errno::EAGAIN),
+        ] {
+            let mut account = Account::unlimited();
+            account.set_limit(resource, 5);
+            assert_eq!(account.charge(resource, 4), Ok(()));
+            assert_eq!(account.charge(resource, 2), Err(errno), "{resource:?}");
+            assert_eq!(account.charge(resource, 1), Ok(()), "{resource:?}");
+            assert_eq!(account.charge(resource, 1), Err(errno), "{resource:?}");
+            account.refund(resource, 5);
+            assert_eq!((account.used(resource), account.memory()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn memory_is_one_sum_and_its_peak_and_refusals_are_kept() {
+        let mut account = Account::unlimited();
+        let page = PAGE_BYTES as u64;
+        account.set_memory_limit(4 * page + NAME_COST_BYTES);
+        assert_eq!(account.charge(Resource::Frames, 2), Ok(()));
+        assert_eq!(account.charge(Resource::FileFrames, 1), Ok(()));
+        assert_eq!(account.charge(Resource::KernelFrames, 1), Ok(()));
+        assert_eq!(account.charge(Resource::Names, 1), Ok(()));
+        assert_eq!(account.memory(), account.memory_limit());
+        for resource in [
+            Resource::Frames,
+            Resource::FileFrames,
+            Resource::KernelFrames,
+            Resource::Names,
+        ] {
+            assert_eq!(account.charge(resource, 1), Err(Errno::ENOMEM));
+        }
+        assert_eq!(account.counters.memory_failures, 4);
+        // Files and tasks take no memory of the account's own.
+        assert_eq!(account.charge(Resource::Files, 1), Ok(()));
+        account.refund(Resource::Frames, 2);
+        assert_eq!(account.memory(), 2 * page + NAME_COST_BYTES);
+        assert_eq!(account.memory_peak(), 4 * page + NAME_COST_BYTES);
+    }
+
+    #[test]
+    fn a_limit_below_what_is_in_use_takes_nothing_away_and_gives_nothing() {
+        let mut account = Account::unlimited();
+        assert_eq!(account.charge(Resource::Frames, 3), Ok(()));
+        account.set_memory_limit(PAGE_BYTES as u64);
+        assert_eq!(account.used(Resource::Frames), 3);
+        assert_eq!(account.charge(Resource::Frames, 1), Err(Errno::ENOMEM));
+    }
+
+    #[test]
+    fn no_account_takes_a_shared_table_whole() {
+        for (resource, table) in [
+            (Resource::Names, MAX_NAMES),
+            (Resource::Files, MAX_OPEN_FILES),
+            (Resource::Tasks, MAX_TASKS),
+        ] {
+            let mut account = Account::unlimited();
+            let most = (table / ACCOUNT_SHARE) as u64;
+            assert_eq!(account.charge(resource, most), Ok(()));
+            assert!(account.charge(resource, 1).is_err(), "{resource:?}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What the agent asks of the kernel, and the kernel's turn in the machine's loop.
 
-use crate::account::{Account, Accounts, Resource};
+use crate::account::{Account, Accounts, Counters, Resource};
 use crate::fs::{AgentPipes, AgentStream, Files, PipeId};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
@@ -15,7 +15,7 @@ use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
     Credentials, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid, ProcessInfo, Program,
-    Refusal, Signal, Stdio, UNLIMITED, Usage, View,
+    Refusal, Signal, Stdio, Usage, View,
 };
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -78,10 +78,13 @@ impl<U: User, B: Block> Kernel<U, B> {
             pool,
             accounts,
             own_account,
+            gone: Counters::default(),
+            least_free: usize::MAX,
             own_credentials: Credentials::default(),
             wakes: WakeQueue::default(),
             now: Instant::ZERO,
             epoch: Duration::ZERO,
+            has_epoch: false,
             next_timer: Instant::NEVER,
             table: ProcessTable::new(),
             spaces: Slab::new(MAX_SPACES),
@@ -117,6 +120,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             system.files.set_initrd(archive);
         }
         system.epoch = parts.epoch.unwrap_or_default();
+        system.has_epoch = parts.epoch.is_some();
         if let Some(seed) = &parts.seed {
             system.random.add(seed);
         }
@@ -137,6 +141,7 @@ impl<U: User, B: Block> Kernel<U, B> {
         moved |= system.advance_loads();
         moved |= schedule::run_next(&mut self.user, system, clock);
         moved |= system.take_down();
+        system.least_free = system.least_free.min(system.pool.available());
         moved
     }
 
@@ -219,7 +224,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         system.pool.bytes_mut(&frame)[..root.len()].copy_from_slice(root.as_bytes());
         let mut account = Account::unlimited();
         // The account is new and has no limit.
-        let _ = account.charge(Resource::Frames, 1);
+        let _ = account.charge(Resource::KernelFrames, 1);
         let account = match system.accounts.insert(account) {
             Ok(account) => account,
             Err(_) => {
@@ -259,44 +264,21 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             Root::Named(frame, _) => self.system.pool.release(frame),
             Root::Unmounted => {}
         }
-        self.system.accounts.remove(entry.account);
+        if let Some(account) = self.system.accounts.remove(entry.account) {
+            self.system.gone.add(&account.counters);
+        }
     }
 
     fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {
-        let account = self.system.views.get(view).ok_or(Refusal::NoView)?.account;
-        let account = self
-            .system
-            .accounts
-            .get_mut(account)
-            .ok_or(Refusal::NoView)?;
-        if limits.cpu_weight.is_some() || limits.cpu_quota_us.is_some_and(|us| us != UNLIMITED) {
-            return Err(Refusal::Unsupported("shares of the processor"));
-        }
-        if let Some(bytes) = limits.memory_bytes {
-            account.set_limit(Resource::Frames, bytes / PAGE_BYTES as u64);
-        }
-        if let Some(tasks) = limits.tasks {
-            account.set_limit(Resource::Tasks, tasks);
-        }
-        Ok(())
+        self.system.set_limits(view, limits)
     }
 
     fn usage(&self, view: View) -> Option<Usage> {
-        let account = self.system.views.get(view)?.account;
-        let account = self.system.accounts.get(account)?;
-        let page = PAGE_BYTES as u64;
-        Some(Usage {
-            user_time: Duration::from_nanos(account.user_nanos),
-            kernel_time: Duration::from_nanos(account.kernel_nanos),
-            tasks: account.used(Resource::Tasks),
-            memory_bytes: account.used(Resource::Frames) * page,
-            memory_peak_bytes: account.peak(Resource::Frames) * page,
-            ..Usage::default()
-        })
+        self.system.usage(view)
     }
 
-    fn disk_usage(&self, _view: View, _nth: usize) -> Option<DiskUsage> {
-        None
+    fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage> {
+        self.system.disk_usage(view, nth)
     }
 
     fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
@@ -490,7 +472,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             user_time: Duration::from_nanos(process.user_nanos),
             kernel_time: Duration::from_nanos(process.kernel_nanos),
             memory_bytes: frames * PAGE_BYTES as u64,
-            created: None,
+            created: process.created,
         })
     }
 

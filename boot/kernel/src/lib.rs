@@ -33,6 +33,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod account;
+mod accounting;
 #[cfg(test)]
 mod bench;
 mod dump;

@@ -12,6 +12,7 @@ use crate::task::{Task, TaskId};
 use agent::kernel::{Credentials, ExitStatus, LoadError, Pid, View};
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::time::Duration;
 use hal::clock::Instant;
 
 /// Names a process.
@@ -103,6 +104,8 @@ pub(crate) struct Process {
     pub(crate) life: Life,
     /// What the agent has yet to be told.
     pub(crate) notices: Notices,
+    /// When it was made, since 1970-01-01 UTC; `None` on a machine without a wall clock.
+    pub(crate) created: Option<Duration>,
     /// Nanoseconds in user mode.
     pub(crate) user_nanos: u64,
     /// Nanoseconds in the kernel on its behalf.

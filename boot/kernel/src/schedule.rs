@@ -267,8 +267,8 @@ impl<B: Block> System<B> {
         process.user_nanos += user;
         process.kernel_nanos += kernel;
         if let Some(account) = self.accounts.get_mut(process.account) {
-            account.user_nanos += user;
-            account.kernel_nanos += kernel;
+            account.counters.user_nanos += user;
+            account.counters.kernel_nanos += kernel;
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::errno::Errno;
 use crate::family::Kin;
 use crate::fs::{AgentPipes, Last, Place, Start, TableId};
 use crate::limits::{
-    ARGUMENT_BYTES, MAX_PROCESSES, MAX_SPACES, PATH_BYTES, SHOWN_PER_PROCESS, SPACES_PER_PROCESS,
-    ready_processes, ready_views,
+    ACCOUNT_SHARE, ARGUMENT_BYTES, MAX_PROCESSES, MAX_SPACES, MAX_TASKS, PATH_BYTES,
+    SHOWN_PER_PROCESS, SPACES_PER_PROCESS, ready_processes, ready_views,
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
@@ -17,7 +17,7 @@ use crate::system::{FileParts, System};
 use crate::task::{Task, TaskId};
 use crate::view::Root;
 use crate::wait::Stall;
-use agent::kernel::{End, Pid, Program, Refusal, Stdio, View};
+use agent::kernel::{End, Pid, Program, Refusal, Stdio, UNLIMITED, View};
 use hal::block::Block;
 
 impl<B: Block> System<B> {
@@ -49,11 +49,15 @@ impl<B: Block> System<B> {
     /// [`Refusal`], with nothing left behind.
     pub(crate) fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
         let account = self.views.get(view).ok_or(Refusal::NoView)?.account;
-        self.accounts
-            .get_mut(account)
-            .ok_or(Refusal::NoView)?
-            .charge(Resource::Tasks, 1)
-            .map_err(refusal)?;
+        let payer = self.accounts.get_mut(account).ok_or(Refusal::NoView)?;
+        if payer.charge(Resource::Tasks, 1).is_err() {
+            let limit = payer.limit(Resource::Tasks);
+            return Err(if limit == UNLIMITED {
+                Refusal::Limit("MAX_TASKS of one container", MAX_TASKS / ACCOUNT_SHARE)
+            } else {
+                Refusal::Limit("pids.limit", limit as usize)
+            });
+        }
         let made = self.make_process(view, account, program);
         if made.is_err()
             && let Some(account) = self.accounts.get_mut(account)
@@ -129,6 +133,7 @@ impl<B: Block> System<B> {
             name: base_name(program.args.iter().next().unwrap_or_default()),
             life: Life::Loading(Load::new(space, strings)),
             notices: Notices::default(),
+            created: self.has_epoch.then(|| self.wall()),
             user_nanos: 0,
             kernel_nanos: 0,
         };
@@ -286,7 +291,7 @@ impl<B: Block> System<B> {
             let account = entry.account;
             self.pool.release(frame);
             if let Some(account) = self.accounts.get_mut(account) {
-                account.refund(Resource::Frames, 1);
+                account.refund(Resource::KernelFrames, 1);
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! Fields are plain and visible inside the crate, because one call often needs several of them at once; each is the
 //! property of the module that defines its type.
 
-use crate::account::{AccountId, Accounts};
+use crate::account::{AccountId, Accounts, Counters};
 use crate::errno::Errno;
 use crate::fs::{Context, Files};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
@@ -33,6 +33,10 @@ pub(crate) struct System<B> {
     pub(crate) accounts: Accounts,
     /// The utility VM's account, which also pays for what belongs to nobody else.
     pub(crate) own_account: AccountId,
+    /// What accounts that are gone had done.
+    pub(crate) gone: Counters,
+    /// The fewest frames that were free at the end of a turn.
+    pub(crate) least_free: usize,
     /// What the kernel does for itself is done as root.
     pub(crate) own_credentials: Credentials,
     /// Whom to wake.
@@ -41,6 +45,8 @@ pub(crate) struct System<B> {
     pub(crate) now: Instant,
     /// Wall time at [`Instant::ZERO`].
     pub(crate) epoch: Duration,
+    /// Whether the platform knew it.
+    pub(crate) has_epoch: bool,
     /// When the earliest deadline of a parked call is, or earlier.
     pub(crate) next_timer: Instant,
     /// Programs and their flows of instructions.

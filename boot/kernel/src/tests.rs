@@ -66,7 +66,7 @@ fn everything_a_process_had_is_free_again_when_it_is_released() {
     assert_eq!(bench.free(), before);
     let system = &bench.kernel.system;
     let account = system.accounts.get(system.own_account).expect("it stays");
-    assert_eq!(account.used(crate::account::Resource::Frames), 0);
+    assert_eq!(account.memory(), 0);
     assert_eq!(account.used(crate::account::Resource::Tasks), 0);
 }
 
@@ -335,17 +335,16 @@ fn a_program_that_uses_up_memory_is_killed_and_the_next_one_runs() {
 fn an_account_s_limit_is_kept_and_its_charges_come_back() {
     let mut bench = Bench::new(1024);
     let account = bench.kernel.system.own_account;
-    let frames = crate::account::Resource::Frames;
     let known = bench.kernel.system.accounts.get_mut(account);
-    known.expect("it stays").set_limit(frames, 60);
+    known.expect("it stays").set_memory_limit(60 * PAGE);
     let touch = (0..200)
         .map(|page| Store(AT + page * PAGE, vec![1]))
         .collect();
     let status = bench.finish(steps(vec![map(200, 3), touch, vec![exit(0)]]));
     assert_eq!(status, ExitStatus::Killed(Signal::KILL));
     let known = bench.kernel.system.accounts.get(account).expect("it stays");
-    assert_eq!(known.used(frames), 0);
-    assert!(known.peak(frames) <= 60);
+    assert_eq!(known.memory(), 0);
+    assert!(known.memory_peak() <= 60 * PAGE);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::context::Context;
+use crate::fs::device::{DISK_MAJOR, DISK_MINORS, device_number};
 use crate::fs::ext4;
 use crate::fs::initrd;
 use crate::fs::inode::{Inode, InodeId, NO_SLOT, Node};
@@ -251,9 +252,9 @@ impl<B: Block> Files<B> {
     }
 }
 
-/// Returns the `st_dev` of a disk's files: virtio block devices have major 254 on most Linux machines.
+/// Returns the `st_dev` of a disk's files.
 pub(super) const fn device_of(disk: u8) -> u64 {
-    crate::fs::device::device_number(254, disk as u32 * 16)
+    device_number(DISK_MAJOR, disk as u32 * DISK_MINORS)
 }
 
 /// The root directory of a disk.

@@ -99,7 +99,7 @@ impl<B: Block> Files<B> {
         copied: Option<&Frame>,
     ) -> Result<PageId, Stall> {
         let payer = context.accounts.get_mut(account).ok_or(Errno::ENOSPC)?;
-        if payer.charge(Resource::Frames, 1).is_err() {
+        if payer.charge(Resource::FileFrames, 1).is_err() {
             return Err(if self.teardown.has_pages() {
                 // What the account gave up may not have come back yet.
                 Stall::Again
@@ -127,7 +127,7 @@ impl<B: Block> Files<B> {
                 })
         });
         made.map_err(|stall| {
-            context.refund(account, Resource::Frames, 1);
+            context.refund(account, Resource::FileFrames, 1);
             match stall {
                 Stall::Error(_) => Errno::ENOSPC.into(),
                 _ => stall,

@@ -11,6 +11,7 @@ use core::fmt;
 use core::time::Duration;
 use hal::clock::Instant;
 use hal::frame::{FramePool, FrameRef};
+use hal::limits::PAGE_BYTES;
 
 /// Everything a file operation borrows for the length of one call.
 pub struct Context<'a> {
@@ -47,6 +48,16 @@ impl Context<'_> {
     pub(crate) fn refund(&mut self, account: AccountId, resource: Resource, count: u64) {
         if let Some(account) = self.accounts.get_mut(account) {
             account.refund(resource, count);
+        }
+    }
+
+    /// Counts a read from a disk, which others may profit from later.
+    pub(crate) fn count_read(&mut self, disk: u8, pages: usize) {
+        if let Some(account) = self.accounts.get_mut(self.account)
+            && let Some(reads) = account.counters.disks.get_mut(usize::from(disk))
+        {
+            reads.bytes += (pages * PAGE_BYTES) as u64;
+            reads.requests += 1;
         }
     }
 

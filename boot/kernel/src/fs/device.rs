@@ -19,6 +19,12 @@ pub enum Device {
     Urandom,
 }
 
+/// The major number of disks: that of virtio block devices on most Linux machines.
+pub const DISK_MAJOR: u32 = 254;
+
+/// Minor numbers between two disks (Linux virtio_blk.c `PART_BITS`).
+pub const DISK_MINORS: u32 = 16;
+
 /// Returns a `dev_t` as stat(2) shows it (glibc sys/sysmacros.h `makedev`).
 #[must_use]
 pub(super) const fn device_number(major: u32, minor: u32) -> u64 {

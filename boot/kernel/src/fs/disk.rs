@@ -99,7 +99,7 @@ impl<B: Block> Disks<B> {
         cache: &mut PageCache,
         wanted: Wanted,
         now: Instant,
-    ) -> Result<(), Stall> {
+    ) -> Result<usize, Stall> {
         if wanted.start >= self.bytes(wanted.disk) {
             return Err(Errno::EIO.into());
         }
@@ -156,7 +156,7 @@ impl<B: Block> Disks<B> {
                 unreachable!("no more pages are read than there is room for");
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Takes what the disks have finished and wakes whoever waits for it.

@@ -59,7 +59,7 @@ pub use attributes::{Access, Attributes, Kind};
 pub use change::Existing;
 pub use context::{Context, ProcessFiles, Processes, Random, Report, Sink, Span};
 pub use description::{Description, DescriptionId, Target};
-pub use device::Device;
+pub use device::{DISK_MAJOR, DISK_MINORS, Device};
 pub use directory::{Directories, DirectoriesId};
 pub use epoll::{Batch, Control, EpollId};
 pub use event::{Event, EventId};
@@ -177,6 +177,12 @@ impl<B: Block> Files<B> {
     /// The disk comes back when there are [`hal::limits::MAX_DISKS`].
     pub fn add_disk(&mut self, disk: B) -> Result<(), B> {
         self.disks.add(disk).map(|_index| ())
+    }
+
+    /// Returns how many disks there are.
+    #[must_use]
+    pub fn disk_count(&self) -> usize {
+        self.disks.len()
     }
 
     /// Sets the archive that is the root when there is no disk.

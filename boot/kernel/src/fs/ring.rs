@@ -54,9 +54,9 @@ impl Ring {
         let slot = Self::slot(self.put);
         if self.frames[slot].is_none() {
             let payer = context.accounts.get_mut(account).ok_or(Errno::ENOMEM)?;
-            payer.charge(Resource::Frames, 1)?;
+            payer.charge(Resource::KernelFrames, 1)?;
             let Ok(frame) = context.pool.take() else {
-                payer.refund(Resource::Frames, 1);
+                payer.refund(Resource::KernelFrames, 1);
                 return Err(Errno::ENOMEM);
             };
             self.frames[slot] = Some(frame);
@@ -199,7 +199,7 @@ impl Ring {
             self.taken = 0;
             self.put = 0;
         }
-        context.refund(account, Resource::Frames, freed);
+        context.refund(account, Resource::KernelFrames, freed);
     }
 
     /// Takes back the `count` bytes that were put last.
@@ -224,7 +224,7 @@ impl Ring {
                 freed += 1;
             }
         }
-        context.refund(account, Resource::Frames, freed);
+        context.refund(account, Resource::KernelFrames, freed);
     }
 
     /// Takes everything out.

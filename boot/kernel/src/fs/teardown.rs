@@ -135,7 +135,7 @@ impl<B: Block> Files<B> {
         if let Node::Union(union) = &inode.node
             && let Some(account) = accounts.get_mut(union.account)
         {
-            account.refund(Resource::Frames, owned);
+            account.refund(Resource::FileFrames, owned);
         }
         if !inode.remains.is_empty() {
             return;

@@ -498,12 +498,13 @@ impl Bed {
     pub(crate) fn used_frames(&mut self) -> u64 {
         while self.tear_down() {}
         let account = self.accounts.get(self.account).unwrap();
-        account.used(Resource::Frames)
+        account.used(Resource::FileFrames) + account.used(Resource::KernelFrames)
     }
 
     pub(crate) fn limit_frames(&mut self, frames: u64) {
         let account = self.accounts.get_mut(self.account).unwrap();
-        account.set_limit(Resource::Frames, frames);
+        account.set_limit(Resource::FileFrames, frames);
+        account.set_limit(Resource::KernelFrames, frames);
     }
 
     pub(crate) fn symlink(&mut self, path: &str, target: &str) -> Result<(), Errno> {

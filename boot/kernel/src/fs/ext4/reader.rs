@@ -127,8 +127,10 @@ impl<B: Block> Files<B> {
     fn start_read<T>(&mut self, context: &mut Context<'_>, wanted: Wanted) -> Result<T, Stall> {
         let count = self.room_for_reading(context, wanted.count)?;
         let wanted = Wanted { count, ..wanted };
-        self.disks
+        let pages = self
+            .disks
             .read(context.pool, &mut self.pages, wanted, context.now)?;
+        context.count_read(wanted.disk, pages);
         Err(Stall::Wait(WakeKey::Disk(wanted.disk)))
     }
 
