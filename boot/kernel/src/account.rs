@@ -7,7 +7,7 @@
 use crate::errno::Errno;
 use crate::limits::{ACCOUNT_SHARE, MAX_NAMES, MAX_OPEN_FILES, MAX_TASKS, NAME_COST_BYTES};
 use crate::slab::{Id, Slab};
-use agent::kernel::{Throttling, UNLIMITED};
+use agent::kernel::UNLIMITED;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
 
 /// Names an account.
@@ -76,8 +76,6 @@ pub struct Counters {
     pub memory_failures: u64,
     /// Processes killed because memory ran out.
     pub memory_kills: u64,
-    /// What a quota of processor time did.
-    pub throttling: Throttling,
     /// Reads of each disk.
     pub disks: [DiskReads; MAX_DISKS],
 }
@@ -91,9 +89,6 @@ impl Counters {
         self.major_faults += other.major_faults;
         self.memory_failures += other.memory_failures;
         self.memory_kills += other.memory_kills;
-        self.throttling.periods += other.throttling.periods;
-        self.throttling.throttled_periods += other.throttling.throttled_periods;
-        self.throttling.throttled_time += other.throttling.throttled_time;
         for (disk, other) in self.disks.iter_mut().zip(&other.disks) {
             disk.bytes += other.bytes;
             disk.requests += other.requests;

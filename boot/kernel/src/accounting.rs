@@ -1,31 +1,59 @@
 //! What the host sets and is told of accounts.
 
-use crate::account::{Account, Counters, Resource};
+use crate::account::{Account, AccountId, Counters, Resource};
 use crate::fs::{DISK_MAJOR, DISK_MINORS};
-use crate::limits::MAX_TASKS;
+use crate::limits::{MAX_TASKS, MAX_VIEWS};
 use crate::system::System;
-use agent::kernel::{DiskUsage, Limits, Refusal, UNLIMITED, Usage, View};
+use agent::kernel::{DiskUsage, Limits, Refusal, Usage, View};
 use core::time::Duration;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 
 impl<B: Block> System<B> {
+    /// Takes an account in.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], with nothing left behind.
+    pub(crate) fn open_account(&mut self, account: Account) -> Result<AccountId, Refusal> {
+        let inserted = self.accounts.insert(account);
+        let id = inserted.or(Err(Refusal::Limit("MAX_VIEWS", MAX_VIEWS - 1)))?;
+        match self.ready.open(id) {
+            Ok(()) => Ok(id),
+            Err(_) => {
+                self.accounts.remove(id);
+                Err(Refusal::OutOfMemory)
+            }
+        }
+    }
+
+    /// Takes an account out; what it has done is kept.
+    pub(crate) fn close_account(&mut self, id: AccountId) {
+        if let Some(account) = self.accounts.remove(id) {
+            self.gone.add(&account.counters);
+        }
+    }
+
     /// Sets what a view may use.
     ///
     /// # Errors
     ///
     /// [`Refusal`], with nothing set.
     pub(crate) fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {
-        let account = self.views.get(view).ok_or(Refusal::NoView)?.account;
-        let account = self.accounts.get_mut(account).ok_or(Refusal::NoView)?;
-        if limits.cpu_quota_us.is_some_and(|quota| quota != UNLIMITED) {
-            return Err(Refusal::Unsupported("cpu.quota"));
-        }
+        let id = self.views.get(view).ok_or(Refusal::NoView)?.account;
+        let account = self.accounts.get_mut(id).ok_or(Refusal::NoView)?;
         if let Some(bytes) = limits.memory_bytes {
             account.set_memory_limit(bytes);
         }
         if let Some(tasks) = limits.tasks {
             account.set_limit(Resource::Tasks, tasks);
+        }
+        if let Some(weight) = limits.cpu_weight {
+            self.ready.set_weight(id, weight);
+        }
+        let (quota, period) = (limits.cpu_quota_us, limits.cpu_period_us);
+        if quota.is_some() || period.is_some() {
+            self.ready.set_quota(id, quota, period, self.now);
         }
         Ok(())
     }
@@ -33,11 +61,13 @@ impl<B: Block> System<B> {
     /// Returns what a view has used; the utility VM's is the whole machine's.
     pub(crate) fn usage(&self, view: View) -> Option<Usage> {
         if view != View::UTILITY_VM {
-            let account = self.accounts.get(self.views.get(view)?.account)?;
+            let id = self.views.get(view)?.account;
+            let account = self.accounts.get(id)?;
             let mut usage = Usage {
                 tasks_limit: account.limit(Resource::Tasks),
                 memory_peak_bytes: account.memory_peak(),
                 memory_limit_bytes: account.memory_limit(),
+                throttling: self.ready.throttling(id),
                 ..Usage::default()
             };
             add(&mut usage, account);
@@ -105,7 +135,4 @@ fn count(usage: &mut Usage, counters: &Counters) {
     usage.major_faults += counters.major_faults;
     usage.memory_failures += counters.memory_failures;
     usage.memory_kills += counters.memory_kills;
-    usage.throttling.periods += counters.throttling.periods;
-    usage.throttling.throttled_periods += counters.throttling.throttled_periods;
-    usage.throttling.throttled_time += counters.throttling.throttled_time;
 }

@@ -121,7 +121,7 @@ impl Bench {
         task.context.registers.rip = entry;
         task.context.registers.rsp = stack;
         task.activity = Activity::Ready;
-        system.ready.push_back(leader);
+        system.ready.push_woken(leader);
         pid
     }
 

@@ -46,7 +46,7 @@ impl<B: Block> System<B> {
         let Some(task) = self.table.tasks.remove(id) else {
             return;
         };
-        self.ready.retain(|&ready| ready != id);
+        self.ready.remove(id);
         if let Some(call) = &task.call
             && let Some(child) = self.table.find(Pid(call.progress as u32))
             && let Ok(process) = self.process(child)

@@ -361,7 +361,7 @@ impl<B: Block> System<B> {
     fn release_task(&mut self, id: TaskId) {
         if let Some(task) = self.table.tasks.get_mut(id) {
             task.activity = Activity::Ready;
-            self.ready.push_back(id);
+            self.ready.push_woken(id);
         }
     }
 

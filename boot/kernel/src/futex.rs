@@ -106,7 +106,7 @@ impl<B: Block> System<B> {
                 && key == WakeKey::Futex
             {
                 task.activity = Activity::Ready;
-                self.ready.push_back(id);
+                self.ready.push_woken(id);
             }
         }
         woken

@@ -271,7 +271,7 @@ fn held(bench: &mut Bench) -> Pid {
     process.life = crate::process::Life::Stopped;
     let leader = process.leader.expect("it has a task");
     system.task_mut(leader).expect("it has a task").activity = crate::task::Activity::Held;
-    system.ready.clear();
+    system.ready.remove(leader);
     pid
 }
 

@@ -5,6 +5,7 @@ use crate::fs::{AgentPipes, AgentStream, Files, PipeId};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
+use crate::run_queue::RunQueue;
 use crate::schedule;
 use crate::slab::Slab;
 use crate::spawn::refusal;
@@ -17,7 +18,6 @@ use agent::kernel::{
     Credentials, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid, ProcessInfo, Program,
     Refusal, Signal, Stdio, Usage, View,
 };
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -72,6 +72,10 @@ impl<U: User, B: Block> Kernel<U, B> {
             Ok(account) => account,
             Err(_) => unreachable!("the heap is fresh and the table is empty"),
         };
+        let mut ready = RunQueue::new();
+        if ready.open(own_account).is_err() {
+            unreachable!("the heap is fresh");
+        }
         let files = Files::new(pool.total());
         let system = System {
             kernel_half: user.kernel_half(),
@@ -91,7 +95,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             shown: Slab::new(MAX_PROCESSES * 64),
             spare_areas: Vec::new(),
             dying: heapless::Vec::new(),
-            ready: VecDeque::new(),
+            ready,
             loading: false,
             noticed: heapless::Deque::new(),
             files,
@@ -149,8 +153,7 @@ impl<U: User, B: Block> Kernel<U, B> {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let system = &self.system;
-        let busy = !system.ready.is_empty()
-            || system.loading
+        let busy = system.loading
             || !system.wakes.is_empty()
             || !system.dying.is_empty()
             || system.files.has_remains()
@@ -158,7 +161,10 @@ impl<U: User, B: Block> Kernel<U, B> {
         if busy {
             return Instant::ZERO;
         }
-        system.next_timer.min(system.files.next_deadline())
+        let start = system.ready.next_start();
+        start
+            .min(system.next_timer)
+            .min(system.files.next_deadline())
     }
 
     /// Lends the processor, for waiting when nothing moves.
@@ -225,11 +231,11 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         let mut account = Account::unlimited();
         // The account is new and has no limit.
         let _ = account.charge(Resource::KernelFrames, 1);
-        let account = match system.accounts.insert(account) {
+        let account = match system.open_account(account) {
             Ok(account) => account,
-            Err(_) => {
+            Err(refusal) => {
                 system.pool.release(frame);
-                return Err(Refusal::Limit("MAX_VIEWS", MAX_VIEWS - 1));
+                return Err(refusal);
             }
         };
         let entry = ViewEntry {
@@ -241,7 +247,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             if let Root::Named(frame, _) = entry.root {
                 system.pool.release(frame);
             }
-            system.accounts.remove(entry.account);
+            system.close_account(entry.account);
             Refusal::Limit("MAX_VIEWS", MAX_VIEWS - 1)
         })
     }
@@ -264,9 +270,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             Root::Named(frame, _) => self.system.pool.release(frame),
             Root::Unmounted => {}
         }
-        if let Some(account) = self.system.accounts.remove(entry.account) {
-            self.system.gone.add(&account.counters);
-        }
+        self.system.close_account(entry.account);
     }
 
     fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {
@@ -307,7 +311,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             && let Ok(task) = system.task_mut(leader)
         {
             task.activity = Activity::Ready;
-            system.ready.push_back(leader);
+            system.ready.push_woken(leader);
         }
         Ok(())
     }

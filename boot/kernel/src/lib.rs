@@ -61,8 +61,10 @@ mod loading_tests;
 mod poll_tests;
 mod process;
 mod program;
+mod quota;
 mod random;
 mod report;
+mod run_queue;
 mod schedule;
 mod signal;
 #[cfg(test)]

@@ -32,6 +32,12 @@ pub const MAX_AREAS: usize = 4096;
 /// long enough that switching costs nothing.
 pub const SLICE: Duration = Duration::from_millis(4);
 
+/// How long a task runs at least although a sleeping one's time comes earlier.
+pub const LEAST_SLICE: Duration = Duration::from_micros(100);
+
+/// The period of a quota of processor time whose period nobody set (Linux kernel/sched/fair.c `default_cfs_period`).
+pub const CPU_PERIOD: Duration = Duration::from_millis(100);
+
 /// Bytes one entry into the kernel copies before it lets the bridge have its turn.
 pub const WORK_BYTES: usize = 64 * 1024;
 

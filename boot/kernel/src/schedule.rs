@@ -1,11 +1,11 @@
-//! Who runs next: round robin between the tasks that are ready, waking those that wait, and one turn of a task.
+//! Waking the tasks that wait, and one turn of a task; `run_queue` says whose.
 //!
-//! A task is in the run queue exactly while its activity is [`Activity::Ready`] and it is not the one that runs. Equal
-//! turns are today's policy; weights would change only how long a turn is.
+//! A task is in the run queue exactly while its activity is [`Activity::Ready`] and it is not the one that runs.
 
+use crate::account::AccountId;
 use crate::errno::Errno;
-use crate::limits::SLICE;
-use crate::process::Life;
+use crate::limits::LEAST_SLICE;
+use crate::process::{Life, ProcessId};
 use crate::signal::{Delivery, known, number};
 use crate::space::Denial;
 use crate::syscall::{self, Call};
@@ -46,7 +46,7 @@ impl<B: Block> System<B> {
             let due = deadline.is_some_and(|deadline| deadline <= self.now);
             if due || self.wakes.wakes(key) {
                 task.activity = Activity::Ready;
-                self.ready.push_back(id);
+                self.ready.push_woken(id);
                 woken = true;
             } else if let Some(deadline) = deadline {
                 self.next_timer = self.next_timer.min(deadline);
@@ -257,21 +257,40 @@ impl<B: Block> System<B> {
         }
     }
 
-    fn charge_time(&mut self, id: TaskId, user: u64, kernel: u64) {
-        let Some(task) = self.table.tasks.get(id) else {
-            return;
-        };
-        let Some(process) = self.table.processes.get_mut(task.process) else {
-            return;
-        };
-        process.user_nanos += user;
-        process.kernel_nanos += kernel;
-        if let Some(account) = self.accounts.get_mut(process.account) {
+    /// Counts the time a turn took, also when the process has ended in it.
+    fn charge_time(&mut self, payer: Payer, user: u64, kernel: u64) {
+        if let Some(process) = self.table.processes.get_mut(payer.process) {
+            process.user_nanos += user;
+            process.kernel_nanos += kernel;
+        }
+        if let Some(account) = self.accounts.get_mut(payer.account) {
             account.counters.user_nanos += user;
             account.counters.kernel_nanos += kernel;
         }
+        self.ready.charge(payer.account, user + kernel);
+    }
+
+    /// Returns whose time a task's turn is; `None` when it cannot have one.
+    fn payer(&self, id: TaskId) -> Option<Payer> {
+        let task = self.table.tasks.get(id)?;
+        let process = self.table.processes.get(task.process)?;
+        let runs = task.activity == Activity::Ready && matches!(process.life, Life::Running);
+        runs.then_some(Payer {
+            process: task.process,
+            account: process.account,
+        })
     }
 }
+
+/// Whose time it is.
+#[derive(Clone, Copy)]
+struct Payer {
+    process: ProcessId,
+    account: AccountId,
+}
+
+/// Nanoseconds that looking at a held task counts for.
+const HELD_NANOS: u64 = 1000;
 
 /// Returns the signal of an exception (Linux arch/x86/kernel/traps.c).
 const fn signal_of(vector: u8) -> Signal {
@@ -291,41 +310,39 @@ pub(crate) fn run_next<U: User, B: Block>(
     clock: &impl Clock,
 ) -> bool {
     for _ in 0..system.ready.len() {
-        let Some(id) = system.ready.pop_front() else {
+        let Some(id) = system.ready.pop(system.now) else {
             break;
         };
-        if system.is_held(id) {
-            system.ready.push_back(id);
+        let Some(payer) = system.payer(id) else {
             continue;
-        }
-        let runs = system.table.tasks.get(id).is_some_and(|task| {
-            task.activity == Activity::Ready
-                && system
-                    .table
-                    .processes
-                    .get(task.process)
-                    .is_some_and(|process| matches!(process.life, Life::Running))
-        });
-        if runs {
-            run_turn(user, system, id, clock);
+        };
+        if system.is_held(id) {
+            // The time looking took is its account's, so that others come before it looks for ever.
+            system.ready.charge(payer.account, HELD_NANOS);
+            system.ready.push_spent(id);
+        } else {
+            run_turn(user, system, id, payer, clock);
             return true;
         }
     }
     false
 }
 
-/// Runs a task until its slice ends, a device wants attention, or it cannot go on.
+/// Runs a task until its slice ends, somebody's time has come, a device wants attention, or it cannot go on.
 fn run_turn<U: User, B: Block>(
     user: &mut U,
     system: &mut System<B>,
     id: TaskId,
+    payer: Payer,
     clock: &impl Clock,
 ) {
-    let end = system.now + SLICE;
-    let mut entered = system.now;
+    let began = system.now;
+    let slice = system.ready.slice(payer.account, began);
+    let end = (began + slice).min(system.next_timer.max(began + LEAST_SLICE));
+    let mut entered = began;
     let mut turn = system.approach_user(id);
     while turn == Turn::Goes {
-        let Some(trap) = enter(user, system, id, end, clock, &mut entered) else {
+        let Some(trap) = enter(user, system, id, payer, end, clock, &mut entered) else {
             turn = Turn::Over;
             break;
         };
@@ -342,13 +359,13 @@ fn run_turn<U: User, B: Block>(
             };
         }
     }
-    let kernel = clock.now().since(entered).as_nanos() as u64;
-    system.charge_time(id, 0, kernel);
+    let now = clock.now();
+    system.charge_time(payer, 0, now.since(entered).as_nanos() as u64);
     if let Some(task) = system.table.tasks.get_mut(id) {
         task.context.extended.settle();
-    }
-    if turn == Turn::Yields && system.table.tasks.get(id).is_some() {
-        system.ready.push_back(id);
+        if turn == Turn::Yields {
+            system.ready.push_again(id, now.since(began));
+        }
     }
 }
 
@@ -357,19 +374,20 @@ fn enter<U: User, B: Block>(
     user: &mut U,
     system: &mut System<B>,
     id: TaskId,
+    payer: Payer,
     end: Instant,
     clock: &impl Clock,
     entered: &mut Instant,
 ) -> Option<Trap> {
     let task = system.table.tasks.get_mut(id)?;
-    let process = system.table.processes.get(task.process)?;
+    let process = system.table.processes.get(payer.process)?;
     let space = system.spaces.get_mut(process.space)?;
     let before = clock.now();
     let trap = user.run(&mut system.pool, &mut space.table, &mut task.context, end);
     let after = clock.now();
     let kernel = before.since(*entered).as_nanos() as u64;
     let used = after.since(before).as_nanos() as u64;
-    system.charge_time(id, used, kernel);
+    system.charge_time(payer, used, kernel);
     *entered = after;
     system.now = after;
     Some(trap)

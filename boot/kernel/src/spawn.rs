@@ -33,7 +33,7 @@ impl<B: Block> System<B> {
         let spaces = SPACES_PER_PROCESS * ready;
         self.spaces.reserve(spaces);
         self.shown.reserve(SHOWN_PER_PROCESS * ready);
-        let _ = self.ready.try_reserve_exact(ready);
+        self.ready.reserve(ready, 1 + views);
         // One more, because the room is made before a list is used.
         if self.spare_areas.try_reserve_exact(spaces + 1).is_ok() {
             for _ in 0..spaces {
@@ -181,13 +181,15 @@ impl<B: Block> System<B> {
     ///
     /// EAGAIN at the limit, ENOMEM.
     pub(crate) fn insert_task(&mut self, task: Task) -> Result<TaskId, Errno> {
+        let account = self.process(task.process)?.account;
+        let inserted = self.table.tasks.insert(task);
+        let id = inserted.map_err(|(_, full)| full.errno(Errno::EAGAIN))?;
         // A ready task must always find a place in the queue.
-        let more = (self.table.tasks.len() + 1).saturating_sub(self.ready.len());
-        self.ready.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-        self.table
-            .tasks
-            .insert(task)
-            .map_err(|(_, full)| full.errno(Errno::EAGAIN))
+        if let Err(errno) = self.ready.admit(id, account) {
+            self.table.tasks.remove(id);
+            return Err(errno);
+        }
+        Ok(id)
     }
 
     /// Gives a process its root and working directory. The working directory is made when it does not exist.

@@ -9,6 +9,7 @@ use crate::fs::{Context, Files};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
+use crate::run_queue::RunQueue;
 use crate::signal::Actions;
 use crate::slab::Slab;
 use crate::space::{AddressSpace, ShownFile, SpaceId};
@@ -16,7 +17,6 @@ use crate::task::{Task, TaskId};
 use crate::view::Views;
 use crate::wait::WakeQueue;
 use agent::kernel::Credentials;
-use alloc::collections::VecDeque;
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
@@ -59,8 +59,8 @@ pub(crate) struct System<B> {
     pub(crate) spare_areas: alloc::vec::Vec<alloc::vec::Vec<crate::space::Area>>,
     /// Address spaces without users, to be taken down.
     pub(crate) dying: heapless::Vec<SpaceId, MAX_SPACES>,
-    /// Tasks that can run, in order.
-    pub(crate) ready: VecDeque<TaskId>,
+    /// Tasks that can run.
+    pub(crate) ready: RunQueue<Task>,
     /// Whether a load can go on.
     pub(crate) loading: bool,
     /// Processes the agent is to be told about.

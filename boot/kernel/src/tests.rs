@@ -549,7 +549,7 @@ fn a_mapping_that_cannot_move_stays_whole() {
             .kernel
             .system
             .ready
-            .push_back(leader.expect("it waits"));
+            .push_woken(leader.expect("it waits"));
         bench.settle();
         assert_eq!(
             bench.status(pid),

@@ -131,7 +131,7 @@ impl<B: Block> System<B> {
                 _ => continue,
             }
             task.activity = Activity::Ready;
-            self.ready.push_back(task_id);
+            self.ready.push_woken(task_id);
         }
     }
 

@@ -139,7 +139,7 @@ impl<B: Block> System<B> {
             task.pending = task.pending.without(opposite);
             if goes_on && task.activity == Activity::Stopped {
                 task.activity = Activity::Ready;
-                self.ready.push_back(task_id);
+                self.ready.push_woken(task_id);
             }
         }
         if was_stopped {
@@ -156,14 +156,12 @@ impl<B: Block> System<B> {
         if signal.number() != number::STOP && self.table.is_orphaned(process.group) {
             return false;
         }
-        for (_, task) in self.table.tasks.iter_mut() {
+        for (task_id, task) in self.table.tasks.iter_mut() {
             if task.process == id && task.activity != Activity::Held {
                 task.activity = Activity::Stopped;
+                self.ready.remove(task_id);
             }
         }
-        let tasks = &self.table.tasks;
-        self.ready
-            .retain(|&task| tasks.get(task).is_some_and(|task| task.process != id));
         if let Some(process) = self.table.processes.get_mut(id) {
             process.job.stopped = Some(signal);
         }

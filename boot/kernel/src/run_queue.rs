@@ -1,0 +1,620 @@
+//! Who runs next: fair between accounts, then those that waited before those that only want more.
+//!
+//! Each account has a *lane*: its tasks that can run, and a virtual time, which is the processor time they had, divided by
+//! the account's weight. The lane with the least virtual time is next, so that over time each gets its share, however many
+//! tasks stand in it. A lane that was empty begins where the others are: it is next, but saves nothing up.
+//!
+//! ```text
+//! lane of account 1   fresh: woken tasks    spent: tasks that used their turn up     virtual time, weight, quota
+//! lane of account 2   …
+//! ```
+//!
+//! Inside a lane fresh tasks go first, for one slice together; then a spent one has its turn, so that neither starves the
+//! other. A lane whose quota of processor time is used up waits for the next period. What it took too much counts there.
+//!
+//! Everything takes the same time however many tasks there are; choosing a lane looks at each that is not empty.
+
+use crate::account::{Account, AccountId};
+use crate::errno::Errno;
+use crate::limits::{MAX_VIEWS, SLICE};
+use crate::quota::Quota;
+use crate::slab::Id;
+use agent::kernel::{CpuWeight, Throttling};
+use alloc::vec::Vec;
+use core::time::Duration;
+use hal::clock::Instant;
+
+/// End of a list.
+const NONE: u32 = u32::MAX;
+
+/// Which list of its lane a task stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    Fresh,
+    Spent,
+}
+
+/// A task's place in the queue.
+#[derive(Debug)]
+struct Node<T> {
+    lane: u16,
+    /// The task, while it stands in a list.
+    queued: Option<(Id<T>, Rank)>,
+    before: u32,
+    after: u32,
+}
+
+/// First and last of the tasks of one rank.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+impl List {
+    const EMPTY: Self = Self {
+        first: NONE,
+        last: NONE,
+    };
+
+    const fn is_empty(self) -> bool {
+        self.first == NONE
+    }
+}
+
+/// What an account has of the processor.
+#[derive(Clone, Debug)]
+struct Lane {
+    lists: [List; 2],
+    weight: CpuWeight,
+    /// Nanoseconds it had, by weight; wraps.
+    virtual_time: u64,
+    /// Nanoseconds fresh tasks had since a spent one had its turn.
+    favoured: u64,
+    quota: Quota,
+}
+
+impl Lane {
+    const fn new(virtual_time: u64) -> Self {
+        Self {
+            lists: [List::EMPTY; 2],
+            weight: CpuWeight::DEFAULT,
+            virtual_time,
+            favoured: 0,
+            quota: Quota::NONE,
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.lists[0].is_empty() && self.lists[1].is_empty()
+    }
+}
+
+/// The tasks that can run.
+#[derive(Debug)]
+pub(crate) struct RunQueue<T> {
+    /// By slot of the task.
+    nodes: Vec<Node<T>>,
+    /// By slot of the account.
+    lanes: Vec<Lane>,
+    /// Lanes that are not empty, a bit for each.
+    busy: u128,
+    /// The virtual time of the lane that was chosen last.
+    floor: u64,
+    /// The rank of the task that was chosen last.
+    chosen: Rank,
+    len: usize,
+}
+
+const _: () = assert!(MAX_VIEWS <= 128, "there is a bit for each lane");
+
+/// Virtual nanoseconds of a nanosecond of the least weight that can be told apart from the next.
+const SCALE: u64 = 1 << 20;
+
+impl<T> RunQueue<T> {
+    /// Makes an empty queue.
+    pub(crate) const fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            lanes: Vec::new(),
+            busy: 0,
+            floor: 0,
+            chosen: Rank::Spent,
+            len: 0,
+        }
+    }
+
+    /// Makes room for `tasks` tasks of `accounts` accounts.
+    pub(crate) fn reserve(&mut self, tasks: usize, accounts: usize) {
+        // Where memory does not suffice, room is made when it is needed.
+        let _ = self.nodes.try_reserve_exact(tasks);
+        let _ = self.lanes.try_reserve_exact(accounts);
+    }
+
+    /// Returns how many tasks stand in the queue.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Gives a new account its lane.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn open(&mut self, account: AccountId) -> Result<(), Errno> {
+        let index = account.index() as usize;
+        while self.lanes.len() <= index {
+            self.lanes.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            self.lanes.push(Lane::new(self.floor));
+        }
+        self.lanes[index] = Lane::new(self.floor);
+        Ok(())
+    }
+
+    /// Makes a place for a new task, whose turns `account` pays for.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn admit(&mut self, task: Id<T>, account: Id<Account>) -> Result<(), Errno> {
+        let index = task.index() as usize;
+        while self.nodes.len() <= index {
+            self.nodes.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            self.nodes.push(Node {
+                lane: 0,
+                queued: None,
+                before: NONE,
+                after: NONE,
+            });
+        }
+        if let Some((stale, _)) = self.nodes[index].queued {
+            self.remove(stale);
+        }
+        self.nodes[index].lane = account.index() as u16;
+        Ok(())
+    }
+
+    /// Puts a task that waited, or is new, behind the others that did.
+    pub(crate) fn push_woken(&mut self, task: Id<T>) {
+        self.push(task, Rank::Fresh);
+    }
+
+    /// Puts a task behind those that have used their turns up.
+    pub(crate) fn push_spent(&mut self, task: Id<T>) {
+        self.push(task, Rank::Spent);
+    }
+
+    /// Puts the task that was taken out last back, after a turn of this length: one that did not use it up keeps its rank.
+    pub(crate) fn push_again(&mut self, task: Id<T>, turn: Duration) {
+        let rank = if turn < SLICE {
+            self.chosen
+        } else {
+            Rank::Spent
+        };
+        self.push(task, rank);
+    }
+
+    fn push(&mut self, task: Id<T>, rank: Rank) {
+        let index = task.index();
+        let Some(node) = self.nodes.get_mut(index as usize) else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(usize::from(node.lane)) else {
+            return;
+        };
+        if node.queued.is_some() {
+            return;
+        }
+        if lane.is_empty() {
+            if is_before(lane.virtual_time, self.floor) {
+                lane.virtual_time = self.floor;
+            }
+            self.busy |= 1 << node.lane;
+        }
+        let list = &mut lane.lists[rank as usize];
+        node.queued = Some((task, rank));
+        node.before = core::mem::replace(&mut list.last, index);
+        node.after = NONE;
+        let before = node.before;
+        match self.nodes.get_mut(before as usize) {
+            Some(before) => before.after = index,
+            None => list.first = index,
+        }
+        self.len += 1;
+    }
+
+    /// Takes a task out, wherever it stands.
+    pub(crate) fn remove(&mut self, task: Id<T>) {
+        let Some(node) = self.nodes.get_mut(task.index() as usize) else {
+            return;
+        };
+        let Some((_, rank)) = node.queued.take_if(|(queued, _)| *queued == task) else {
+            return;
+        };
+        let (before, after, index) = (node.before, node.after, node.lane);
+        let Some(lane) = self.lanes.get_mut(usize::from(index)) else {
+            return;
+        };
+        let list = &mut lane.lists[rank as usize];
+        match self.nodes.get_mut(before as usize) {
+            Some(before) => before.after = after,
+            None => list.first = after,
+        }
+        match self.nodes.get_mut(after as usize) {
+            Some(after) => after.before = before,
+            None => list.last = before,
+        }
+        if lane.is_empty() {
+            self.busy &= !(1 << index);
+            lane.quota.release();
+        }
+        self.len -= 1;
+    }
+
+    /// Takes out the task whose turn is next.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Id<T>> {
+        let mut best: Option<(usize, u64)> = None;
+        for index in bits(self.busy) {
+            let lane = self.lanes.get_mut(index)?;
+            if lane.quota.left(now) == 0 {
+                continue;
+            }
+            let time = lane.virtual_time;
+            if best.is_none_or(|(_, least)| is_before(time, least)) {
+                best = Some((index, time));
+            }
+        }
+        let (index, time) = best?;
+        let lane = self.lanes.get_mut(index)?;
+        self.floor = time;
+        let [fresh, spent] = lane.lists;
+        let favour = lane.favoured < SLICE.as_nanos() as u64;
+        self.chosen = if !fresh.is_empty() && (favour || spent.is_empty()) {
+            Rank::Fresh
+        } else {
+            lane.favoured = 0;
+            Rank::Spent
+        };
+        let first = lane.lists[self.chosen as usize].first;
+        let (task, _) = self.nodes.get(first as usize)?.queued?;
+        self.remove(task);
+        Some(task)
+    }
+
+    /// Returns when a task that stands in the queue can run: at once, or when a period begins.
+    pub(crate) fn next_start(&self) -> Instant {
+        bits(self.busy)
+            .filter_map(|index| self.lanes.get(index))
+            .map(|lane| lane.quota.next_start())
+            .min()
+            .unwrap_or(Instant::NEVER)
+    }
+
+    /// Returns how long the task that was just taken out may run.
+    pub(crate) fn slice(&mut self, account: AccountId, now: Instant) -> Duration {
+        self.lanes
+            .get_mut(account.index() as usize)
+            .map_or(SLICE, |lane| {
+                Duration::from_nanos(lane.quota.left(now)).min(SLICE)
+            })
+    }
+
+    /// Counts the time a task of `account` had.
+    pub(crate) fn charge(&mut self, account: AccountId, nanos: u64) {
+        let Some(lane) = self.lanes.get_mut(account.index() as usize) else {
+            return;
+        };
+        let weight = u64::from(lane.weight.shares());
+        let time = nanos.saturating_mul(SCALE) / weight;
+        lane.virtual_time = lane.virtual_time.wrapping_add(time);
+        if self.chosen == Rank::Fresh {
+            lane.favoured += nanos;
+        }
+        lane.quota.charge(nanos);
+    }
+
+    /// Sets an account's share.
+    pub(crate) fn set_weight(&mut self, account: AccountId, weight: CpuWeight) {
+        if let Some(lane) = self.lanes.get_mut(account.index() as usize) {
+            lane.weight = weight;
+        }
+    }
+
+    /// Sets what of its quota an account is to have otherwise; a period begins now.
+    pub(crate) fn set_quota(
+        &mut self,
+        account: AccountId,
+        quota_us: Option<u64>,
+        period_us: Option<u32>,
+        now: Instant,
+    ) {
+        let Some(lane) = self.lanes.get_mut(account.index() as usize) else {
+            return;
+        };
+        lane.quota.set(quota_us, period_us, now);
+    }
+
+    /// Returns what an account's quota did.
+    pub(crate) fn throttling(&self, account: AccountId) -> Throttling {
+        self.lanes
+            .get(account.index() as usize)
+            .map_or_else(Throttling::default, |lane| lane.quota.counts())
+    }
+}
+
+/// Compares virtual times, which wrap: they lie much closer together than half their range.
+const fn is_before(one: u64, other: u64) -> bool {
+    (one.wrapping_sub(other) as i64) < 0
+}
+
+/// Returns the numbers of the bits that are set.
+fn bits(mut set: u128) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (bit < 128).then_some(bit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Accounts;
+    use crate::slab::Slab;
+    use std::vec::Vec;
+
+    /// A processor that does nothing but hand out turns.
+    struct Stage {
+        queue: RunQueue<AccountId>,
+        tasks: Slab<AccountId>,
+        accounts: Accounts,
+        now: Instant,
+        /// Nanoseconds each account had, by slot.
+        had: Vec<u64>,
+        /// Nanoseconds each task had, by slot.
+        each: Vec<u64>,
+    }
+
+    type TestTask = Id<AccountId>;
+
+    impl Stage {
+        fn new() -> Self {
+            Self {
+                queue: RunQueue::new(),
+                tasks: Slab::new(1024),
+                accounts: Accounts::new(64),
+                now: Instant::from_millis(1),
+                had: std::vec![0; 64],
+                each: std::vec![0; 1024],
+            }
+        }
+
+        fn account(&mut self, shares: u64) -> AccountId {
+            let account = self
+                .accounts
+                .insert(Account::unlimited())
+                .expect("there is room");
+            self.queue.open(account).expect("there is memory");
+            self.queue
+                .set_weight(account, CpuWeight::from_shares(shares));
+            account
+        }
+
+        fn task(&mut self, account: AccountId) -> TestTask {
+            let task = self.tasks.insert(account).expect("there is room");
+            self.queue.admit(task, account).expect("there is memory");
+            task
+        }
+
+        fn spinners(&mut self, account: AccountId, count: usize) {
+            for _ in 0..count {
+                let task = self.task(account);
+                self.queue.push_woken(task);
+            }
+        }
+
+        /// Lets the next task have a turn of at most `most`.
+        fn turn(&mut self, most: Duration) -> Option<(TestTask, Duration)> {
+            let task = self.queue.pop(self.now)?;
+            let account = *self.tasks.get(task).expect("it lives");
+            let slice = self.queue.slice(account, self.now).min(most);
+            let nanos = slice.as_nanos() as u64;
+            self.now = self.now + slice;
+            self.had[account.index() as usize] += nanos;
+            self.each[task.index() as usize] += nanos;
+            self.queue.charge(account, nanos);
+            Some((task, slice))
+        }
+
+        /// Lets everybody spin until `until`.
+        fn spin(&mut self, until: Instant) {
+            while self.now < until {
+                match self.turn(SLICE) {
+                    Some((task, slice)) => self.queue.push_again(task, slice),
+                    None => self.now = self.queue.next_start().min(until),
+                }
+            }
+        }
+
+        fn assert_ratio(&self, one: AccountId, other: AccountId, expected: f64) {
+            let had = |account: AccountId| self.had[account.index() as usize] as f64;
+            let ratio = had(one) / had(other);
+            assert!(
+                (ratio / expected - 1.0).abs() < 0.04,
+                "{ratio} for {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn accounts_share_the_processor_by_weight() {
+        for (one, other, seconds) in [
+            (1024, 1024, 10),
+            (1024, 2048, 10),
+            (100, 400, 10),
+            (2, 2048, 100),
+            (2, 262_144, 20_000),
+        ] {
+            let mut stage = Stage::new();
+            let (a, b) = (stage.account(one), stage.account(other));
+            stage.spinners(a, 1);
+            stage.spinners(b, 1);
+            stage.spin(Instant::from_millis(seconds * 1000));
+            stage.assert_ratio(b, a, other as f64 / one as f64);
+        }
+    }
+
+    #[test]
+    fn a_hundred_tasks_get_no_more_than_one_of_another_account() {
+        let mut stage = Stage::new();
+        let (crowd, alone) = (stage.account(1024), stage.account(1024));
+        stage.spinners(crowd, 100);
+        stage.spinners(alone, 1);
+        // New tasks are favoured for a moment.
+        stage.spin(Instant::from_millis(2_000));
+        stage.had.fill(0);
+        stage.each.fill(0);
+        stage.spin(Instant::from_millis(22_000));
+        stage.assert_ratio(crowd, alone, 1.0);
+        let each = &stage.each[..100];
+        let (least, most) = (each.iter().min(), each.iter().max());
+        assert!(
+            most.zip(least)
+                .is_some_and(|(most, least)| most - least <= 2 * SLICE.as_nanos() as u64),
+            "inside the account they take turns: {each:?}"
+        );
+    }
+
+    #[test]
+    fn many_accounts_get_equal_parts() {
+        let mut stage = Stage::new();
+        let accounts: Vec<_> = (0..40).map(|_| stage.account(1024)).collect();
+        for (nth, &account) in accounts.iter().enumerate() {
+            stage.spinners(account, 1 + nth % 5);
+        }
+        stage.spin(Instant::from_millis(40_000));
+        for &account in &accounts {
+            stage.assert_ratio(account, accounts[0], 1.0);
+        }
+    }
+
+    #[test]
+    fn a_task_that_wakes_in_an_idle_account_is_next() {
+        let mut stage = Stage::new();
+        let (busy, idle) = (stage.account(262_144), stage.account(2));
+        stage.spinners(busy, 100);
+        let sleeper = stage.task(idle);
+        for _ in 0..50 {
+            let until = stage.now + Duration::from_millis(100);
+            stage.spin(until);
+            stage.queue.push_woken(sleeper);
+            // It runs for a moment and sleeps again: with a share this small, a longer turn has its price.
+            let (next, _) = stage
+                .turn(Duration::from_nanos(1))
+                .expect("somebody is ready");
+            assert_eq!(next, sleeper);
+        }
+    }
+
+    #[test]
+    fn who_slept_long_saves_nothing_up() {
+        let mut stage = Stage::new();
+        let (awake, asleep) = (stage.account(1024), stage.account(1024));
+        stage.spinners(awake, 1);
+        stage.spin(Instant::from_millis(60_000));
+        stage.had.fill(0);
+        stage.spinners(asleep, 1);
+        let until = stage.now + Duration::from_secs(10);
+        stage.spin(until);
+        stage.assert_ratio(asleep, awake, 1.0);
+    }
+
+    #[test]
+    fn a_woken_task_goes_before_those_of_its_account_that_spin_and_starves_nobody() {
+        let mut stage = Stage::new();
+        let account = stage.account(1024);
+        stage.spinners(account, 10);
+        let chatty = stage.task(account);
+        stage.spin(Instant::from_millis(1000));
+        stage.each.fill(0);
+        let until = stage.now + Duration::from_secs(10);
+        let mut waited = 0;
+        while stage.now < until {
+            stage.queue.push_woken(chatty);
+            let mut turns = 0;
+            loop {
+                let (task, slice) = stage
+                    .turn(Duration::from_millis(4))
+                    .expect("somebody is ready");
+                if task == chatty {
+                    break;
+                }
+                turns += 1;
+                stage.queue.push_again(task, slice);
+            }
+            waited = waited.max(turns);
+        }
+        assert!(waited <= 1, "{waited} turns of others before it");
+        let spun: u64 = stage.each[..10].iter().sum();
+        let talked = stage.each[chatty.index() as usize];
+        assert!(
+            spun * 10 > talked * 9,
+            "spinners had {spun} ns beside {talked}"
+        );
+    }
+
+    #[test]
+    fn a_quota_is_kept_while_nobody_else_wants_the_processor_and_while_somebody_does() {
+        for others in [0, 1] {
+            let mut stage = Stage::new();
+            let (limited, free) = (stage.account(1024), stage.account(1024));
+            stage
+                .queue
+                .set_quota(limited, Some(20_000), Some(100_000), stage.now);
+            stage.spinners(limited, 3);
+            stage.spinners(free, others);
+            stage.spin(Instant::from_millis(10_000));
+            let had = stage.had[limited.index() as usize];
+            assert!(
+                (1_960_000_000..=2_040_000_000).contains(&had),
+                "{had} ns of 10 s with a fifth"
+            );
+            let counts = stage.queue.throttling(limited);
+            assert!(counts.throttled_periods > 95, "{counts:?}");
+            assert!(counts.throttled_time > Duration::from_secs(4), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_taken_out_is_not_chosen_and_the_others_keep_their_order() {
+        for gone in 0..4 {
+            let mut stage = Stage::new();
+            let account = stage.account(1024);
+            let mut tasks: Vec<_> = (0..4).map(|_| stage.task(account)).collect();
+            for &task in &tasks {
+                stage.queue.push_woken(task);
+                stage.queue.push_woken(task);
+            }
+            let task = tasks.remove(gone);
+            stage.queue.remove(task);
+            stage.queue.remove(task);
+            assert_eq!(stage.queue.len(), 3);
+            let order: Vec<_> = core::iter::from_fn(|| stage.queue.pop(stage.now)).collect();
+            assert_eq!(order, tasks);
+            assert_eq!(stage.queue.next_start(), Instant::NEVER);
+        }
+    }
+
+    #[test]
+    fn a_slot_used_again_forgets_who_stood_in_it() {
+        let mut stage = Stage::new();
+        let account = stage.account(1024);
+        let old = stage.task(account);
+        stage.queue.push_woken(old);
+        stage.tasks.remove(old);
+        let new = stage.task(account);
+        assert_eq!(stage.queue.len(), 0);
+        stage.queue.push_woken(new);
+        assert_eq!(stage.queue.pop(stage.now), Some(new));
+    }
+}
