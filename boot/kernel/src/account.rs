@@ -169,6 +169,14 @@ impl Account {
         self.memory_limit = bytes;
     }
 
+    /// Returns whether `count` of `resource` could be charged.
+    #[must_use]
+    pub fn has_room(&self, resource: Resource, count: u64) -> bool {
+        let index = resource as usize;
+        self.used[index].saturating_add(count) <= self.limit[index].min(MOST[index])
+            && self.memory.saturating_add(count * COST[index]) <= self.memory_limit
+    }
+
     /// Charges `count` of `resource`.
     ///
     /// # Errors

@@ -83,8 +83,13 @@ impl Bench {
         }
     }
 
-    /// Makes a process that will play `steps` and starts it.
+    /// Makes a process of the utility VM that will play `steps` and starts it.
     pub(crate) fn run(&mut self, steps: Vec<Step>) -> Pid {
+        self.run_in(View::UTILITY_VM, steps)
+    }
+
+    /// Makes a process of a view that will play `steps` and starts it.
+    pub(crate) fn run_in(&mut self, view: View, steps: Vec<Step>) -> Pid {
         let entry = CODE + self.programs * PAGE_BYTES as u64;
         self.programs += 1;
         self.kernel.user.program(entry, steps);
@@ -95,10 +100,7 @@ impl Bench {
             credentials: Credentials::default(),
             terminal: false,
         };
-        let pid = self
-            .kernel
-            .spawn(View::UTILITY_VM, &program)
-            .expect("there is room");
+        let pid = self.kernel.spawn(view, &program).expect("there is room");
         let id = self.id(pid);
         let system = &mut self.kernel.system;
         let space = system.process(id).expect("it was spawned").space;

@@ -196,6 +196,7 @@ impl<B: Block> System<B> {
                 },
             },
             notices: Notices::default(),
+            created: self.has_epoch.then(|| self.wall()),
             user_nanos: 0,
             kernel_nanos: 0,
         };

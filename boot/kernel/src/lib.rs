@@ -33,6 +33,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod account;
+#[cfg(test)]
+mod account_tests;
 mod accounting;
 #[cfg(test)]
 mod bench;
@@ -59,6 +61,7 @@ pub mod limits;
 mod loading_tests;
 #[cfg(test)]
 mod poll_tests;
+mod out_of_memory;
 mod process;
 mod program;
 mod quota;

@@ -226,10 +226,15 @@ impl<B: Block> System<B> {
         match denial {
             Denial::Wait(key) => self.park(id, Stall::Wait(key), None),
             Denial::Again => Turn::Yields,
-            Denial::OutOfMemory => {
-                log::warn!("kernel: a program was killed because memory ran out");
-                self.end_process(process, ExitStatus::Killed(Signal::KILL));
-                Turn::Over
+            Denial::OutOf(shortage) => {
+                let space = self.table.processes.get(process).map(|known| known.space);
+                if let Some(space) = space
+                    && self.on_shortage(space, shortage) != Stall::Again
+                {
+                    // Nobody else can help.
+                    self.end_process(process, ExitStatus::Killed(Signal::KILL));
+                }
+                Turn::Yields
             }
             Denial::Bus => self.fault_signal(id, known(number::BUS), fault),
             Denial::Unmapped | Denial::Protected => {

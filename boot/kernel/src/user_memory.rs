@@ -5,7 +5,7 @@
 //! mode cannot happen, and a bad pointer is EFAULT.
 
 use crate::errno::Errno;
-use crate::space::{AddressSpace, SpaceId};
+use crate::space::{AddressSpace, Denial, SpaceId};
 use crate::system::System;
 use crate::wait::Stall;
 use hal::block::Block;
@@ -103,7 +103,11 @@ impl<B: Block> System<B> {
         let offset = (address.0 - page.address()) as usize;
         let len = len.min(PAGE_BYTES - offset);
         if len > 0 {
-            self.page_in(space, page, access)?;
+            self.page_in(space, page, access)
+                .map_err(|denial| match denial {
+                    Denial::OutOf(shortage) => self.on_shortage(space, shortage),
+                    denial => denial.into(),
+                })?;
         }
         Ok(Span { page, offset, len })
     }

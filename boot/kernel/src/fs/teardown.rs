@@ -67,6 +67,11 @@ impl<B: Block> Files<B> {
             || self.dentries.has_fallen()
     }
 
+    /// Returns whether pages of files that were cut or removed wait to be given back.
+    pub(crate) const fn has_pages_to_come(&self) -> bool {
+        self.teardown.has_pages()
+    }
+
     /// Returns whether trees that were unmounted still stand in the table.
     pub(super) const fn has_abandoned_trees(&self) -> bool {
         self.teardown.mounts > 0

@@ -1,9 +1,10 @@
 //! Bringing a page in: what happens when a program, or the kernel for it, touches a page.
 
-use super::{Area, Backing, SpaceId, TABLES};
+use super::{Area, Backing, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES};
+use crate::out_of_memory::Shortage;
 use crate::system::System;
 use crate::user_memory::Access;
 use crate::wait::{Stall, WakeKey};
@@ -21,8 +22,8 @@ pub(crate) enum Denial {
     Protected,
     /// The page lies behind the end of its file, or could not be read: SIGBUS.
     Bus,
-    /// There is no frame for it, or the account has no more: the program is killed.
-    OutOfMemory,
+    /// There is not enough of this: somebody is killed.
+    OutOf(Shortage),
     /// Not yet.
     Wait(WakeKey),
     /// Not in this turn.
@@ -33,7 +34,7 @@ impl Denial {
     /// Turns the reason why a file did not give its page into ours.
     const fn of_file(stall: Stall) -> Self {
         match stall {
-            Stall::Error(Errno::ENOMEM) => Self::OutOfMemory,
+            Stall::Error(Errno::ENOMEM) => Self::OutOf(Shortage::Frames),
             Stall::Error(_) => Self::Bus,
             Stall::Wait(key) => Self::Wait(key),
             Stall::Again => Self::Again,
@@ -45,7 +46,7 @@ impl From<Denial> for Stall {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Unmapped | Denial::Protected | Denial::Bus => Errno::EFAULT.into(),
-            Denial::OutOfMemory => Errno::ENOMEM.into(),
+            Denial::OutOf(_) => Errno::ENOMEM.into(),
             Denial::Wait(key) => Self::Wait(key),
             Denial::Again => Self::Again,
         }
@@ -90,9 +91,23 @@ impl<B: Block> System<B> {
         if !allowed {
             return Err(Denial::Protected);
         }
-        if mapped {
-            return self.own_page(id, page, &area);
-        }
+        let brought = if mapped {
+            self.own_page(id, page, &area)
+        } else {
+            self.bring_in(id, page, access, &area)
+        };
+        self.count_fault(id, page, &brought);
+        brought
+    }
+
+    /// Makes a page present that is not.
+    fn bring_in(
+        &mut self,
+        id: SpaceId,
+        page: Page,
+        access: Access,
+        area: &Area,
+    ) -> Result<(), Denial> {
         match area.backing {
             Backing::Anonymous | Backing::Stack => {
                 let frame = self.take_frame()?;
@@ -111,10 +126,28 @@ impl<B: Block> System<B> {
                     self.map_copy(id, page, shared, area.protection)
                 } else {
                     self.map_page(id, page, shared, area.protection - Protection::WRITE)?;
-                    self.map_around(id, &area, page);
+                    self.map_around(id, area, page);
                     Ok(())
                 }
             }
+        }
+    }
+
+    /// Counts a page that was brought in, and whether a disk was waited for.
+    fn count_fault(&mut self, id: SpaceId, page: Page, brought: &Result<(), Denial>) {
+        let Some(space) = self.spaces.get_mut(id) else {
+            return;
+        };
+        match brought {
+            Ok(()) => {
+                let waited = space.awaited.take_if(|awaited| *awaited == page).is_some();
+                if let Some(account) = self.accounts.get_mut(space.account) {
+                    account.counters.faults += 1;
+                    account.counters.major_faults += u64::from(waited);
+                }
+            }
+            Err(Denial::Wait(WakeKey::Disk(_))) => space.awaited = Some(page),
+            Err(_) => {}
         }
     }
 
@@ -126,7 +159,7 @@ impl<B: Block> System<B> {
         match self.files.make_room(&mut self.pool, &mut self.accounts) {
             Err(Stall::Error(_)) if !self.dying.is_empty() => Err(Denial::Again),
             Err(stall) => Err(Denial::of_file(stall)),
-            Ok(()) => self.pool.take().map_err(|_| Denial::OutOfMemory),
+            Ok(()) => self.pool.take().or(Err(Denial::OutOf(Shortage::Frames))),
         }
     }
 
@@ -162,6 +195,13 @@ impl<B: Block> System<B> {
                 .spaces
                 .get(id)
                 .is_none_or(|space| space.table.lookup(&self.pool, neighbour).is_some());
+            let has_room = self.spaces.get(id).is_some_and(|space| {
+                let account = self.accounts.get(space.account);
+                account.is_some_and(|account| account.has_room(Resource::Frames, 1))
+            });
+            if !has_room {
+                return;
+            }
             if known {
                 continue;
             }
@@ -227,7 +267,7 @@ impl<B: Block> System<B> {
             Ok(None) => {}
             Err(copy) => {
                 self.pool.release(copy);
-                return Err(Denial::OutOfMemory);
+                return Err(Denial::OutOf(Shortage::Frames));
             }
         }
         Ok(())
@@ -245,13 +285,14 @@ impl<B: Block> System<B> {
             self.pool.release(frame);
             return Err(Denial::Unmapped);
         };
+        let most = 1 + space.table.missing_tables(&self.pool, page);
         let Some(account) = self.accounts.get_mut(space.account) else {
             self.pool.release(frame);
-            return Err(Denial::OutOfMemory);
+            return Err(Denial::OutOf(Shortage::Frames));
         };
-        if account.charge(Resource::Frames, 1 + TABLES).is_err() {
+        if account.charge(Resource::Frames, most).is_err() {
             self.pool.release(frame);
-            return Err(Denial::OutOfMemory);
+            return Err(Denial::OutOf(Shortage::Limit));
         }
         let before = self.pool.available();
         let mapped = space.table.map(&mut self.pool, page, frame, protection);
@@ -264,10 +305,10 @@ impl<B: Block> System<B> {
             }
             Err(frame) => {
                 self.pool.release(frame);
-                (0, Err(Denial::OutOfMemory))
+                (0, Err(Denial::OutOf(Shortage::Frames)))
             }
         };
-        account.refund(Resource::Frames, 1 + TABLES - pages - tables);
+        account.refund(Resource::Frames, most - pages - tables);
         space.charged += pages + tables;
         result
     }

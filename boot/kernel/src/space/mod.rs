@@ -70,6 +70,8 @@ pub(crate) struct AddressSpace {
     pub(crate) charged: u64,
     /// The task that makes a child with its pages; no other may change them meanwhile.
     pub(crate) forker: Option<TaskId>,
+    /// The page a disk is read for.
+    pub(crate) awaited: Option<Page>,
     /// Processes that use it.
     pub(crate) users: u32,
     /// First byte of the heap that `brk` moves the end of.
@@ -125,6 +127,7 @@ impl<B: Block> System<B> {
             account,
             charged: 1,
             forker: None,
+            awaited: None,
             users: 1,
             break_start: 0,
             break_end: 0,

@@ -1,0 +1,113 @@
+//! Out of memory: somebody ends, so that the others can go on.
+//!
+//! ```text
+//! over a limit          the fattest process of that account ends
+//! no frame is left      the fattest process of the account that has the most ends
+//! memory is coming back  nobody ends; who asked tries again
+//! ```
+//!
+//! Only a page that a running program touches comes to this. Whatever can fail with an error does: loading a program, files,
+//! pipes, tables.
+
+use crate::account::AccountId;
+use crate::errno::Errno;
+use crate::process::{Life, ProcessId};
+use crate::space::SpaceId;
+use crate::system::System;
+use crate::wait::Stall;
+use agent::kernel::{ExitStatus, Signal, UNLIMITED};
+use hal::block::Block;
+use hal::limits::PAGE_BYTES;
+
+/// What there was not enough of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    /// What the account may have.
+    Limit,
+    /// Frames.
+    Frames,
+}
+
+impl<B: Block> System<B> {
+    /// Deals with a page of an address space that could not be had. Returns [`Stall::Again`] when it may be had soon; the
+    /// process that asks may have ended then. Else ENOMEM.
+    pub(crate) fn on_shortage(&mut self, space: SpaceId, shortage: Shortage) -> Stall {
+        let Some(asker) = self.spaces.get(space).map(|space| space.account) else {
+            return Errno::ENOMEM.into();
+        };
+        let scope = (shortage == Shortage::Limit).then_some(asker);
+        if self.has_memory_to_come(scope) {
+            return Stall::Again;
+        }
+        let runs =
+            self.table.processes.iter().any(|(_, process)| {
+                process.space == space && matches!(process.life, Life::Running)
+            });
+        let guilty = scope.or_else(|| self.fattest_account());
+        match guilty
+            .filter(|_| runs)
+            .and_then(|id| self.fattest_process(id))
+        {
+            Some(victim) => {
+                self.end_for_memory(victim);
+                Stall::Again
+            }
+            None => Errno::ENOMEM.into(),
+        }
+    }
+
+    /// Returns whether something that ended has yet to give memory back, to this account or to anybody.
+    fn has_memory_to_come(&self, scope: Option<AccountId>) -> bool {
+        let dying = self.dying.iter().filter_map(|&id| self.spaces.get(id));
+        dying
+            .into_iter()
+            .any(|space| scope.is_none_or(|account| space.account == account))
+            || self.files.has_pages_to_come()
+    }
+
+    fn fattest_account(&self) -> Option<AccountId> {
+        let processes = self.table.processes.iter();
+        processes
+            .filter(|(_, process)| matches!(process.life, Life::Running))
+            .filter_map(|(_, process)| {
+                let memory = self.accounts.get(process.account)?.memory();
+                Some((process.account, memory))
+            })
+            .max_by_key(|&(_, memory)| memory)
+            .map(|(account, _)| account)
+    }
+
+    /// Returns the running process of an account that has the most memory; among equals the youngest.
+    fn fattest_process(&self, account: AccountId) -> Option<ProcessId> {
+        let processes = self.table.in_order();
+        processes
+            .filter(|(_, process)| {
+                process.account == account && matches!(process.life, Life::Running)
+            })
+            .max_by_key(|(_, process)| self.spaces.get(process.space).map(|space| space.charged))
+            .map(|(id, _)| id)
+    }
+
+    fn end_for_memory(&mut self, id: ProcessId) {
+        let Ok(process) = self.process(id) else {
+            return;
+        };
+        let frames = self.space(process.space).map_or(0, |space| space.charged);
+        let kib = frames * PAGE_BYTES as u64 / 1024;
+        let (pid, view, account) = (process.pid.0, process.view, process.account);
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.counters.memory_kills += 1;
+            let (used, limit) = (account.memory() / 1024, account.memory_limit());
+            if limit == UNLIMITED {
+                log::warn!("pid={pid} killed, because memory ran out: it had {kib} KiB");
+            } else {
+                log::warn!(
+                    "pid={pid} killed, because container {} ran out of memory: it had {kib} of {used} KiB, and {} may be had",
+                    view.index,
+                    limit / 1024
+                );
+            }
+        }
+        self.end_process(id, ExitStatus::Killed(Signal::KILL));
+    }
+}
