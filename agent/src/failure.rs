@@ -70,8 +70,6 @@ pub enum Cause {
     InitStarted,
     /// There is no such process in that container, or not any more.
     NoProcess(u32),
-    /// A question that only a container can answer.
-    UtilityVm,
     /// A WaitForProcess came to its end before the process did: after this many milliseconds.
     TimedOut(u32),
     /// A pipe was asked for without a port.
@@ -150,9 +148,6 @@ impl fmt::Display for Cause {
             ),
             Self::InitStarted => f.write_str("the container's init was started before"),
             Self::NoProcess(pid) => write!(f, "no process {pid} here"),
-            Self::UtilityVm => {
-                f.write_str("not supported for the utility VM, only for a container")
-            }
             Self::TimedOut(ms) => write!(f, "the process has not exited within {ms} ms"),
             Self::NoPort(stream) => write!(f, "a pipe for {stream} was asked for without a port"),
             Self::NoConnection => write!(

@@ -81,7 +81,6 @@ impl From<&Cause> for Hresult {
             | Cause::CommandLine(_)
             | Cause::ContainerType(_)
             | Cause::NoSandbox(_)
-            | Cause::UtilityVm
             | Cause::NoPort(_)
             | Cause::NoConnection
             | Cause::Dial { .. }

@@ -65,10 +65,26 @@ pub const SMALL_RESPONSE_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(2 * 6 * ERROR_TEXT_BYTES + 1024 <= SMALL_RESPONSE_BYTES);
 
-/// Bytes of DumpStacks text after escaping (gcs-protocol §7.10 advises about 30 KiB); what is behind is cut with a note.
-pub const STACKS_BYTES: usize = 30 * 1024;
+/// Bytes of DumpStacks text after escaping; what is behind is cut, with a note of how much. The rest of the frame is
+/// for the note and the response around it.
+pub const STACKS_BYTES: usize = MAX_FRAME_BYTES - 2048;
 
-const _: () = assert!(STACKS_BYTES + 2048 <= MAX_FRAME_BYTES);
+/// Bytes of a process list that tells details; of processes behind them it tells the ids, so that none is left out.
+pub const PROCESS_DETAILS_BYTES: usize = 36 * 1024;
+
+/// Bytes of one process with details at most: names, numbers, and a name of characters that are escaped twice.
+const PROCESS_BYTES: usize = 512;
+
+/// Bytes of one process without details, its pid below 2^22: `{\"ProcessId\":4194303},`.
+const BARE_PROCESS_BYTES: usize = 27;
+
+/// Bytes of all statistics with every number at its largest and every disk.
+const STATISTICS_BYTES: usize = 12 * 1024;
+
+/// Processes that one response can always tell.
+pub const MAX_LISTED_PROCESSES: usize =
+    (MAX_FRAME_BYTES - 1024 - PROCESS_DETAILS_BYTES - PROCESS_BYTES - STATISTICS_BYTES)
+        / BARE_PROCESS_BYTES;
 
 /// JSON values inside each other. Real documents use about ten; deeper ones are refused with their position.
 pub const MAX_JSON_DEPTH: usize = 128;

@@ -134,16 +134,20 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over what is left of an object; `false` when nothing is.
+    /// Passes over an object, or a `null`; `false` when there is nothing in it.
     ///
     /// # Errors
     ///
-    /// When the document is not what was checked.
-    pub fn pass_members(&mut self) -> Result<bool, Error> {
-        self.skip_space();
-        let any = self.first() == Some(b'"');
-        self.next_member(&[])?;
-        Ok(any)
+    /// When there is anything else.
+    pub fn skip_object(&mut self) -> Result<bool, Error> {
+        let mut is_any = false;
+        if self.begin_object()? {
+            while self.next_name()?.is_some() {
+                self.skip();
+                is_any = true;
+            }
+        }
+        Ok(is_any)
     }
 
     /// Goes to the next element of an array; `false` behind its end.

@@ -67,8 +67,8 @@ pub enum Ask<'a> {
     },
     /// Tell about a container.
     GetProperties {
-        /// Whether the processes are asked for.
-        process_list: bool,
+        /// Which properties.
+        types: StringList<'a>,
     },
     /// Change a resource; which one is all that is read.
     ModifySettings {
@@ -182,8 +182,7 @@ fn resize<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Er
     Ok(Ask::ResizeConsole { pid, height, width })
 }
 
-/// The query is a document. An empty string is none and asks for nothing; the properties the reference guest passes over
-/// with a warning are passed over here too (gcs-protocol §10).
+/// The query is a document. An empty string is none and asks for nothing.
 fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
     let mut query = None;
     Cursor::new(body).object(&mut [
@@ -200,8 +199,7 @@ fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>
     if let Some(mut query) = query {
         query.object(&mut [("PropertyTypes", Field::Strings(&mut types))])?;
     }
-    let process_list = types.iter().any(|name| name == b"ProcessList");
-    Ok(Ask::GetProperties { process_list })
+    Ok(Ask::GetProperties { types })
 }
 
 fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {

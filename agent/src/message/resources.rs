@@ -4,7 +4,7 @@
 //! it is kept without doing anything (`devices`, `hugepageLimits`, `network`, `rdma`, and of `memory` what is about swap space
 //! and kernel memory, which counts in `limit`), or is a wish (`memory.reservation`).
 
-use crate::json::{Cursor, Error};
+use crate::json::{Cursor, Error, Field};
 use crate::kernel::{CpuWeight, Limits, UNLIMITED};
 
 /// The limits a host asks for.
@@ -27,103 +27,87 @@ const MAX_CPU_PERIOD_US: i64 = 1_000_000;
 ///
 /// Where the document is not what the specification says.
 pub fn resources(cursor: &mut Cursor<'_>) -> Result<Resources, Error> {
-    let mut read = Resources::default();
-    if !cursor.begin_object()? {
-        return Ok(read);
-    }
-    while let Some(member) = cursor.next_member(&["memory", "cpu", "pids", "blockIO", "unified"])? {
-        if cursor.begin_object()? {
-            match member {
-                "memory" => memory(cursor, &mut read)?,
-                "cpu" => cpu(cursor, &mut read)?,
-                "pids" => {
-                    let mut limit = 0;
-                    while cursor.next_member(&["limit"])?.is_some() {
-                        cursor.integer(&mut limit)?;
-                    }
-                    read.limits.tasks = asked(limit);
-                }
-                _ => {
-                    let any = cursor.pass_members()?;
-                    let name = match member {
-                        "blockIO" => "linux.resources.blockIO",
-                        _ => "linux.resources.unified",
-                    };
-                    read.miss_if(any, name);
-                }
-            }
-        }
-    }
-    Ok(read)
-}
-
-impl Resources {
-    fn miss_if(&mut self, is_asked: bool, name: &'static str) {
-        if is_asked {
-            self.missed = Some(name);
-        }
-    }
-}
-
-fn memory(cursor: &mut Cursor<'_>, read: &mut Resources) -> Result<(), Error> {
-    let (mut limit, mut survives) = (0, false);
-    while let Some(member) = cursor.next_member(&["limit", "disableOOMKiller"])? {
-        match member {
-            "limit" => cursor.integer(&mut limit)?,
-            _ => cursor.boolean(&mut survives)?,
-        }
-    }
-    read.limits.memory_bytes = asked(limit);
-    read.miss_if(survives, "linux.resources.memory.disableOOMKiller");
-    Ok(())
-}
-
-fn cpu(cursor: &mut Cursor<'_>, read: &mut Resources) -> Result<(), Error> {
-    let (mut shares, mut quota, mut period, mut other) = (0, 0, 0, 0);
-    while let Some(member) = cursor.next_member(&[
-        "shares",
-        "quota",
-        "period",
-        "burst",
-        "realtimeRuntime",
-        "idle",
-        "cpus",
-        "mems",
-    ])? {
-        match member {
-            "shares" => cursor.integer(&mut shares)?,
-            "quota" => cursor.integer(&mut quota)?,
-            "period" => cursor.integer(&mut period)?,
-            "cpus" | "mems" => {
-                let mut list = "";
-                cursor.string(&mut list)?;
-                // There is one processor and one memory.
-                read.miss_if(
-                    !matches!(list, "" | "0"),
-                    "linux.resources.cpu.cpus and mems other than 0",
-                );
-            }
-            _ => {
-                cursor.integer(&mut other)?;
-                let name = match member {
-                    "burst" => "linux.resources.cpu.burst",
-                    "idle" => "linux.resources.cpu.idle",
-                    _ => "linux.resources.cpu.realtimeRuntime",
-                };
-                read.miss_if(other > 0, name);
-            }
-        }
-    }
-    read.limits.cpu_weight = asked(shares).map(CpuWeight::from_shares);
-    read.limits.cpu_quota_us = asked(quota);
-    read.limits.cpu_period_us = u32::try_from(period).ok().filter(|&period| period > 0);
-    read.miss_if(
-        (1..MIN_CPU_US).contains(&quota),
-        "linux.resources.cpu.quota below 1000",
-    );
-    let kept = period == 0 || (MIN_CPU_US..=MAX_CPU_PERIOD_US).contains(&period);
-    read.miss_if(!kept, "linux.resources.cpu.period outside 1000 to 1000000");
-    Ok(())
+    let (mut memory, mut tasks) = (0, 0);
+    let (mut shares, mut quota, mut period) = (0, 0, 0);
+    let (mut burst, mut idle, mut realtime) = (0, 0, 0);
+    let (mut survives, mut block_io, mut unified) = (false, false, false);
+    let (mut cpus, mut mems) = ("", "");
+    cursor.object(&mut [
+        (
+            "memory",
+            Field::Object(&mut [
+                ("limit", Field::I64(&mut memory)),
+                ("disableOOMKiller", Field::Flag(&mut survives)),
+            ]),
+        ),
+        (
+            "cpu",
+            Field::Object(&mut [
+                ("shares", Field::I64(&mut shares)),
+                ("quota", Field::I64(&mut quota)),
+                ("period", Field::I64(&mut period)),
+                ("burst", Field::I64(&mut burst)),
+                ("idle", Field::I64(&mut idle)),
+                ("realtimeRuntime", Field::I64(&mut realtime)),
+                ("cpus", Field::Text(&mut cpus)),
+                ("mems", Field::Text(&mut mems)),
+            ]),
+        ),
+        (
+            "pids",
+            Field::Object(&mut [("limit", Field::I64(&mut tasks))]),
+        ),
+        (
+            "blockIO",
+            Field::Other(&mut |cursor| {
+                block_io = cursor.skip_object()?;
+                Ok(())
+            }),
+        ),
+        (
+            "unified",
+            Field::Other(&mut |cursor| {
+                unified = cursor.skip_object()?;
+                Ok(())
+            }),
+        ),
+    ])?;
+    // There is one processor and one memory.
+    let is_whole = |list| matches!(list, "" | "0");
+    let is_period = period == 0 || (MIN_CPU_US..=MAX_CPU_PERIOD_US).contains(&period);
+    let missed = [
+        (survives, "linux.resources.memory.disableOOMKiller"),
+        (
+            (1..MIN_CPU_US).contains(&quota),
+            "linux.resources.cpu.quota below 1000",
+        ),
+        (
+            !is_period,
+            "linux.resources.cpu.period outside 1000 to 1000000",
+        ),
+        (burst > 0, "linux.resources.cpu.burst"),
+        (idle > 0, "linux.resources.cpu.idle"),
+        (realtime > 0, "linux.resources.cpu.realtimeRuntime"),
+        (
+            !is_whole(cpus) || !is_whole(mems),
+            "linux.resources.cpu.cpus and mems other than 0",
+        ),
+        (block_io, "linux.resources.blockIO"),
+        (unified, "linux.resources.unified"),
+    ];
+    Ok(Resources {
+        limits: Limits {
+            memory_bytes: asked(memory),
+            tasks: asked(tasks),
+            cpu_weight: asked(shares).map(CpuWeight::from_shares),
+            cpu_quota_us: asked(quota),
+            cpu_period_us: u32::try_from(period).ok().filter(|&period| period > 0),
+        },
+        missed: missed
+            .iter()
+            .find(|(is_asked, _)| *is_asked)
+            .map(|&(_, name)| name),
+    })
 }
 
 /// Turns a number of the document into a limit.

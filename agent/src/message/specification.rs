@@ -4,6 +4,7 @@
 //! be missed by it; everything else is passed over.
 
 use super::request::Ask;
+use super::resources::{Resources, resources};
 use crate::json::{Cursor, Error, Field};
 use crate::kernel::StringList;
 use crate::limits::MAX_GROUPS;
@@ -30,6 +31,8 @@ pub struct Specification<'a> {
     pub container_type: &'a str,
     /// The annotation [`SANDBOX_ID`], empty when there is none.
     pub sandbox: &'a str,
+    /// `linux.resources`.
+    pub resources: Resources,
 }
 
 /// What is read of an OCI mount.
@@ -120,6 +123,16 @@ fn specification<'a>(
         (
             "root",
             Field::Object(&mut [("path", Field::Path(&mut specification.root))]),
+        ),
+        (
+            "linux",
+            Field::Object(&mut [(
+                "resources",
+                Field::Other(&mut |cursor| {
+                    specification.resources = resources(cursor)?;
+                    Ok(())
+                }),
+            )]),
         ),
         (
             "mounts",

@@ -4,7 +4,7 @@ use super::Session;
 use super::dispatch::Reply;
 use crate::container::Init;
 use crate::failure::{Cause, Failure};
-use crate::kernel::{Kernel, Pid, Signal, View};
+use crate::kernel::{Kernel, Pid, Signal};
 use crate::limits::{FAREWELL_MS, MAX_WAITERS};
 use crate::message::request::{INFINITE_WAIT, NULL_CONTAINER};
 use crate::message::response::Answer;
@@ -145,15 +145,6 @@ impl Session {
             container.on_init_signal(signal);
         }
         Ok(Reply::Now(Answer::Done))
-    }
-
-    /// Returns the view whose properties are asked for.
-    pub(super) fn properties_view(&self, id: &str) -> Result<View, Failure> {
-        if id == NULL_CONTAINER {
-            return Err(Cause::UtilityVm.into());
-        }
-        let key = self.find_created(id)?;
-        Ok(self.view(Home::Container(key)))
     }
 
     /// Unregisters a container. What still runs in it is killed; its view goes when the last of it is gone.

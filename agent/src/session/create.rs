@@ -56,8 +56,16 @@ impl Session {
         }
         let is_sandbox = self.is_sandbox(specification)?;
         let program = oci_program(process)?;
+        if let Some(name) = specification.resources.missed {
+            return Err(Cause::Unsupported(name).into());
+        }
+        let limits = specification.resources.limits;
         let view = world.kernel.create_view(specification.root)?;
-        let started = self.start_container(tag, own_id, is_sandbox, view, &program, world);
+        let limited = world.kernel.set_limits(view, limits);
+        let started = match limited {
+            Ok(()) => self.start_container(tag, own_id, is_sandbox, view, &program, world),
+            Err(refusal) => Err(refusal.into()),
+        };
         if started.is_err() {
             world.kernel.remove_view(view);
         }

@@ -1,6 +1,7 @@
 //! A request is carried out, or refused with its reason.
 
 use super::Session;
+use super::properties::{Properties, passed_over};
 use crate::container::Notice;
 use crate::failure::{Cause, CutText, Failure};
 use crate::frame::Sequence;
@@ -50,12 +51,15 @@ impl Session {
             Ask::ResizeConsole { pid, height, width } => {
                 self.resize(id, Pid(pid), height, width, world)
             }
-            Ask::GetProperties { process_list } => match self.properties_view(id) {
-                Ok(view) => {
-                    let properties = super::report::Properties {
+            Ask::GetProperties { types } => match self.find_home(id) {
+                Ok(home) => {
+                    if let Some(name) = passed_over(types) {
+                        log::warn!("seq={} property passed over: {name}", tag.sequence.0);
+                    }
+                    let properties = Properties {
                         kernel: &*world.kernel,
-                        view,
-                        process_list,
+                        view: self.view(home),
+                        types,
                     };
                     outgoing.answer(tag, Ok(Answer::Properties(&properties)));
                     return;

@@ -2,7 +2,8 @@
 //!
 //! The state lives here; what moves it stands in one file for each occasion: a request ([`dispatch`], which hands it to
 //! [`create`], [`execute`] or [`control`]), a program that is being started ([`launch`]), bytes and ends of standard
-//! streams ([`relay`]), exits and what follows from them ([`settle`]), a report for DumpStacks ([`report`]).
+//! streams ([`relay`]), exits and what follows from them ([`settle`]), a document for GetProperties ([`properties`]), a
+//! report for DumpStacks ([`report`]).
 
 mod control;
 mod create;
@@ -10,6 +11,7 @@ mod dispatch;
 mod execute;
 mod launch;
 mod program;
+mod properties;
 mod relay;
 mod report;
 mod settle;

@@ -1,33 +1,10 @@
-//! Reports: the properties of a container, and the state of everything for DumpStacks.
+//! The state of everything, for DumpStacks.
 
 use super::Session;
-use crate::kernel::{Kernel, View};
+use crate::kernel::Kernel;
 use crate::limits::STACKS_BYTES;
 use crate::stream::Kind;
 use core::fmt::{self, Write};
-
-/// The document of a GetProperties response. Asked for nothing it knows, it is `{}`.
-pub(super) struct Properties<'a, K> {
-    pub(super) kernel: &'a K,
-    pub(super) view: View,
-    pub(super) process_list: bool,
-}
-
-impl<K: Kernel> fmt::Display for Properties<'_, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        let processes = (0..).map_while(|nth| self.kernel.process(self.view, nth));
-        let mut any = false;
-        if self.process_list {
-            for process in processes {
-                f.write_str(if any { "," } else { "\"ProcessList\":[" })?;
-                write!(f, "{{\"ProcessId\":{}}}", process.pid.0)?;
-                any = true;
-            }
-        }
-        f.write_str(if any { "]}" } else { "}" })
-    }
-}
 
 /// The text of a DumpStacks response: what the agent knows, then what the kernel does, cut to [`STACKS_BYTES`].
 pub(super) struct Stacks<'a, K> {
@@ -40,15 +17,21 @@ impl<K: Kernel> fmt::Display for Stacks<'_, K> {
         let mut out = Limited {
             out: f,
             left: STACKS_BYTES,
+            cut: 0,
         };
         let whole = self
             .session
             .describe(&mut out)
             .and_then(|()| self.kernel.dump(&mut out));
-        match whole {
-            Ok(()) => Ok(()),
-            Err(fmt::Error) => write!(f, "\n[cut: STACKS_BYTES = {STACKS_BYTES}]\n"),
+        let cut = out.cut;
+        whole?;
+        if cut == 0 {
+            return Ok(());
         }
+        write!(
+            f,
+            "\n[cut: {cut} bytes more; STACKS_BYTES = {STACKS_BYTES}]\n"
+        )
     }
 }
 
@@ -85,26 +68,35 @@ impl Session {
     }
 }
 
-/// Passes text on until its escaped form would take more than `left` bytes.
+/// Passes text on until its escaped form would take more than `left` bytes, and counts what is behind.
 struct Limited<'a, 'f> {
     out: &'a mut fmt::Formatter<'f>,
     left: usize,
+    cut: usize,
 }
 
 impl Write for Limited<'_, '_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        for (at, character) in s.char_indices() {
-            let bytes = match character {
-                '"' | '\\' | '\n' | '\t' | '\r' => 2,
-                '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
-                _ => character.len_utf8(),
-            };
-            if bytes > self.left {
-                self.out.write_str(s.get(..at).unwrap_or_default())?;
-                return Err(fmt::Error);
+        let mut end = 0;
+        if self.cut == 0 {
+            for character in s.chars() {
+                let Some(left) = self.left.checked_sub(escaped_bytes(character)) else {
+                    break;
+                };
+                self.left = left;
+                end += character.len_utf8();
             }
-            self.left -= bytes;
         }
-        self.out.write_str(s)
+        self.cut += s.len() - end;
+        self.out.write_str(s.get(..end).unwrap_or_default())
+    }
+}
+
+/// Returns how many bytes a character takes in a string of the response.
+pub(super) const fn escaped_bytes(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\t' | '\r' => 2,
+        '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
+        _ => character.len_utf8(),
     }
 }

@@ -291,34 +291,6 @@ fn signals_outside_the_list_and_to_nobody_are_refused() {
 }
 
 #[test]
-fn the_process_list_has_the_containers_processes_and_no_others() {
-    let mut stage = Stage::negotiated();
-    let init = stage.container("x");
-    let exec = stage.execute("x", &json!({"OciProcess": {"args": ["sleep"]}}));
-    stage.quiet("outside");
-    let ask = |stage: &mut Stage, query: &str| {
-        let response = stage.ask(PROPERTIES, &json!({"ContainerId": "x", "Query": query}));
-        response.body["Properties"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(
-        ask(
-            &mut stage,
-            "{\"PropertyTypes\":[\"Memory\",\"ProcessList\"]}"
-        ),
-        format!("{{\"ProcessList\":[{{\"ProcessId\":{init}}},{{\"ProcessId\":{exec}}}]}}")
-    );
-    for query in [
-        "",
-        "{}",
-        "null",
-        "{\"PropertyTypes\":null}",
-        "{\"PropertyTypes\":[\"Statistics\",\"\"]}",
-    ] {
-        assert_eq!(ask(&mut stage, query), "{}", "{query}");
-    }
-}
-
-#[test]
 fn what_is_not_implemented_is_refused_by_name() {
     let mut stage = Stage::negotiated();
     for (message, name) in [
@@ -341,29 +313,6 @@ fn what_is_not_implemented_is_refused_by_name() {
         response.error().contains("\"MappedVirtualDisk\""),
         "{}",
         response.error()
-    );
-}
-
-#[test]
-fn stacks_tell_of_agent_and_kernel_and_are_cut_with_a_note() {
-    let mut stage = Stage::negotiated();
-    stage.container("x");
-    let stacks = stage.ask_text(DUMP, "").body["GuestStacks"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        stacks.contains("container x") && stacks.contains("kernel: idle"),
-        "{stacks}"
-    );
-    stage.kernel.report = "<\n".repeat(50_000);
-    let response = stage.ask(DUMP, &base(NULL_ID));
-    assert!(response.text.len() < 32 * 1024);
-    assert!(
-        response.body["GuestStacks"]
-            .as_str()
-            .unwrap()
-            .contains("[cut: STACKS_BYTES")
     );
 }
 

@@ -67,7 +67,12 @@ fn no_message_stream_wait_signal_or_notification_allocates() {
     assert_free(
         &mut stage,
         PROPERTIES,
-        &json!({"ContainerId": "x", "Query": "{\"PropertyTypes\":[\"ProcessList\"]}"}),
+        &json!({"ContainerId": "x", "Query": "{\"PropertyTypes\":[\"ProcessList\",\"Statistics\",\"Memory\"]}"}),
+    );
+    assert_free(
+        &mut stage,
+        PROPERTIES,
+        &json!({"ContainerId": NULL_ID, "Query": "{\"PropertyTypes\":[\"ProcessList\",\"Statistics\"]}"}),
     );
     assert_free(
         &mut stage,

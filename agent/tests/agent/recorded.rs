@@ -2,7 +2,8 @@
 
 use crate::frames::*;
 use crate::stage::*;
-use agent::kernel::{ExitStatus, Signal};
+use agent::kernel::{ExitStatus, Signal, UNLIMITED, Usage};
+use core::time::Duration;
 use serde_json::json;
 
 const ID: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -142,7 +143,6 @@ fn errors_are_answered_as_recorded() {
         "error-exec-bad-params",
         "error-exec-unknown-container",
         "error-properties-bad-query",
-        "error-properties-uvm",
         "error-wait-unknown-container",
         "error-wait-unknown-external",
         "start-unknown-container",
@@ -203,19 +203,47 @@ fn activity_ids_that_are_no_guids_are_answered_otherwise_than_recorded() {
     }
 }
 
-/// There is no memory or processor accounting yet: statistics are truthfully absent.
+/// The recording's numbers, so that ours can be compared.
 #[test]
-fn statistics_are_absent() {
+fn statistics_are_told_as_recorded() {
     let mut stage = Stage::negotiated();
-    stage.create(ID);
-    for name in [
-        "main-06-properties-statistics",
-        "properties-processlist-statistics-memory",
-    ] {
-        let response = play(&mut stage, name);
-        let properties = response.body["Properties"].as_str().unwrap();
-        assert!(!properties.contains("LCOWMetrics"));
-    }
+    let mut create = create_request(ID);
+    let config = create["ContainerConfig"].as_str().unwrap();
+    create["ContainerConfig"] = config.replace("\"init\"", "\"sh\"").into();
+    assert_eq!(stage.ask(CREATE, &create).result(), 0);
+    let usage = Usage {
+        user_time: Duration::from_nanos(1_000_000),
+        kernel_time: Duration::from_nanos(500_000),
+        tasks: 2,
+        tasks_limit: UNLIMITED,
+        memory_bytes: 1_048_576,
+        program_bytes: 524_288,
+        file_bytes: 262_144,
+        kernel_bytes: 16_384,
+        memory_peak_bytes: 2_097_152,
+        memory_limit_bytes: UNLIMITED,
+        faults: 300,
+        major_faults: 2,
+        ..Usage::default()
+    };
+    let view = stage.kernel.at(101).view;
+    stage.kernel.usage.insert(view.index, usage);
+    assert_plays(&mut stage, "main-06-properties-statistics");
+    assert_plays(&mut stage, "properties-processlist-statistics-memory");
+}
+
+/// Intended difference: the utility VM tells its own.
+#[test]
+fn the_utility_vm_tells_its_properties() {
+    let mut stage = Stage::negotiated();
+    let response = play(&mut stage, "error-properties-uvm");
+    assert_eq!(response.result(), 0);
+    assert!(
+        response.body["Properties"]
+            .as_str()
+            .unwrap()
+            .contains("LCOWMetrics")
+    );
 }
 
 /// The recording's host goes away before the answer; ours is a process with a terminal.

@@ -161,3 +161,64 @@ fn what_changes_nothing_a_program_could_miss_is_read_past() {
         0
     );
 }
+
+/// The specification with these resources.
+fn with_resources(resources: &serde_json::Value) -> serde_json::Value {
+    let mut specification = specification();
+    specification["linux"] = json!({"resources": resources});
+    create_with("x", &specification)
+}
+
+#[test]
+fn limits_of_a_container_are_set_before_its_init_is_loaded() {
+    let mut stage = Stage::negotiated();
+    // As a host sends them: periods and quotas are filled in, devices are left out (gcs-protocol §7.1.1).
+    let resources = json!({
+        "memory": {"limit": 1 << 28},
+        "cpu": {"shares": 2048, "quota": -1, "period": 100_000},
+        "pids": {"limit": 50},
+    });
+    assert_eq!(stage.ask(CREATE, &with_resources(&resources)).result(), 0);
+    let view = stage.kernel.at(101).view;
+    let [(limited, limits)] = &stage.kernel.limits[..] else {
+        panic!("{:?}", stage.kernel.limits);
+    };
+    assert_eq!(*limited, view);
+    assert_eq!(limits.memory_bytes, Some(1 << 28));
+    assert_eq!(limits.tasks, Some(50));
+    assert_eq!(limits.cpu_weight.map(|weight| weight.shares()), Some(2048));
+    assert_eq!(limits.cpu_quota_us, Some(agent::kernel::UNLIMITED));
+}
+
+#[test]
+fn a_limit_that_cannot_be_kept_is_refused_by_name_and_nothing_is_made() {
+    let mut stage = Stage::negotiated();
+    for (resources, name) in [
+        (
+            json!({"memory": {"disableOOMKiller": true}}),
+            "disableOOMKiller",
+        ),
+        (json!({"cpu": {"realtimeRuntime": 1}}), "realtimeRuntime"),
+        (json!({"cpu": {"cpus": "1"}}), "cpus"),
+        (json!({"cpu": {"quota": 10}}), "quota"),
+        (json!({"cpu": {"period": 10}}), "period"),
+        (json!({"blockIO": {"weight": 10}}), "blockIO"),
+        (json!({"unified": {"cpu.max": "max"}}), "unified"),
+    ] {
+        let response = stage.ask(CREATE, &with_resources(&resources));
+        assert_eq!(response.result(), NOT_IMPLEMENTED, "{resources}");
+        assert!(response.error().contains(name), "{}", response.error());
+        assert!(stage.kernel.views.is_empty() && stage.kernel.processes.is_empty());
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_a_limit_leaves_no_container() {
+    let mut stage = Stage::negotiated();
+    stage.kernel.limits_refusal = Some(agent::kernel::Refusal::Unsupported("this limit"));
+    let response = stage.ask(CREATE, &with_resources(&json!({"pids": {"limit": 1}})));
+    assert_eq!(response.result(), NOT_IMPLEMENTED);
+    assert!(response.error().contains("this limit"));
+    assert!(stage.kernel.views.is_empty());
+    assert_eq!(stage.create("x").result(), 0, "the id is free");
+}

@@ -10,6 +10,8 @@ pub const MAX_CHILDREN: usize = 256;
 /// limit `spawn` is refused with its name.
 pub const MAX_PROCESSES: usize = MAX_CHILDREN + agent::limits::MAX_PROCESSES;
 
+const _: () = assert!(MAX_PROCESSES <= agent::limits::MAX_LISTED_PROCESSES);
+
 /// Tasks (threads of all processes) there may be at once for programs to make another one. At the limit clone is EAGAIN.
 pub const MAX_THREADS: usize = 512;
 

@@ -149,6 +149,35 @@ impl FakeKernel {
             .expect("there is such a process")
     }
 
+    /// Lets a process make another one, as programs do by themselves.
+    pub fn fork(&mut self, parent: u32, child: u32) {
+        let parent = self.at(parent);
+        let process = Process {
+            pid: Pid(child),
+            view: parent.view,
+            state: parent.state,
+            args: parent.args.clone(),
+            env: parent.env.clone(),
+            cwd: parent.cwd.clone(),
+            credentials: parent.credentials.clone(),
+            terminal: parent.terminal,
+            window: parent.window,
+            stdio: Stdio::default(),
+            signals: Vec::new(),
+            stdin: VecDeque::new(),
+            stdin_closed: false,
+            stdin_room: 0,
+            stdin_broken: false,
+            user_time: Duration::ZERO,
+            kernel_time: Duration::ZERO,
+            memory_bytes: 0,
+            created: None,
+            outputs: Default::default(),
+            wants_input: false,
+        };
+        self.processes.push(process);
+    }
+
     /// Ends the loading of a program, well or as [`FakeKernel::miss`] says.
     pub fn load(&mut self, pid: u32) {
         let process = self.at(pid);
