@@ -59,9 +59,9 @@ mod kernel;
 pub mod limits;
 #[cfg(test)]
 mod loading_tests;
+mod out_of_memory;
 #[cfg(test)]
 mod poll_tests;
-mod out_of_memory;
 mod process;
 mod program;
 mod quota;

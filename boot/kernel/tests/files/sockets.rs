@@ -76,7 +76,7 @@ impl Bed {
         self.accounts
             .get(self.account)
             .unwrap()
-            .used(Resource::Frames)
+            .used(Resource::KernelFrames)
     }
 
     /// A listening socket with an abstract name.
