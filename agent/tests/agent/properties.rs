@@ -1,4 +1,4 @@
-//! GetProperties: every property, and what a host asks that nobody knows.
+//! GetProperties (gcs-protocol §10): every property, and what a host asks that nobody knows.
 
 use crate::stage::*;
 use agent::kernel::{DiskUsage, Throttling, UNLIMITED, Usage};

@@ -1,4 +1,4 @@
-//! DumpStacks: what agent and kernel know, and where it ends.
+//! DumpStacks (gcs-protocol §7.10): what agent and kernel know, and where it ends.
 
 use crate::stage::*;
 use agent::limits::{MAX_FRAME_BYTES, STACKS_BYTES};
