@@ -251,10 +251,10 @@ pub const MAX_BUFFERS: usize = 1024;
 /// Frames of memory for which the tables of one process are made ready at start.
 ///
 /// A process whose program and names are cached must not call the heap, and neither may one more of them at once than
-/// ever before. So what bounds concurrency is there from the start, for as many as RAM can carry: 80 from about 48 MiB of
+/// ever before. So what bounds concurrency is there from the start, for as many as RAM can carry: 80 from about 52 MiB of
 /// RAM on. With names and containers they take most of the
 /// heap (1/16 of RAM) there; what is left is for cold paths. Beyond it the tables grow, and at their limits the host is refused.
-pub const FRAMES_PER_PROCESS: usize = 128;
+pub const FRAMES_PER_PROCESS: usize = 160;
 
 /// Processes whose tables are made ready where RAM is scarce: one that runs, one that ends, one that starts, one spare.
 pub const MIN_READY_PROCESSES: usize = 4;
