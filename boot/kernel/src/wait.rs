@@ -44,9 +44,9 @@ pub enum WakeKey {
 }
 
 /// A set of keys, without a list of them: a bit for each, which some share. What is in the set is always found in it;
-/// what is not, rarely, which costs whoever waits for the set a look in vain.
+/// what is not, rarely, which costs whoever waits for the set a look in vain. It is no larger than what other keys carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct KeySet(u64);
+pub struct KeySet(u32);
 
 impl KeySet {
     /// Adds a key.
@@ -60,11 +60,11 @@ impl KeySet {
         self.0 & Self::bit(key) != 0
     }
 
-    fn bit(key: WakeKey) -> u64 {
+    fn bit(key: WakeKey) -> u32 {
         let mut fold = Fold(FNV_BASIS);
         key.hash(&mut fold);
         // The upper bits are those that all bytes have gone into.
-        1 << (fold.0 >> 58)
+        1 << (fold.0 >> 59)
     }
 }
 
@@ -118,6 +118,9 @@ pub enum Stall {
     /// It goes on at the next turn: this one did its share of work ([`crate::limits::WORK_BYTES`]).
     Again,
 }
+
+// Returned from nearly everything: in one register.
+const _: () = assert!(size_of::<Stall>() == 8);
 
 impl Stall {
     /// Returns whether a handled signal ends the wait. A disk answers soon, and a call that changes files cannot be
