@@ -44,7 +44,7 @@ impl Person {
                 other => panic!(
                     "{other:?} instead of \"{}\" behind \"{}\"",
                     bytes.escape_ascii(),
-                    self.seen.escape_ascii()
+                    self.seen[self.seen.len().saturating_sub(500)..].escape_ascii()
                 ),
             }
         }
@@ -181,6 +181,103 @@ fn a_shell_edits_its_lines_and_sees_the_window_change() {
     person.sees(b"\rready> \x1b[J");
     person.types(b"exit 3\r");
     assert_eq!(person.sees_the_end(b"exit 3\r\n"), 3);
+}
+
+/// A shell that asks for nothing: no editing of its own, so that the terminal's is seen.
+#[track_caller]
+fn shell(bed: &Bed) -> Person {
+    let config = ProcessConfig::new(["/bin/busybox", "sh", "-i"])
+        .env("PS1", "$ ")
+        .terminal();
+    let mut person = Person::at(bed.guest.create_process(&config).expect("runs"));
+    person.sees(b"$ \x1b[6n");
+    person
+}
+
+#[test]
+fn a_job_is_stopped_continued_and_interrupted_and_its_shell_goes_on() {
+    let bed = Bed::busybox();
+    let mut person = shell(&bed);
+    // What is typed before the shell has switched its own editing off is not echoed.
+    person.types(b"/bin/busybox sh -c 'echo ready; exec /bin/busybox cat'\r");
+    person.sees(b"ready\r\n");
+    person.types(b"one\r");
+    person.sees(b"one\r\none\r\n");
+    person.types(b"\x1a");
+    person.sees(b"$ \x1b[6n");
+    person.types(b"jobs\r");
+    person.sees(b"exec /bin/busybox cat\"\r\n$ \x1b[6n");
+    // It is woken by what is typed when it is in the foreground again.
+    person.types(b"fg\r");
+    person.sees(b"exec /bin/busybox cat\"\r\n");
+    person.types(b"two\r");
+    person.sees(b"two\r\ntwo\r\n");
+    person.types(b"\x03");
+    person.sees(b"$ \x1b[6n");
+    person.types(b"echo $?\r");
+    person.sees(b"130\r\n$ \x1b[6n");
+    person.types(b"exit\r");
+    assert_eq!(person.sees_the_end(b"exit\r\n"), 0);
+}
+
+#[test]
+fn a_job_in_the_background_is_stopped_when_it_reads() {
+    let bed = Bed::busybox();
+    let mut person = shell(&bed);
+    person.types(b"/bin/busybox cat &\r");
+    person.sees(b"$ \x1b[6n");
+    person.types(b"/bin/busybox sleep 0.2; jobs\r");
+    person.sees(b"Stopped (tty input)        /bin/busybox cat\r\n$ \x1b[6n");
+    person.types(b"fg\r");
+    person.sees(b"/bin/busybox cat\r\n");
+    person.types(b"mine\r\x04");
+    person.sees(b"mine\r\nmine\r\n$ \x1b[6n");
+}
+
+#[test]
+fn a_pipeline_is_one_job() {
+    let bed = Bed::busybox();
+    let mut person = shell(&bed);
+    let pair = "/bin/busybox sh -c 'echo ready; exec /bin/busybox sleep 1000' | /bin/busybox cat\r";
+    person.types(pair.as_bytes());
+    person.sees(b"\r\nready\r\n");
+    person.types(b"\x1a");
+    person.sees(b"$ \x1b[6n");
+    person.types(b"bg\r");
+    person.sees(b"$ \x1b[6n");
+    person.types(b"kill %1; wait; jobs; echo none\r");
+    person.sees(b"\r\nnone\r\n$ \x1b[6n");
+}
+
+#[test]
+fn settings_that_a_program_makes_are_the_terminal_s() {
+    let bed = Bed::busybox();
+    let mut person = shell(&bed);
+    person.types(b"/bin/busybox stty size\r");
+    person.process.resize_console(132, 43).expect("resized");
+    person.sees(b"$ \x1b[6n");
+    person.types(b"/bin/busybox stty size\r");
+    person.sees(b"43 132\r\n$ \x1b[6n");
+    person.types(b"/bin/busybox stty -echo; read line; echo got $line\r");
+    person.sees(b"$line\r\n");
+    person.types(b"quiet\r");
+    person.sees(b"got quiet\r\n$ ");
+}
+
+#[test]
+fn jobs_of_a_shell_that_ends_are_hung_up() {
+    let bed = Bed::busybox();
+    let mut person = shell(&bed);
+    person.types(b"/bin/busybox sleep 1000 & /bin/busybox cat\r");
+    person.sees(b"cat\r\n");
+    person.process.close_stdout();
+    person
+        .process
+        .wait_timeout(DEADLINE)
+        .expect("it is hung up");
+    let list = bed.output(&["/bin/busybox", "ps", "-o", "comm"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(!list.contains("cat"), "{list}");
 }
 
 #[test]
