@@ -149,3 +149,40 @@ fn an_ended_process_keeps_its_credentials_until_it_is_released_but_no_signal_act
     end_many(&mut bench, &mut pids);
     assert_eq!(shares(&bench), (0, 0));
 }
+
+#[test]
+fn warm_terminals_ask_the_heap_for_nothing_neither_made_nor_typed_into() {
+    let (mut bench, mut pids) = warm_bench(80 * FRAMES_PER_PROCESS);
+    let program = Program {
+        args: StringList::from_packed(b"/bin/test\0one\0").expect("it ends with NUL"),
+        env: StringList::from_packed(b"PATH=/bin\0").expect("it ends with NUL"),
+        cwd: "/other",
+        credentials: Credentials::default(),
+        terminal: true,
+    };
+    for round in 0..3 {
+        let before = fakes::alloc::calls();
+        for _ in 0..PROCESSES {
+            let pid = bench.kernel.spawn(View::UTILITY_VM, &program);
+            pids.push(pid.expect("there is room"));
+        }
+        bench.settle();
+        for &pid in &pids {
+            let stdio = Stdio {
+                stdin: End::Pipe,
+                stdout: End::Pipe,
+                stderr: End::Null,
+            };
+            bench.kernel.attach(pid, stdio).expect("it was loaded");
+            bench.kernel.start(pid).expect("it is stopped");
+            bench.kernel.resize(pid, 24, 80).expect("it has one");
+            bench.kernel.offer_input(pid, b"typed\r");
+            let seen = bench.kernel.output(pid, OutputStream::Stdout).bytes.len();
+            assert_eq!(seen, b"typed\r\n".len());
+            bench.kernel.consume(pid, OutputStream::Stdout, seen);
+        }
+        while bench.kernel.next_event().is_some() {}
+        end_many(&mut bench, &mut pids);
+        assert_eq!(fakes::alloc::calls() - before, 0, "round {round}");
+    }
+}

@@ -20,6 +20,8 @@ mod hangup;
 mod output;
 mod receive;
 mod session;
+#[cfg(test)]
+mod session_tests;
 mod terminal;
 mod termios;
 #[cfg(test)]

@@ -161,6 +161,33 @@ fn containers_from_creation_to_deletion_call_nothing() {
     });
 }
 
+#[test]
+fn terminals_from_spawn_to_exit_call_nothing() {
+    let bed = Bed::busybox();
+    assert_calls_nothing(&bed, || {
+        let people: Vec<_> = (0..8)
+            .map(|_| {
+                let config = ProcessConfig::new(["/bin/busybox", "cat"]).terminal();
+                bed.guest.create_process(&config).expect("runs")
+            })
+            .collect();
+        for process in &people {
+            process.resize_console(80, 24).expect("it has one");
+            let mut keyboard = process.stdin().expect("asked for");
+            keyboard.write_all(b"typed\r").expect("taken");
+            let mut seen = [0; 14];
+            let mut screen = process.stdout().expect("asked for");
+            screen.read_exact(&mut seen).expect("seen");
+            assert_eq!(&seen, b"typed\r\ntyped\r\n");
+            keyboard.write_all(b"\x04").expect("taken");
+        }
+        for process in people {
+            let output = process.output_within(b"", DEADLINE).expect("ended");
+            assert_eq!(output.exit_code, 0);
+        }
+    });
+}
+
 fn id(number: usize) -> String {
     format!("container-{number}")
 }
