@@ -6,5 +6,6 @@ mod image;
 mod layer;
 mod many;
 mod named;
+mod terminal;
 mod tool;
 mod tutorial;
