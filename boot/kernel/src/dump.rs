@@ -1,5 +1,6 @@
 //! What DumpStacks shows: every process with what it waits for, and the kernel's counters.
 
+use crate::backtrace::callers;
 use crate::process::{Life, Process};
 use crate::syscall;
 use crate::system::System;
@@ -30,6 +31,7 @@ impl<B: Block> System<B> {
             heap.used,
             heap.size
         )?;
+        self.dump_accounts(out)?;
         for (number, count) in &self.unknown_calls {
             writeln!(out, "system call {number}: ENOSYS {count} times")?;
         }
@@ -45,10 +47,43 @@ impl<B: Block> System<B> {
             for (_, task) in self.table.tasks.iter() {
                 if task.process == id {
                     dump_task(task, out)?;
+                    self.dump_callers(process, task, out)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Writes what every account uses, and what the files' tables hold.
+    fn dump_accounts(&self, out: &mut dyn Write) -> fmt::Result {
+        self.files.dump(out)?;
+        for view in self.views.names() {
+            if let Some(usage) = self.usage(view) {
+                writeln!(
+                    out,
+                    "view {}: {} tasks, {} KiB of memory, {} faults, {} killed, {}us",
+                    view.index,
+                    usage.tasks,
+                    usage.memory_bytes / 1024,
+                    usage.faults,
+                    usage.memory_kills,
+                    (usage.user_time + usage.kernel_time).as_micros() as u64,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn dump_callers(&self, process: &Process, task: &Task, out: &mut dyn Write) -> fmt::Result {
+        let Some(space) = self.spaces.get(process.space) else {
+            return Ok(());
+        };
+        let rbp = task.context.registers.rbp;
+        out.write_str("    callers:")?;
+        for address in callers(space, &self.pool, rbp) {
+            write!(out, " {address:#x}")?;
+        }
+        out.write_str("\n")
     }
 
     fn dump_process(&self, process: &Process, out: &mut dyn Write) -> fmt::Result {

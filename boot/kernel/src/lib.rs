@@ -36,6 +36,9 @@ pub mod account;
 #[cfg(test)]
 mod account_tests;
 mod accounting;
+mod backtrace;
+#[cfg(test)]
+mod backtrace_tests;
 #[cfg(test)]
 mod bench;
 mod dump;

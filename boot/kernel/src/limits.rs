@@ -104,6 +104,9 @@ pub const MAX_SCRIPTS: u8 = 5;
 /// Program headers of an ELF file. Linkers write about a dozen. More are ENOEXEC.
 pub const MAX_PROGRAM_HEADERS: usize = 64;
 
+/// Callers of a task's function that `dump` shows.
+pub const BACKTRACE_FRAMES: usize = 16;
+
 /// System calls of a task that `dump` remembers.
 pub const CALL_HISTORY: usize = 8;
 

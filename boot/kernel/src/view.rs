@@ -76,6 +76,17 @@ impl Views {
         })
     }
 
+    /// Returns the names of all views.
+    pub(crate) fn names(&self) -> impl Iterator<Item = View> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(index, slot)| {
+            slot.entry.as_ref().map(|_| View {
+                index: index as u16,
+                generation: slot.generation,
+            })
+        })
+    }
+
     /// Returns a view; `None` for a stale name.
     pub(crate) fn get(&self, view: View) -> Option<&ViewEntry> {
         let slot = self.slots.get(usize::from(view.index))?;

@@ -202,6 +202,18 @@ impl<B: Block> Files<B> {
         self.disks.next_deadline()
     }
 
+    /// Writes how much the tables hold.
+    pub(crate) fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        writeln!(
+            out,
+            "files: {} pages cached, {} names, {} inodes, {} open",
+            self.pages.len(),
+            self.dentries.len(),
+            self.inodes.len(),
+            self.descriptions.len(),
+        )
+    }
+
     /// Makes frames free that hold nothing but copies of what disks have; returns how many. Looks at some pages only.
     pub fn reclaim(&mut self, pool: &mut FramePool, count: usize) -> usize {
         self.pages.reclaim(pool, count)
