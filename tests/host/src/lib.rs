@@ -67,7 +67,7 @@ pub use message::MessageType;
 pub use pipes::Pipes;
 pub use process::{Output, Process};
 pub use process_config::ProcessConfig;
-pub use properties::{Metrics, ProcessDetails, Properties, PropertyType};
+pub use properties::{DiskMetrics, Metrics, ProcessDetails, Properties, PropertyType};
 pub use stdio::StdioStream;
 pub use timeouts::Timeouts;
 pub use vm::{Machine, Vm, VmConfig};

@@ -69,6 +69,8 @@ pub struct ProcessDetails {
     pub pid: u32,
     /// Its program's name, if the guest tells.
     pub image_name: Option<String>,
+    /// When it was made, by RFC 3339, if the guest tells.
+    pub created: Option<String>,
     /// Processor time in user mode, in units of 100 ns.
     pub user_time_100ns: u64,
     /// Processor time in the kernel, in units of 100 ns.
@@ -99,8 +101,39 @@ pub struct Metrics {
     pub memory_max_bytes: u64,
     /// Most memory that may be in use.
     pub memory_limit_bytes: u64,
+    /// How often memory was not given because of that limit.
+    pub memory_failures: u64,
+    /// Memory of programs.
+    pub memory_program_bytes: u64,
+    /// Memory of files that were written, and on the whole machine of those that were read.
+    pub memory_file_bytes: u64,
+    /// Memory the kernel needs.
+    pub memory_kernel_bytes: u64,
+    /// Processes that were killed because memory ran out.
+    pub memory_kills: u64,
+    /// Pages that were brought in.
+    pub faults: u64,
+    /// Those among them that a disk was read for.
+    pub major_faults: u64,
+    /// Periods whose quota of processor time was used up.
+    pub throttled_periods: u64,
+    /// What was read from disks.
+    pub disks: Vec<DiskMetrics>,
     /// Everything the guest sent.
     pub document: Value,
+}
+
+/// What was read from one disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskMetrics {
+    /// The device's major number.
+    pub major: u64,
+    /// The device's minor number.
+    pub minor: u64,
+    /// Bytes.
+    pub read_bytes: u64,
+    /// Requests.
+    pub reads: u64,
 }
 
 impl Properties {
@@ -136,6 +169,7 @@ impl ProcessDetails {
         Ok(Self {
             pid,
             image_name: members.string("ImageName")?.map(str::to_owned),
+            created: members.string("CreateTimestamp")?.map(str::to_owned),
             user_time_100ns: members.u64("UserTime100ns")?.unwrap_or(0),
             kernel_time_100ns: members.u64("KernelTime100ns")?.unwrap_or(0),
             memory_commit_bytes: members.u64("MemoryCommitBytes")?.unwrap_or(0),
@@ -150,8 +184,21 @@ impl Metrics {
         let members = Members::of(value, "LCOWMetrics")?;
         let pids = members.object("pids")?;
         let cpu = members.object("cpu")?.object("usage")?;
-        let memory = members.object("memory")?.object("usage")?;
+        let throttling = members.object("cpu")?.object("throttling")?;
+        let all_memory = members.object("memory")?;
+        let memory = all_memory.object("usage")?;
+        let killer = members.object("memory_oom_control")?;
+        let number = |members: &Members<'_>, name| Ok(members.u64(name)?.unwrap_or(0));
         Ok(Self {
+            memory_failures: number(&memory, "failcnt")?,
+            memory_program_bytes: number(&all_memory, "rss")?,
+            memory_file_bytes: number(&all_memory, "cache")?,
+            memory_kernel_bytes: number(&all_memory.object("kernel")?, "usage")?,
+            memory_kills: number(&killer, "oom_kill")?,
+            faults: number(&all_memory, "pg_fault")?,
+            major_faults: number(&all_memory, "pg_maj_fault")?,
+            throttled_periods: number(&throttling, "throttled_periods")?,
+            disks: disks(&members.object("blkio")?)?,
             pids_current: pids.u64("current")?.unwrap_or(0),
             pids_limit: pids.u64("limit")?.unwrap_or(0),
             cpu_total_ns: cpu.u64("total")?.unwrap_or(0),
@@ -163,6 +210,37 @@ impl Metrics {
             document: value.clone(),
         })
     }
+}
+
+/// Reads the bytes and the requests of each disk, which stand in two lists.
+fn disks(members: &Members<'_>) -> Result<Vec<DiskMetrics>, Slip> {
+    let mut disks = Vec::<DiskMetrics>::new();
+    for (list, is_bytes) in [
+        ("io_service_bytes_recursive", true),
+        ("io_serviced_recursive", false),
+    ] {
+        for entry in members.list(list)? {
+            let entry = Members::of(entry, list)?;
+            let major = entry.u64("major")?.unwrap_or(0);
+            let minor = entry.u64("minor")?.unwrap_or(0);
+            let value = entry.u64("value")?.unwrap_or(0);
+            let known = |disk: &DiskMetrics| (disk.major, disk.minor) == (major, minor);
+            let at = disks.iter().position(known).unwrap_or_else(|| {
+                disks.push(DiskMetrics {
+                    major,
+                    minor,
+                    ..DiskMetrics::default()
+                });
+                disks.len() - 1
+            });
+            if is_bytes {
+                disks[at].read_bytes += value;
+            } else {
+                disks[at].reads += value;
+            }
+        }
+    }
+    Ok(disks)
 }
 
 /// Every number of the metrics is an unsigned 64-bit integer. The depth is bounded by the parser that made `value`.
@@ -190,6 +268,26 @@ mod tests {
             0x7fff_ffff
         );
         assert!(with(0x8000_0000).is_err());
+    }
+
+    #[test]
+    fn bytes_and_requests_of_a_disk_come_together() {
+        let entry = |minor: u64, value: u64| json!({"op": "Read", "major": 254, "minor": minor, "value": value});
+        let document = json!({"LCOWMetrics": {"blkio": {
+            "io_service_bytes_recursive": [entry(0, 4096), entry(16, 8192)],
+            "io_serviced_recursive": [entry(16, 2), entry(0, 1)],
+        }}});
+        let metrics = Properties::parse(&document).expect("well-formed").metrics;
+        let disk = |minor, read_bytes, reads| DiskMetrics {
+            major: 254,
+            minor,
+            read_bytes,
+            reads,
+        };
+        assert_eq!(
+            metrics.expect("asked for").disks,
+            [disk(0, 4096, 1), disk(16, 8192, 2)]
+        );
     }
 
     #[test]
