@@ -66,6 +66,12 @@ impl Capabilities {
 
 /// A negotiated connection to a guest. Clones are the same connection; it ends with the last of them, and with the
 /// last container and process that came from it.
+///
+/// # Example
+///
+/// ```no_run
+#[doc = include_str!("../doc/connection.rs")]
+/// ```
 #[derive(Clone, Debug)]
 pub struct GuestConnection(Arc<Shared>);
 

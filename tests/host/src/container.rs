@@ -104,6 +104,12 @@ pub enum ContainerExit {
 }
 
 /// A container. Dropping it does not end it.
+///
+/// # Example
+///
+/// ```no_run
+#[doc = include_str!("../doc/container.rs")]
+/// ```
 #[derive(Debug)]
 pub struct Container {
     guest: GuestConnection,

@@ -10,6 +10,12 @@ use std::time::Duration;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something could not be done.
+///
+/// # Example
+///
+/// ```no_run
+#[doc = include_str!("../doc/error.rs")]
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The guest answered with an error.

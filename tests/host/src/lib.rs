@@ -17,7 +17,10 @@
 //! call expects ([`response`](mod@response)) and wakes the caller. Whatever the guest gets wrong on the wire ends the
 //! bridge, with a reason, exactly where hcsshim's host ends it (gcs-protocol §14.4).
 //!
-//! # Example
+//! # Examples
+//!
+//! [`Vm`], [`GuestConnection`], [`Container`], [`Process`] and [`Error`] each have one that uses all there is to them; the
+//! tests run these same files against a booted VM.
 //!
 //! ```no_run
 //! use mote_host::{ProcessConfig, Vm, VmConfig};

@@ -21,6 +21,12 @@ use std::time::Duration;
 const OUTPUT_AFTER_EXIT: Duration = Duration::from_secs(1);
 
 /// A process in the VM. Dropping it closes its streams and leaves it running.
+///
+/// # Example
+///
+/// ```no_run
+#[doc = include_str!("../doc/process.rs")]
+/// ```
 #[derive(Debug)]
 pub struct Process {
     guest: GuestConnection,

@@ -59,6 +59,12 @@ const TAIL_BYTES: usize = 64 * 1024;
 const CLEAN_UP: Duration = Duration::from_secs(20);
 
 /// A running VM. Dropping it kills the VM and removes everything it needed.
+///
+/// # Example
+///
+/// ```no_run
+#[doc = include_str!("../../doc/vm.rs")]
+/// ```
 #[derive(Debug)]
 pub struct Vm {
     shared: Arc<Shared>,
