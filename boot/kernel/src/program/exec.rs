@@ -288,8 +288,8 @@ impl<B: Block> System<B> {
         let before = core::mem::replace(&mut process.space, load.space);
         let was_leader = process.leader.replace(call.task) == Some(call.task);
         process.name = name;
-        process.kin.exit_signal = Some(known(number::CHLD));
         process.job.has_executed = true;
+        process.kin.exit_signal = Some(known(number::CHLD));
         if !was_leader && let Some(account) = self.accounts.get_mut(account) {
             // The process's own charge is the first task's.
             account.refund(Resource::Tasks, 1);

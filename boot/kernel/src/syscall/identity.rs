@@ -221,13 +221,9 @@ pub(super) fn getsid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 pub(super) fn setpgid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let pid = call.int(0);
     let group = call.int(1);
-    if pid < 0 || group < 0 {
-        return Err(if group < 0 {
-            Errno::EINVAL
-        } else {
-            Errno::ESRCH
-        }
-        .into());
+    // A group of 0 is the process's number.
+    if group < 0 || group == 0 && pid < 0 {
+        return Err(Errno::EINVAL.into());
     }
     let target = named(system, call, 0)?;
     let (caller, process) = (system.process(call.process)?, system.process(target)?);

@@ -60,6 +60,8 @@ pub(super) fn times<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         let (user, kernel) = (ticks(process.user_nanos), ticks(process.kernel_nanos));
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(&clock::pair(user, kernel));
+        let (user, kernel) = process.kin.reaped_nanos;
+        bytes[16..].copy_from_slice(&clock::pair(ticks(user), ticks(kernel)));
         system.write_user(call.space, call.address(0), &bytes)?;
     }
     Ok(ticks(system.now.as_nanos()))
@@ -83,7 +85,11 @@ pub(super) fn getrusage<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
             let kib = frames * PAGE_BYTES as u64 / 1024;
             bytes[32..40].copy_from_slice(&kib.to_le_bytes());
         }
-        CHILDREN => {}
+        CHILDREN => {
+            let (user, kernel) = system.process(call.process)?.kin.reaped_nanos;
+            bytes[..16].copy_from_slice(&clock::timeval(Duration::from_nanos(user)));
+            bytes[16..32].copy_from_slice(&clock::timeval(Duration::from_nanos(kernel)));
+        }
         _ => return Err(Errno::EINVAL.into()),
     }
     system.write_user(call.space, call.address(1), &bytes)?;

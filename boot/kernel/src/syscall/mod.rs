@@ -245,6 +245,7 @@ calls! {
     121 getpgid => identity::getpgid;
     124 getsid => identity::getsid;
     127 rt_sigpending => signal::rt_sigpending;
+    128 rt_sigtimedwait => signal::rt_sigtimedwait;
     130 rt_sigsuspend => signal::rt_sigsuspend;
     131 sigaltstack => signal::sigaltstack;
     133 mknod => directory::mknod;
@@ -274,6 +275,7 @@ calls! {
     200 tkill => signal::tkill;
     201 time => clock::time;
     202 futex => futex::futex;
+    203 sched_setaffinity => process::sched_setaffinity;
     204 sched_getaffinity => process::sched_getaffinity;
     213 epoll_create => epoll::epoll_create;
     217 getdents64 => directory::getdents64;
@@ -325,6 +327,7 @@ calls! {
     316 renameat2 => directory::renameat2;
     318 getrandom => machine::getrandom;
     322 execveat => exec::execveat;
+    324 membarrier => process::membarrier;
     326 copy_file_range => copy::copy_file_range;
     332 statx => attribute::statx;
     435 clone3 => clone::clone3;

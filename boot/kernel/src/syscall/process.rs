@@ -4,7 +4,7 @@ use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::system::System;
 use crate::wait::Stall;
-use agent::kernel::ExitStatus;
+use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::page_table::Page;
 
@@ -71,12 +71,15 @@ fn store<B: Block>(system: &mut System<B>, call: &Call, value: u64) -> Outcome {
 pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     /// Options of linux/prctl.h.
     const SET_PARENT_DEATH_SIGNAL: i32 = 1;
+    const GET_PARENT_DEATH_SIGNAL: i32 = 2;
     const GET_DUMPABLE: i32 = 3;
     const SET_DUMPABLE: i32 = 4;
     const SET_NAME: i32 = 15;
     const GET_NAME: i32 = 16;
     const SET_NO_NEW_PRIVILEGES: i32 = 38;
     const GET_NO_NEW_PRIVILEGES: i32 = 39;
+    const SET_SUBREAPER: i32 = 36;
+    const GET_SUBREAPER: i32 = 37;
     match call.int(0) {
         SET_NAME => set_name(system, call),
         GET_NAME => {
@@ -91,7 +94,27 @@ pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         SET_DUMPABLE if call.number(1) <= 1 => Ok(0),
         SET_NO_NEW_PRIVILEGES if call.number(1) == 1 => Ok(0),
         GET_NO_NEW_PRIVILEGES => Ok(1),
-        SET_PARENT_DEATH_SIGNAL if call.number(1) == 0 => Ok(0),
+        SET_PARENT_DEATH_SIGNAL if call.number(1) <= 64 => {
+            let signal = Signal::from_number(call.int(1));
+            system.process_mut(call.process)?.kin.death_signal = signal;
+            Ok(0)
+        }
+        GET_PARENT_DEATH_SIGNAL => {
+            let signal = system.process(call.process)?.kin.death_signal;
+            let number = signal.map_or(0, |signal| u32::from(signal.number()));
+            system.write_user(call.space, call.address(1), &number.to_le_bytes())?;
+            Ok(0)
+        }
+        SET_SUBREAPER => {
+            system.process_mut(call.process)?.kin.is_subreaper = call.number(1) != 0;
+            Ok(0)
+        }
+        GET_SUBREAPER => {
+            let is_subreaper = system.process(call.process)?.kin.is_subreaper;
+            let number = u32::from(is_subreaper).to_le_bytes();
+            system.write_user(call.space, call.address(1), &number)?;
+            Ok(0)
+        }
         _ => Err(Errno::EINVAL.into()),
     }
 }
@@ -128,6 +151,30 @@ pub(super) fn sched_getaffinity<B: Block>(system: &mut System<B>, call: &mut Cal
     }
     system.write_user(call.space, call.address(2), &1_u64.to_le_bytes())?;
     Ok(8)
+}
+
+/// sched_setaffinity(2): a set without the one processor has none.
+pub(super) fn sched_setaffinity<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let mut first = [0; 1];
+    if call.number(1) > 0 {
+        system.read_user(call.space, call.address(2), &mut first)?;
+    }
+    if first[0] & 1 == 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    Ok(0)
+}
+
+/// membarrier(2): on one processor every task sees memory in one order.
+pub(super) fn membarrier<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
+    /// GLOBAL, PRIVATE_EXPEDITED and registering for that (linux/membarrier.h).
+    const KNOWN: u64 = 1 | 8 | 16;
+    match u64::from(call.uint(0)) {
+        _ if call.uint(1) != 0 => Err(Errno::EINVAL.into()),
+        0 => Ok(KNOWN),
+        1 | 8 | 16 => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
 }
 
 /// getcpu(2): processor 0 of node 0.

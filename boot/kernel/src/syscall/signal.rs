@@ -2,7 +2,7 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::process::ProcessId;
+use crate::process::{Life, ProcessId};
 use crate::signal::{
     Action, ActionFlags, AlternateStack, MINIMUM_STACK_BYTES, SignalSet, known, number,
 };
@@ -119,6 +119,35 @@ pub(super) fn pause<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
     Err(Stall::Wait(WakeKey::Nothing))
 }
 
+/// rt_sigtimedwait(2): takes a signal that waits, without a handler.
+pub(super) fn rt_sigtimedwait<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    check_set_size(call.number(3))?;
+    let wanted = SignalSet::mask(system.read_u64(call.space, call.address(0))?);
+    if call.progress == 0 {
+        if !call.address(2).is_null() {
+            let time = super::clock::read_timespec(system, call.space, call.address(2))?;
+            call.deadline = Some(system.now + time);
+        }
+        call.progress = 1;
+        call.restart = Restart::Never;
+    }
+    let shared = system.process(call.process)?.pending;
+    let pending = system.task_mut(call.task)?.pending.union(shared);
+    if let Some(signal) = pending.without(pending.without(wanted)).first() {
+        if !call.address(1).is_null() {
+            let mut info = [0; 128];
+            info[0] = signal.number();
+            system.write_user(call.space, call.address(1), &info)?;
+        }
+        system.take_signal(call.task, signal);
+        return Ok(u64::from(signal.number()));
+    }
+    if call.deadline.is_some_and(|until| system.now >= until) {
+        return Err(Errno::EAGAIN.into());
+    }
+    Err(Stall::Wait(WakeKey::Signal))
+}
+
 /// rt_sigreturn(2).
 pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     match system.leave_handler(call.task) {
@@ -187,7 +216,8 @@ fn target<B: Block>(
     let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
     let id = system.table.find(Pid(pid)).ok_or(Errno::ESRCH)?;
     let (own, other) = (system.process(call.process)?, system.process(id)?);
-    if own.view != other.view || !other.is_live() {
+    let is_zombie = matches!(other.life, Life::Zombie(_));
+    if own.view != other.view || !other.is_live() && !is_zombie {
         return Err(Errno::ESRCH);
     }
     let goes_on = signal == Some(known(number::CONT));

@@ -14,17 +14,29 @@ mod check;
 mod event;
 mod file;
 mod path;
+mod process;
 mod socket;
+mod thread;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 4] = [
+const FAMILIES: [(&str, fn()); 6] = [
     ("event", event::run),
     ("file", file::run),
     ("path", path::run),
+    ("process", process::run),
     ("socket", socket::run),
+    ("thread", thread::run),
 ];
 
 fn main() {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    // What the family `process` executes: it tells what it was given by its exit code. Without arguments it has an empty
+    // name.
+    let is_counting = |argument: &std::ffi::OsString| argument == "--count" || argument.is_empty();
+    if arguments.iter().take(2).any(is_counting) {
+        let variables = std::env::vars_os().count();
+        std::process::exit(((arguments.len() * 10 + variables) & 0xff) as i32);
+    }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     for (name, run) in FAMILIES {
         if wanted.is_empty() || wanted.iter().any(|it| it == name) {
