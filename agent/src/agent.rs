@@ -321,6 +321,12 @@ impl Agent {
         self.log.line(level, time, message);
         self.log.write(vsock);
     }
+
+    /// Sends what is left of the log. Returns whether the host has been given all of it, or takes none: for an owner that is
+    /// about to end.
+    pub fn finish_log<V: Vsock>(&mut self, vsock: &mut V) -> bool {
+        self.log.finish(vsock)
+    }
 }
 
 impl Default for Agent {

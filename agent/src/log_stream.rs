@@ -210,6 +210,16 @@ impl LogStream {
         true
     }
 
+    /// Sends what is left, whatever was said of room before. Returns whether the host has all of it, or none is to have it.
+    pub(crate) fn finish<V: Vsock>(&mut self, vsock: &mut V) -> bool {
+        self.congested = false;
+        self.write(vsock);
+        match self.link {
+            Link::Up(id) => self.start == self.end && vsock.unforwarded(id) == 0,
+            Link::Down(_) | Link::Dialling(_) => true,
+        }
+    }
+
     /// Sends what the connection takes. Returns whether anything left; the end of the connection is found by its event.
     pub(crate) fn write<V: Vsock>(&mut self, vsock: &mut V) -> bool {
         let Link::Up(id) = self.link else {

@@ -1,11 +1,12 @@
 //! Start-up, as a list; then the loop.
 
 use crate::entry;
+use crate::host;
 use crate::options::Options;
 use crate::self_test::{self, SelfTest};
 use crate::turn::{self, MachineVsock, Turns};
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
-use agent::{Agent, Buffers, Config};
+use agent::{Buffers, Config};
 use alloc::boxed::Box;
 use hal::clock::{Clock, Instant};
 use hal::limits::{
@@ -21,7 +22,6 @@ use hal::virtio::vsock::Budget;
 use hal::virtio::{DeviceType, dma};
 use hal::x86::apic::LocalApic;
 use hal::x86::console::Serial;
-use hal::x86::exclusive::Exclusive;
 use hal::x86::ioapic::Interrupts;
 use hal::x86::last_words::{self, Cause};
 use hal::x86::memory::{EntryMemory, Memory};
@@ -56,9 +56,6 @@ const BODY_SHARE: u64 = 16;
 
 /// Bytes of responses on their way out.
 const OUTGOING_BYTES: usize = 2 * MAX_FRAME_BYTES;
-
-/// Large, and lives as long as the machine.
-pub(crate) static AGENT: Exclusive<Agent> = Exclusive::new(Agent::new());
 
 /// Ends start-up, saying why.
 macro_rules! give_up {
@@ -165,15 +162,13 @@ impl Machine {
             Err(_) => give_up!("no clock to measure the time stamp counter with"),
         };
         logger::set_clock(clock);
-        if let Some(what) = self.options.self_test {
+        if let Some(what) = self.options.self_test
+            && what != SelfTest::Late
+        {
             self.run_self_test(what, clock);
         }
-        let mut vsock = self.start_vsock(&mut devices, clock.now());
-        // Not lent: the loop, which borrows it for good, comes after this.
-        let _ = AGENT.with(|agent| {
-            agent.begin(config, buffers);
-            agent.dial(clock.now(), &mut *vsock);
-        });
+        let vsock = self.start_vsock(&mut devices, clock.now());
+        host::begin(config, buffers, vsock, clock);
 
         // User mode; and everything that is left of memory is for programs.
         // SAFETY: once, in ring 0, on the final tables, after the local controller's window was mapped.
@@ -194,7 +189,6 @@ impl Machine {
             options: self.options,
             clock,
             serial: self.serial,
-            vsock,
             kernel: Box::new(Kernel::new(processor, pool)),
         };
         (turns, Box::new(rest))
@@ -261,10 +255,11 @@ pub(crate) struct Rest {
 impl Rest {
     /// Reads the wall clock, starts the disks as the host put them there, and gives everything to whom it belongs.
     #[inline(never)]
-    pub(crate) fn set_up(mut self: Box<Self>, turns: &mut Turns, agent: &mut Agent) {
+    pub(crate) fn set_up(mut self: Box<Self>, turns: &mut Turns) {
         let epoch = read_epoch(&turns.clock);
         turns.clock.set_epoch(epoch);
-        agent.set_epoch(epoch);
+        // Lent to nobody: the loop comes after this.
+        let _ = host::with(|agent, _| agent.set_epoch(epoch));
         let now = turns.clock.now();
         let disks = start_disks(&mut self.devices, &mut Windows, &mut self.interrupts, now);
         log::info!(

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod entry;
+mod host;
 mod machine;
 mod mem;
 mod options;

@@ -6,6 +6,7 @@
 //! | `mote.debug_exit` | power off through `isa-debug-exit` (status 33), so that a test can tell it from a crash | off |
 //! | `mote.self_test` | try user mode, traps and time, then power off; only in the profile `image-debug` | off |
 //! | `mote.self_test=panic`, `=fault`, `=overflow` | end at once by a panic, a fault of the kernel, its stack's end | off |
+//! | `mote.self_test=late` | end by a panic once the host has negotiated, so that its log has the last words | off |
 
 use crate::self_test::SelfTest;
 use log::LevelFilter;

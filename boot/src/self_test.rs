@@ -22,6 +22,8 @@ pub(crate) enum SelfTest {
     Fault,
     /// The end by a stack that is used up.
     Overflow,
+    /// The end by a panic while programs run, once the host has negotiated.
+    Late,
 }
 
 impl SelfTest {
@@ -34,6 +36,7 @@ impl SelfTest {
             "panic" => Some(Self::Panic),
             "fault" => Some(Self::Fault),
             "overflow" => Some(Self::Overflow),
+            "late" => Some(Self::Late),
             _ => None,
         }
     }
@@ -183,7 +186,7 @@ const TRIALS: &[Trial] = &[
 pub(crate) fn run(what: SelfTest, processor: &mut Processor, pool: &mut FramePool, clock: &Tsc) {
     match what {
         SelfTest::Trials => run_trials(processor, pool, clock),
-        SelfTest::Panic => panic!("the self-test asked for it"),
+        SelfTest::Panic | SelfTest::Late => panic!("the self-test asked for it"),
         SelfTest::Fault => last_words::fault(),
         SelfTest::Overflow => {
             let depth = descend(0);

@@ -1,7 +1,9 @@
 //! The loop: the host's requests, the programs, the log, and a wait when nothing moves.
 
-use crate::machine::{AGENT, Rest};
+use crate::host;
+use crate::machine::Rest;
 use crate::options::Options;
+use crate::self_test::SelfTest;
 use agent::Agent;
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -35,43 +37,57 @@ pub(crate) struct Turns {
     pub(crate) options: Options,
     pub(crate) clock: Tsc,
     pub(crate) serial: Serial,
-    pub(crate) vsock: Box<MachineVsock>,
     pub(crate) kernel: Box<MachineKernel>,
 }
 
 impl Turns {
     /// Turns until somebody asks for the end.
     pub(crate) fn run(mut self, rest: Box<Rest>) -> ! {
-        let _ended = AGENT.with(|agent| {
-            self.greet(agent);
-            rest.set_up(&mut self, agent);
-            self.turn(agent)
-        });
-        unreachable!("the agent is lent once")
+        self.greet();
+        rest.set_up(&mut self);
+        self.turn()
     }
 
     /// Turns for the host alone until it has negotiated, or has not for a while.
-    fn greet(&mut self, agent: &mut Agent) {
+    fn greet(&mut self) {
         let patience = self.clock.now() + GREETING;
-        while !agent.is_negotiated() && self.clock.now() < patience {
-            agent.step(self.clock.now(), &mut *self.vsock, &mut *self.kernel);
+        while self.clock.now() < patience {
+            let (clock, kernel) = (&self.clock, &mut *self.kernel);
+            let negotiated = host::with(|agent, vsock| {
+                agent.step(clock.now(), vsock, kernel);
+                agent.is_negotiated()
+            });
+            if negotiated == Some(true) {
+                return;
+            }
         }
     }
 
-    fn turn(&mut self, agent: &mut Agent) -> ! {
+    fn turn(&mut self) -> ! {
         let mut tick = Tick::new();
         let mut interrupts = trap::device_interrupts();
         loop {
             // An edge-triggered line rises again only after the device was acknowledged, and the rings are drained
             // after that.
             let came = trap::device_interrupts();
-            if core::mem::replace(&mut interrupts, came) != came {
-                self.vsock.acknowledge_interrupt();
-            }
-            let activity = agent.step(self.clock.now(), &mut *self.vsock, &mut *self.kernel);
+            let interrupted = core::mem::replace(&mut interrupts, came) != came;
+            let (clock, kernel) = (&self.clock, &mut *self.kernel);
+            let step = host::with(|agent, vsock| {
+                if interrupted {
+                    vsock.acknowledge_interrupt();
+                }
+                agent.step(clock.now(), vsock, kernel)
+            });
+            let Some(activity) = step else {
+                unreachable!("the way to the host is lent to nobody else");
+            };
             let mut moved = self.kernel.run_slice(&self.clock) | activity.moved;
+            if cfg!(debug_assertions) && self.options.self_test == Some(SelfTest::Late) {
+                let negotiated = host::with(|agent, _| agent.is_negotiated());
+                assert_ne!(negotiated, Some(true), "the self-test asked for it");
+            }
             // What this writes to the host has deadlines of its own, which the next step tells.
-            moved |= self.drain_log(agent);
+            moved |= host::with(|agent, vsock| self.drain_log(agent, vsock)).unwrap_or_default();
             if self.kernel.is_power_off_requested() {
                 power::off();
             }
@@ -89,7 +105,7 @@ impl Turns {
     }
 
     /// Takes the log to the serial port and to the host, at once. Returns whether there was any.
-    fn drain_log(&mut self, agent: &mut Agent) -> bool {
+    fn drain_log(&mut self, agent: &mut Agent, vsock: &mut MachineVsock) -> bool {
         let mut any = false;
         trap::report_nmis();
         while let Some(record) = logger::next() {
@@ -103,7 +119,7 @@ impl Turns {
             if agent.can_log() {
                 agent.log(
                     record.at,
-                    &mut *self.vsock,
+                    vsock,
                     record.level,
                     format_args!("{}", record.text),
                 );

@@ -328,3 +328,29 @@ fn a_log_the_host_closes_costs_nothing_else() {
     assert!(!stage.agent.can_log());
     assert_eq!(stage.ask(START, &base("x")).result(), 0);
 }
+
+#[test]
+fn an_owner_that_is_about_to_end_learns_when_the_host_has_the_whole_log() {
+    let mut stage = Stage::connected();
+    stage.read_log();
+    let log = stage.vsock.host(109).unwrap();
+    stage.vsock.set_window(10);
+    stage.log(log::Level::Error, "panic: last words");
+    let mut text = Vec::new();
+    for _ in 0..100 {
+        if stage.agent.finish_log(&mut stage.vsock) {
+            break;
+        }
+        text.extend(stage.vsock.host_read(log));
+    }
+    assert!(stage.agent.finish_log(&mut stage.vsock));
+    let line: Value = serde_json::from_slice(&text).expect("one document");
+    assert_eq!(line["msg"], "panic: last words");
+    stage.vsock.host_reset(log);
+    stage.run();
+    stage.log(log::Level::Error, "to nobody");
+    assert!(
+        stage.agent.finish_log(&mut stage.vsock),
+        "nobody is waited for"
+    );
+}

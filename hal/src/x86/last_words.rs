@@ -1,9 +1,10 @@
-//! What is said when the machine cannot go on: straight to the serial port, then the end.
+//! What is said when the machine cannot go on: straight to the serial port, then to a witness, then the end.
 //!
 //! Nothing here allocates, takes a borrow that may be taken, or trusts more than the stack it runs on. Dying while
-//! dying skips the words.
+//! dying, in the witness too, skips the words.
 
 use super::console::Serial;
+use super::exclusive::Exclusive;
 use super::power;
 use crate::console::Console;
 use core::fmt;
@@ -36,6 +37,14 @@ const TRIED_ADDRESS: u64 = 0x123;
 
 static DYING: AtomicBool = AtomicBool::new(false);
 
+static WITNESS: Exclusive<Option<fn(fmt::Arguments<'_>)>> = Exclusive::new(None);
+
+/// Has the last words told to `witness` as well, behind the serial port.
+pub fn set_witness(witness: fn(fmt::Arguments<'_>)) {
+    // Not lent: nobody is dying.
+    let _ = WITNESS.with(|place| *place = Some(witness));
+}
+
 /// Says why, and ends the machine: `isa-debug-exit` gives the cause as exit status, otherwise it powers off.
 pub fn die(cause: Cause, words: fmt::Arguments<'_>) -> ! {
     if !DYING.swap(true, Ordering::Relaxed) {
@@ -45,6 +54,9 @@ pub fn die(cause: Cause, words: fmt::Arguments<'_>) -> ! {
             &mut out,
             format_args!("\nmote: {}: {words}\n", cause.text()),
         );
+        if let Some(witness) = WITNESS.with(|place| *place).flatten() {
+            witness(format_args!("{}: {words}", cause.text()));
+        }
     }
     power::fail(cause as u8)
 }

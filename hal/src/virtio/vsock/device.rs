@@ -63,6 +63,10 @@ pub struct VirtioVsock<H: Hal + 'static, T: Transport> {
     fault: Option<RingFault>,
 }
 
+// SAFETY: what it points to (rings, buffers, tables) is memory that was given to it for ever and that nobody else on
+// this side reaches; none of it belongs to a thread.
+unsafe impl<H: Hal + 'static, T: Transport + Send> Send for VirtioVsock<H, T> {}
+
 /// How much of its memory the layer uses, for reports and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {

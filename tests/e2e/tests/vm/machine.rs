@@ -87,6 +87,23 @@ fn a_panic_leaves_its_words_and_a_status_of_its_own() {
 }
 
 #[test]
+fn the_last_words_of_a_panic_reach_the_hosts_log() {
+    for machine in MACHINES {
+        let vm = Vm::start(checked(machine, "mote.self_test=late").disk(busybox_disk()))
+            .expect("launched");
+        // The guest may be gone before the answer is read.
+        let _guest = vm.connect();
+        let exit = vm.wait(DEADLINE).expect("ended");
+        assert_eq!(exit.status, Some(PANIC), "{}", vm.console());
+        let told = vm.log().iter().any(|record| {
+            record.message.starts_with("panic: ")
+                && record.message.contains("the self-test asked for it")
+        });
+        assert!(told, "{:#?}", vm.log());
+    }
+}
+
+#[test]
 fn a_fault_of_the_kernel_leaves_its_registers_and_a_status_of_its_own() {
     for machine in MACHINES {
         let (status, console) = self_test(machine, "mote.self_test=fault");
