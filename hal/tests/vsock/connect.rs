@@ -107,6 +107,21 @@ fn adopts_the_first_dial_that_is_answered_and_resets_the_others_when_they_are() 
 }
 
 #[test]
+fn does_not_dial_again_before_the_device_has_dealt_with_the_last_dial() {
+    let mut bench = Bench::new();
+    bench.dial(Purpose::Control);
+    for _ in 0..100 {
+        bench.wait(8);
+        bench.expect_events(&[]);
+    }
+    // The device wakes up: it finds the one dial, and only then comes the next.
+    assert_eq!(bench.host.all().len(), 1);
+    bench.wait(8);
+    bench.expect_events(&[]);
+    assert_eq!(bench.host.all().len(), 1);
+}
+
+#[test]
 fn adopts_the_oldest_of_a_thousand_dials_when_it_is_the_first_answered() {
     let mut bench = Bench::new();
     let id = bench.dial(Purpose::Control);

@@ -301,6 +301,10 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     fn on_time(&mut self) -> Result<(), RingFault> {
         if self.now >= self.timer {
             self.timer = Instant::NEVER;
+            // Whoever dials again wants to know what became of the last dial; others are spared the interrupts.
+            if self.connections.iter().any(Connection::is_dialling) {
+                self.transmitter.reap()?;
+            }
             for index in 0..self.connections.len() {
                 self.on_connection_time(index);
             }

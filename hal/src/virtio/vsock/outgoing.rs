@@ -37,6 +37,9 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
                 return false;
             }
             self.connections[index].on_sent(op);
+            if op == Op::Request {
+                self.connections[index].on_dial_sent(self.transmitter.mark());
+            }
         }
         true
     }
@@ -99,8 +102,13 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             Reaction::None => {}
             Reaction::Reset => self.reset_peer(index),
             Reaction::Redial => {
-                let local = self.ports.take(index);
-                self.connections[index].redial(local, self.now);
+                let mark = self.connections[index].dial_mark();
+                if mark.is_some_and(|mark| self.transmitter.is_past(mark)) {
+                    let local = self.ports.take(index);
+                    self.connections[index].redial(local, self.now);
+                } else {
+                    self.connections[index].put_off(self.now);
+                }
             }
         }
         self.refresh(index);

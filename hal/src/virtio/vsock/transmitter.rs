@@ -30,6 +30,9 @@ pub(crate) struct Transmitter<H: Hal + 'static> {
     slots: Slots,
     /// Packets sent since the last kick.
     untold: bool,
+    /// Counts packets given to the device, and those that it was seen to have dealt with.
+    sent: u32,
+    done: u32,
 }
 
 /// The memory of the slots, before the queue exists.
@@ -119,6 +122,8 @@ impl<H: Hal + 'static> Transmitter<H> {
             ring: Ring::new(transport, arena, QUEUE, event_idx)?,
             slots,
             untold: false,
+            sent: 0,
+            done: 0,
         })
     }
 
@@ -201,6 +206,17 @@ impl<H: Hal + 'static> Transmitter<H> {
         true
     }
 
+    /// Returns a mark behind the packets sent so far.
+    pub(crate) const fn mark(&self) -> u32 {
+        self.sent
+    }
+
+    /// Returns whether the device has dealt with the packets before a mark, as far as they were reaped. Devices take packets
+    /// in order; one that does not is only believed later.
+    pub(crate) const fn is_past(&self, mark: u32) -> bool {
+        self.done.wrapping_sub(mark).cast_signed() >= 0
+    }
+
     /// Returns how many packets the device has, as far as they were reaped.
     pub(crate) const fn outstanding(&self) -> usize {
         self.ring.outstanding()
@@ -219,6 +235,7 @@ impl<H: Hal + 'static> Transmitter<H> {
         while let Some(used) = self.ring.take_used()? {
             let (kind, index) = from_tag(used.tag);
             self.slots.class(kind).free |= 1 << index;
+            self.done = self.done.wrapping_add(1);
             any = true;
         }
         Ok(any)
@@ -244,6 +261,7 @@ impl<H: Hal + 'static> Transmitter<H> {
         // `take` until `reap`, and only the holder of the slot comes here.
         unsafe { self.ring.lend(region, Access::Read, to_tag(kind, index)) };
         self.untold = true;
+        self.sent = self.sent.wrapping_add(1);
     }
 }
 

@@ -89,6 +89,8 @@ enum State {
         first: u32,
         /// Dials that were not refused.
         unanswered: u32,
+        /// Where the newest dial is among the packets sent; `None` while it is not.
+        sent: Option<u32>,
     },
     Open,
     /// Closed by the caller; the peer has yet to forward what was sent.
@@ -195,6 +197,7 @@ impl Connection {
                 deadline,
                 first: local,
                 unanswered: 1,
+                sent: None,
             },
             purpose,
             remote,
@@ -209,13 +212,41 @@ impl Connection {
     /// Dials again on `local`, beside the dials before.
     pub(crate) fn redial(&mut self, local: u32, now: Instant) {
         if let State::Dialling {
-            redial, unanswered, ..
+            redial,
+            unanswered,
+            sent,
+            ..
         } = &mut self.state
         {
             *redial = redial.later(now, dial_pauses(self.purpose).1);
             *unanswered = unanswered.saturating_add(1);
+            *sent = None;
             self.local = local;
             self.owed |= Owed::REQUEST;
+        }
+    }
+
+    /// The newest dial is the last packet before `mark`.
+    pub(crate) const fn on_dial_sent(&mut self, mark: u32) {
+        if let State::Dialling { sent, .. } = &mut self.state {
+            *sent = Some(mark);
+        }
+    }
+
+    /// Returns the mark of the newest dial, once it was sent. Until the device has dealt with that one, another would only
+    /// stand behind it: a back end that falls behind would make a call of each, and a host that listens again meanwhile
+    /// would take one that was given up.
+    pub(crate) const fn dial_mark(&self) -> Option<u32> {
+        match self.state {
+            State::Dialling { sent, .. } => sent,
+            _ => None,
+        }
+    }
+
+    /// Dials again later.
+    pub(crate) fn put_off(&mut self, now: Instant) {
+        if let State::Dialling { redial, .. } = &mut self.state {
+            *redial = Repeat::after(now, dial_pauses(self.purpose).0);
         }
     }
 
