@@ -104,6 +104,12 @@ impl Job {
     }
 }
 
+/// Asks the guest what it is doing, however often that is interrupted.
+pub(crate) fn assert_answers(guest: &GuestConnection, interrupted: &AtomicU32) {
+    let call = Call { guest, interrupted };
+    call.until_done(|_| guest.dump_stacks());
+}
+
 /// Calls that are made again when they were interrupted.
 struct Call<'a> {
     guest: &'a GuestConnection,
