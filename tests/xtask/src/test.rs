@@ -19,12 +19,18 @@ pub(crate) struct Options {
     /// Only boot the image, this many times over the whole suite, and count the runs that pass
     #[arg(long, value_name = "N", conflicts_with = "host_only", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
+    /// Only start, use and stop this many VMs by one process, eight at a time
+    #[arg(long, value_name = "N", conflicts_with_all = ["host_only", "repeat"], value_parser = clap::value_parser!(u32).range(1..))]
+    vms: Option<u32>,
 }
 
 /// Runs them all; the exit code is a failure when any fails, and the last line names it.
 pub(crate) fn run(options: &Options) -> ExitCode {
     if let Some(runs) = options.repeat {
         return repeat(runs);
+    }
+    if let Some(count) = options.vms {
+        return many(count);
     }
     let mut plan = Plan::default();
     if !options.host_only {
@@ -51,6 +57,18 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 fn booted_tests() -> Command {
     cargo::command(&["test", "--locked", "--package", "e2e"])
+}
+
+/// Runs the long form of the test that starts many VMs.
+fn many(count: u32) -> ExitCode {
+    let mut plan = Plan::default();
+    plan.work("set up the machine", setup::run);
+    let mut command = booted_tests();
+    command
+        .args(["--test", "cli", "--", "many", "--nocapture"])
+        .env("MOTE_MANY", count.to_string());
+    plan.command("start, use and stop VMs", command);
+    plan.run()
 }
 
 /// Runs the booting tests again and again: a test that fails now and then is a mistake in it or in the image.
