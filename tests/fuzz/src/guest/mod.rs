@@ -4,6 +4,7 @@ mod program;
 
 pub(crate) use program::{ScriptedUser, executable};
 
+use crate::script::Script;
 use agent::kernel::{
     Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program, Signal, Stdio,
     StringList, View,
@@ -52,6 +53,15 @@ impl Guest {
 
     /// Loads a program, or says why it cannot be.
     pub(crate) fn load(&mut self, arguments: &[&str]) -> Result<Pid, String> {
+        self.load_with(arguments, false)
+    }
+
+    /// Loads a program that has a terminal, or says why it cannot be.
+    pub(crate) fn load_at_terminal(&mut self, arguments: &[&str]) -> Result<Pid, String> {
+        self.load_with(arguments, true)
+    }
+
+    fn load_with(&mut self, arguments: &[&str], terminal: bool) -> Result<Pid, String> {
         let packed: Vec<u8> = arguments
             .iter()
             .flat_map(|text| text.bytes().chain([0]))
@@ -61,7 +71,7 @@ impl Guest {
             env: StringList::from_packed(b"PATH=/bin\0").expect("it ends in a zero"),
             cwd: "/",
             credentials: Credentials::default(),
-            terminal: false,
+            terminal,
         };
         let spawned = self.kernel.spawn(View::UTILITY_VM, &program);
         let pid = spawned.map_err(|refusal| refusal.to_string())?;
@@ -89,6 +99,48 @@ impl Guest {
         let _ = self.kernel.offer_input(pid, b"some lines\nof input\n");
         self.kernel.close_input(pid);
         self.running = Some(pid);
+        self.wait(|event| matches!(event, Event::Exited(ended, _) if *ended == pid));
+        self.running = None;
+        self.drain(pid);
+        self.kernel.release(pid);
+    }
+
+    /// Starts a program that has a terminal and plays a host that does there what `typed` says.
+    pub(crate) fn sit(&mut self, pid: Pid, typed: &[u8]) {
+        let pipes = Stdio {
+            stdin: End::Pipe,
+            stdout: End::Pipe,
+            stderr: End::Null,
+        };
+        if self.kernel.attach(pid, pipes).is_err() || self.kernel.start(pid).is_err() {
+            self.kernel.abort(pid);
+            return;
+        }
+        self.running = Some(pid);
+        let mut script = Script::new(typed);
+        while !script.is_over() {
+            let what = script.byte();
+            match what & 7 {
+                0..=4 => {
+                    // What it does not take now is not offered again.
+                    let bytes = script.bytes(usize::from(what >> 3));
+                    let _ = self.kernel.offer_input(pid, bytes);
+                }
+                5 => {
+                    // One that has ended has no window.
+                    let _ = self.kernel.resize(pid, script.byte().into(), script.half());
+                }
+                6 => {
+                    let count = self.kernel.output(pid, OutputStream::Stdout).bytes.len();
+                    let count = count.min(usize::from(script.byte()));
+                    self.kernel.consume(pid, OutputStream::Stdout, count);
+                }
+                _ if what > 0xf0 => self.kernel.close_output(pid, OutputStream::Stdout),
+                _ => self.kernel.close_input(pid),
+            }
+            self.clock.advance(TURN);
+            self.kernel.run_slice(&self.clock);
+        }
         self.wait(|event| matches!(event, Event::Exited(ended, _) if *ended == pid));
         self.running = None;
         self.drain(pid);

@@ -24,6 +24,35 @@ const CALLS: [u16; 120] = [
     271, 273, 280, 285, 292, 293, 302, 316, 318, 332, 334,
 ];
 
+const IOCTL: u64 = 16;
+/// What is asked of terminals (asm-generic/ioctls.h).
+const TERMINAL_REQUESTS: [u32; 24] = [
+    0x5401,
+    0x5402,
+    0x5403,
+    0x5404,
+    0x5409,
+    0x540a,
+    0x540b,
+    0x540e,
+    0x540f,
+    0x5410,
+    0x5411,
+    0x5413,
+    0x5414,
+    0x541b,
+    0x5421,
+    0x5422,
+    0x5424,
+    0x5429,
+    0x5441,
+    0x8004_5430,
+    0x4004_5431,
+    0x802c_542a,
+    0x402c_542b,
+    0x402c_542d,
+];
+
 /// A processor whose programs all play the same script, each where the one before left off.
 pub(crate) struct ScriptedUser {
     clock: HandClock,
@@ -139,6 +168,15 @@ impl ScriptedUser {
                 address: self.argument(script, stack),
             })),
             3 if kind > 0xf0 => Some(Trap::Interrupt),
+            4 if kind > 0xc0 => {
+                let which = usize::from(script.byte()) % TERMINAL_REQUESTS.len();
+                registers.rax = IOCTL;
+                registers.rdi = u64::from(kind >> 4 & 3);
+                registers.rsi = TERMINAL_REQUESTS[which].into();
+                registers.rdx = self.argument(script, stack);
+                registers.rip = CODE + 2;
+                Some(Trap::Syscall)
+            }
             _ => {
                 let number = script.byte();
                 registers.rax = match CALLS.get(usize::from(number)) {

@@ -80,6 +80,36 @@ pub(super) const CALLS: Target = Target {
     },
 };
 
+pub(super) const TERMINAL: Target = Target {
+    name: "terminal",
+    about: "a host that types anything at a terminal, and a program that asks it anything",
+    corpus: || (8..16).map(script).collect(),
+    words: &[
+        b"\x03",
+        b"\x04",
+        b"\x1a",
+        b"\x1c",
+        b"\x13",
+        b"\x11",
+        b"\x16",
+        b"\x17",
+        b"\x15",
+        b"\x12",
+        b"\x7f",
+        b"\r",
+        b"\n",
+        b"\t",
+        b"\xc3\xa4",
+        b"\xff",
+        b"/dev/ptmx\0",
+        b"/dev/tty\0",
+        b"/dev/pts/0\0",
+    ],
+    weight: 100,
+    max_bytes: 2048,
+    run: terminal,
+};
+
 pub(super) const DISK: Target = Target {
     name: "disk",
     about: "an ext4 disk with changed bytes, and with reads that fail",
@@ -115,6 +145,21 @@ fn boot(mut guest: Guest) {
     for _ in 0..2 {
         if let Ok(pid) = guest.load(&["/bin/true", "/etc/notes", "/tmp/x"]) {
             guest.run(pid);
+        }
+    }
+}
+
+/// The first two bytes say how much the host does; the rest is the program's.
+fn terminal(bytes: &[u8]) {
+    let Some((&[low, high], rest)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let typed = usize::from(u16::from_le_bytes([low, high & 3])).min(rest.len());
+    let (typed, script) = rest.split_at(typed);
+    let mut guest = Guest::new(None, Some(archive(&executable())), script.to_vec());
+    for _ in 0..2 {
+        if let Ok(pid) = guest.load_at_terminal(&["/bin/true"]) {
+            guest.sit(pid, typed);
         }
     }
 }

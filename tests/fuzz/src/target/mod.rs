@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     kernel::INITRD,
     kernel::PROGRAM,
     kernel::CALLS,
+    kernel::TERMINAL,
     kernel::DISK,
 ];
 
