@@ -126,11 +126,11 @@ fn there_are_at_least_150_claims_and_each_is_made_once() {
 fn every_trap_and_every_rule_of_order_is_claimed() {
     let claims = claims();
     let mut wanted: Vec<String> = (1..=25)
-        .filter(|trap| ![15, 19].contains(trap))
+        .filter(|trap| *trap != 15)
         .map(|trap| format!("§16.{trap}"))
         .collect();
     wanted.extend((1..=6).map(|part| format!("§8.{part}")));
-    wanted.extend((1..=3).map(|part| format!("§9.{part}")));
+    wanted.extend((1..=4).map(|part| format!("§9.{part}")));
     wanted.extend(["§2.3", "§7.4", "§7.7", "§14.4", "§17"].map(String::from));
     for section in wanted {
         let claimed = claims.iter().any(|claim| claim.sections.contains(&section));

@@ -1,4 +1,4 @@
-//! The traps of gcs-protocol §16, each by its number. What concerns resources and terminals stands with theirs.
+//! The traps of gcs-protocol §16, each by its number. What concerns resources stands with theirs.
 
 use crate::stage::*;
 use agent::kernel::{ExitStatus, OutputStream, Signal};
@@ -378,6 +378,17 @@ fn trap_18_exit_codes_are_unsigned() {
         stage.run();
         assert_eq!(stage.receive().unwrap().body["ExitCode"], code);
     }
+}
+
+/// §16.19: the host's method takes width and height, the message has Height and Width.
+#[test]
+fn trap_19_height_is_rows_and_width_is_columns() {
+    let mut stage = Stage::negotiated();
+    let parameters = json!({"CommandArgs": ["sh"], "EmulateConsole": true});
+    let pid = stage.execute(NULL_ID, &parameters);
+    let resize = json!({"ContainerId": NULL_ID, "ProcessId": pid, "Width": 120, "Height": 40});
+    assert_eq!(stage.ask(RESIZE, &resize).result(), 0);
+    assert_eq!(stage.kernel.at(pid).window, [40, 120]);
 }
 
 /// §16.20: "not found" on a wait reads as "exited with 0", so it is said of unknown processes only.
