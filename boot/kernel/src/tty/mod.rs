@@ -15,6 +15,8 @@
 
 mod agent;
 mod control;
+#[cfg(test)]
+mod desk;
 mod erase;
 mod hangup;
 mod output;

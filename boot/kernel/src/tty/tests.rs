@@ -1,163 +1,15 @@
 //! The line discipline as tables: what is typed, what is seen, what is read, which signals are raised.
 //!
-//! Every row was checked against a pseudo-terminal of Linux.
+//! What each row says of echo and reads was compared with a pseudo-terminal of Linux.
 
-use super::terminal::{State, Terminal};
+use super::desk::*;
+use super::terminal::State;
 use super::termios::{Character, TERMIOS2_BYTES, Termios};
-use crate::account::{Account, Accounts};
 use crate::limits::{ECHO_RESERVE, TERMINAL_OUTPUT_BYTES};
-use hal::frame::FramePool;
 use hal::limits::PAGE_BYTES;
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
-
-const IFLAG: usize = 0;
-const OFLAG: usize = 4;
-const LFLAG: usize = 12;
-const CHARACTERS: usize = 17;
-
-/// One terminal on a table.
-struct Desk {
-    pool: FramePool,
-    terminal: Terminal,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self::with(same)
-    }
-
-    /// A terminal with changed settings.
-    fn with(change: impl FnOnce(&mut Settings) -> &mut Settings) -> Self {
-        let mut pool = fakes::memory::frame_pool(2);
-        let frames = (
-            pool.take().expect("there are two"),
-            pool.take().expect("there are two"),
-        );
-        let mut accounts = Accounts::new(1);
-        let account = accounts.insert(Account::unlimited()).expect("it is empty");
-        let terminal = Terminal::new(&mut pool, frames, account, 0);
-        let mut desk = Self { pool, terminal };
-        desk.set(change);
-        desk
-    }
-
-    fn set(&mut self, change: impl FnOnce(&mut Settings) -> &mut Settings) {
-        let mut settings = Settings(*self.terminal.termios.bytes());
-        change(&mut settings);
-        self.terminal.set_termios(&mut self.pool, &settings.0);
-    }
-
-    /// Types as much as is taken; returns how much that is.
-    fn type_in(&mut self, bytes: &[u8]) -> usize {
-        bytes
-            .iter()
-            .take_while(|&&byte| self.terminal.receive(&mut self.pool, byte))
-            .count()
-    }
-
-    /// Writes as much as there is room for.
-    fn write(&mut self, bytes: &[u8]) -> usize {
-        bytes
-            .iter()
-            .take_while(|&&byte| {
-                self.terminal.held_at.is_none()
-                    && self.terminal.write_byte(&mut self.pool, byte, ECHO_RESERVE)
-            })
-            .count()
-    }
-
-    /// Takes what is on the screen.
-    fn seen(&mut self) -> Vec<u8> {
-        let mut seen = Vec::new();
-        while self.terminal.sendable() > 0 {
-            let (at, count) = self.terminal.oldest_output();
-            seen.extend_from_slice(&self.pool.bytes(&self.terminal.output)[at..at + count]);
-            self.terminal.out_tail += count as u64;
-        }
-        seen
-    }
-
-    /// Reads as one read(2) does; `None` when it would wait.
-    fn read(&mut self) -> Option<Vec<u8>> {
-        self.terminal.state.remove(State::LINE_TAKEN);
-        if self.terminal.readable() == 0 {
-            return None;
-        }
-        Some(core::iter::from_fn(|| self.terminal.take(&mut self.pool)).collect())
-    }
-
-    /// Reads all there is, read by read.
-    fn reads(&mut self) -> Vec<Vec<u8>> {
-        core::iter::from_fn(|| self.read()).collect()
-    }
-
-    fn raised(&mut self) -> Vec<u8> {
-        let mut raised = core::mem::take(&mut self.terminal.raised);
-        core::iter::from_fn(|| {
-            let signal = raised.first()?;
-            raised.remove(signal);
-            Some(signal.number())
-        })
-        .collect()
-    }
-}
-
-/// Settings to be changed.
-struct Settings([u8; TERMIOS2_BYTES]);
-
-impl Settings {
-    fn word(&mut self, at: usize, off: u32, on: u32) {
-        let mut word = [0; 4];
-        word.copy_from_slice(&self.0[at..at + 4]);
-        let word = u32::from_le_bytes(word) & !off | on;
-        self.0[at..at + 4].copy_from_slice(&word.to_le_bytes());
-    }
-
-    fn input(&mut self, off: u32, on: u32) -> &mut Self {
-        self.word(IFLAG, off, on);
-        self
-    }
-
-    fn output(&mut self, off: u32, on: u32) -> &mut Self {
-        self.word(OFLAG, off, on);
-        self
-    }
-
-    fn local(&mut self, off: u32, on: u32) -> &mut Self {
-        self.word(LFLAG, off, on);
-        self
-    }
-
-    fn character(&mut self, which: Character, byte: u8) -> &mut Self {
-        self.0[CHARACTERS + which as usize] = byte;
-        self
-    }
-
-    /// cfmakeraw(3).
-    fn raw(&mut self) -> &mut Self {
-        self.input(0o2753, 0).output(1, 0).local(0o100_113, 0)
-    }
-}
-
-const ISTRIP: u32 = 0o40;
-const INLCR: u32 = 0o100;
-const IGNCR: u32 = 0o200;
-const ICRNL: u32 = 0o400;
-const IXON: u32 = 0o2000;
-const IXANY: u32 = 0o4000;
-const IUTF8: u32 = 0o40000;
-const ISIG: u32 = 0o1;
-const ICANON: u32 = 0o2;
-const ECHO: u32 = 0o10;
-const ECHOE: u32 = 0o20;
-const ECHOK: u32 = 0o40;
-const ECHONL: u32 = 0o100;
-const NOFLSH: u32 = 0o200;
-const ECHOCTL: u32 = 0o1000;
-const ECHOKE: u32 = 0o4000;
-const IEXTEN: u32 = 0o100_000;
 
 /// Settings, what is typed, what is seen, what each read gives, signals.
 type Row = (
@@ -183,10 +35,6 @@ fn play(rows: &[Row]) {
         assert_eq!(desk.reads(), reads, "row {nth}, {name}: read");
         assert_eq!(desk.raised(), signals, "row {nth}, {name}: signals");
     }
-}
-
-fn same(settings: &mut Settings) -> &mut Settings {
-    settings
 }
 
 #[test]
