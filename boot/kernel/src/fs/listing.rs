@@ -45,11 +45,12 @@ impl<B: Block> Files<B> {
         if attributes.kind != Kind::Directory {
             return Err(Errno::ENOTDIR.into());
         }
-        if self.dentries.get(directory)?.state == State::Detached {
-            // It was removed.
+        let id = self.inode_at(directory)?;
+        let is_process = matches!(self.inodes.get(id).ok_or(Errno::EIO)?.node, Node::Proc(_));
+        // It was removed. What `/proc` has of processes is never attached.
+        if !is_process && self.dentries.get(directory)?.state == State::Detached {
             return Err(Errno::ENOENT.into());
         }
-        let id = self.inode_at(directory)?;
         let mut part = cookie >> PART_SHIFT;
         let mut within = cookie & ((1 << PART_SHIFT) - 1);
         if part == DOTS {

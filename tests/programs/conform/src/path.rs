@@ -731,6 +731,15 @@ fn times() {
 }
 
 fn listings() {
+    for (folder, name) in [
+        ("/proc/self", "fd"),
+        ("/proc/self/fd", "0"),
+        ("/proc", "self"),
+    ] {
+        let names = fs::read_dir(folder).expect("it is there");
+        let is_there = names.flatten().any(|entry| entry.file_name() == name);
+        say("getdents64", &format!("{folder} has {name}"), is_there);
+    }
     fs::create_dir("list").expect("new");
     for name in ["one", "two", "three"] {
         fs::write(format!("list/{name}"), b"").expect("new");
