@@ -8,6 +8,7 @@ mod debian;
 mod disk;
 mod family;
 mod heap;
+mod limits;
 mod load;
 mod machine;
 mod mote;
