@@ -13,19 +13,27 @@
 mod check;
 mod event;
 mod file;
+mod memory;
 mod path;
 mod process;
+mod signal;
 mod socket;
+mod task;
 mod thread;
+mod time;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 6] = [
+const FAMILIES: [(&str, fn()); 10] = [
     ("event", event::run),
     ("file", file::run),
+    ("memory", memory::run),
     ("path", path::run),
     ("process", process::run),
+    ("signal", signal::run),
     ("socket", socket::run),
+    ("task", task::run),
     ("thread", thread::run),
+    ("time", time::run),
 ];
 
 fn main() {
