@@ -137,7 +137,7 @@ pub(super) fn clock_nanosleep<B: Block>(system: &mut System<B>, call: &mut Call)
         None => {
             let time = read_timespec(system, call.space, call.address(2))?;
             match (clock, absolute) {
-                (Meaning::Processor, _) => return Err(Errno::EINVAL.into()),
+                (Meaning::Processor, _) => return Err(Errno::EOPNOTSUPP.into()),
                 (_, false) => system.now + time,
                 (Meaning::Wall, true) => Instant::ZERO + time.saturating_sub(system.epoch),
                 (Meaning::Monotonic, true) => Instant::ZERO + time,

@@ -3,7 +3,7 @@
 use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::Access;
-use crate::limits::FILE_BYTES;
+use crate::limits::{FILE_BYTES, WORK_PAGES};
 use crate::process::ProcessId;
 use crate::space::{Area, Backing, LOWEST_ADDRESS, Wish};
 use crate::system::System;
@@ -111,6 +111,9 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
     let protection = protection(call.number(2))?;
     let flags = MapFlags::from_bits_truncate(call.uint(3));
     let offset = call.number(5);
+    if !flags.contains(MapFlags::ANONYMOUS) {
+        system.open_file(call, 4)?;
+    }
     let kind = flags & VALIDATE;
     if kind.is_empty() || !offset.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL.into());
@@ -248,19 +251,32 @@ pub(super) fn mprotect<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
 /// mremap(2), for areas of one kind.
 pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let flags = RemapFlags::from_bits(call.uint(3)).ok_or(Errno::EINVAL)?;
-    if flags.intersects(RemapFlags::FIXED | RemapFlags::DONT_UNMAP) {
+    if flags.contains(RemapFlags::DONT_UNMAP) {
         return Err(Errno::EINVAL.into());
     }
-    let old = range(call.number(0), call.number(1)).map_err(|_| Errno::EINVAL)?;
+    let mut old = range(call.number(0), call.number(1)).map_err(|_| Errno::EINVAL)?;
     let new_pages = pages(call.number(2))?;
+    let to = fixed_place(call, flags, &old, new_pages)?;
+    if to.is_some() {
+        old.end = old.end.min(old.start + new_pages);
+    }
     if call.progress != 0 {
         return finish_move(system, call, old, new_pages);
     }
     let old_pages = old.end - old.start;
+    if to.is_some() {
+        // What is cut off goes first, as on Linux.
+        let whole = range(call.number(0), call.number(1))?;
+        system.remove_pages(call.space, old.end..whole.end)?;
+    }
     let area = system
         .area_at(call.space, old.start)
         .filter(|area| area.end >= old.end && old_pages > 0)
         .ok_or(Errno::EFAULT)?;
+    if let Some(first) = to {
+        system.remove_pages(call.space, first..first + new_pages)?;
+        return begin_move(system, call, old, new_pages, first);
+    }
     if new_pages <= old_pages {
         if new_pages < old_pages {
             system.remove_pages(call.space, old.start + new_pages..old.end)?;
@@ -280,6 +296,36 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     }
     let wish = Wish::Near(LOWEST_ADDRESS / PAGE - 1);
     let first = system.choose_pages(call.space, new_pages, wish)?;
+    begin_move(system, call, old, new_pages, first)
+}
+
+/// Returns the page MREMAP_FIXED names.
+fn fixed_place(
+    call: &Call,
+    flags: RemapFlags,
+    old: &Range<u64>,
+    new_pages: u64,
+) -> Result<Option<u64>, Errno> {
+    if !flags.contains(RemapFlags::FIXED) {
+        return Ok(None);
+    }
+    let new = range(call.number(4), new_pages * PAGE).map_err(|_| Errno::EINVAL)?;
+    let overlaps = new.start < old.end && old.start < new.end;
+    if overlaps || !flags.contains(RemapFlags::MAY_MOVE) || new.start < LOWEST_ADDRESS / PAGE {
+        return Err(Errno::EINVAL);
+    }
+    Ok(Some(new.start))
+}
+
+/// Makes the new place of a mapping, whose pages are free, and begins to move there.
+fn begin_move<B: Block>(
+    system: &mut System<B>,
+    call: &mut Call,
+    old: Range<u64>,
+    new_pages: u64,
+    first: u64,
+) -> Outcome {
+    let area = system.area_at(call.space, old.start).ok_or(Errno::EFAULT)?;
     let moved = area.part(old.start..old.start + new_pages);
     // Now, so that taking away the old place cannot fail once pages have moved.
     system.split_areas(call.space, &old)?;
@@ -345,10 +391,43 @@ pub(super) fn madvise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
 
 /// msync(2): shared pages are the page cache's own, so there is nothing to write back.
 pub(super) fn msync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const ASYNC: u32 = 1;
+    const INVALIDATE: u32 = 2;
+    const SYNC: u32 = 4;
+    let flags = call.uint(2);
+    if flags & !(ASYNC | INVALIDATE | SYNC) != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
+        return Err(Errno::EINVAL.into());
+    }
+    mlock(system, call)
+}
+
+/// mlock(2), munlock(2), mlock2(2): memory never goes to a disk here, so that it is all the same; what is not mapped is told.
+pub(super) fn mlock<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let range = range(call.number(0), call.number(1))?;
     if system.space(call.space)?.areas.covers(range) {
         Ok(0)
     } else {
         Err(Errno::ENOMEM.into())
     }
+}
+
+/// mincore(2): which pages are mapped, which is less than which are cached.
+pub(super) fn mincore<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let range = range(call.number(0), call.number(1))?;
+    for _ in 0..WORK_PAGES {
+        let number = range.start + call.progress;
+        if number >= range.end {
+            return Ok(0);
+        }
+        let space = system.space(call.space)?;
+        if !space.areas.covers(number..number + 1) {
+            return Err(Errno::ENOMEM.into());
+        }
+        let page = Page::from_number(number).ok_or(Errno::ENOMEM)?;
+        let is_there = space.table.lookup(&system.pool, page).is_some();
+        let at = call.address(2).offset(call.progress)?;
+        system.write_user(call.space, at, &[u8::from(is_there)])?;
+        call.progress += 1;
+    }
+    Err(Stall::Again)
 }

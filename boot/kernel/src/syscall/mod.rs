@@ -164,6 +164,7 @@ calls! {
     24 sched_yield => process::sched_yield;
     25 mremap => memory::mremap;
     26 msync => memory::msync;
+    27 mincore => memory::mincore;
     28 madvise => memory::madvise;
     32 dup => descriptor::dup;
     33 dup2 => descriptor::dup2;
@@ -252,6 +253,8 @@ calls! {
     137 statfs => attribute::statfs;
     138 fstatfs => attribute::fstatfs;
     140 getpriority => process::getpriority;
+    149 mlock => memory::mlock;
+    150 munlock => memory::mlock;
     157 prctl => process::prctl;
     158 arch_prctl => process::arch_prctl;
     160 setrlimit => machine::setrlimit;
