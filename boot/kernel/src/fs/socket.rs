@@ -177,6 +177,7 @@ impl Sockets {
     /// # Errors
     ///
     /// ENFILE at the limit, ENOMEM.
+    #[inline(never)]
     pub(super) fn create(
         &mut self,
         context: &Context<'_>,

@@ -50,37 +50,45 @@ struct Header {
 
 /// Where `msg_namelen` lies in a `struct msghdr`.
 const NAME_LEN_AT: u64 = 8;
-/// Where `msg_controllen` lies.
+/// Where `msg_controllen` lies, with `msg_flags` behind it.
 const CONTROL_LEN_AT: u64 = 40;
-/// Where `msg_flags` lies.
-const FLAGS_AT: u64 = 48;
 
-/// Most bytes of control messages that are looked at: more than all there are.
-const MAX_CONTROL: usize = 2048;
+/// Most bytes of control messages that are looked at: as many as all there are.
+const MAX_CONTROL: usize = CONTROL_HEADER + 4 * MAX_RIGHTS + 4 + CONTROL_HEADER + 16;
+
+/// Bytes of a `struct msghdr`.
+const HEADER_BYTES: usize = 56;
 
 fn read_header<B: Block>(
     system: &mut System<B>,
     call: &Call,
     at: UserAddr,
 ) -> Result<Header, Stall> {
-    let mut word = |offset| system.read_u64(call.space, at.offset(offset)?);
-    let (name, name_len) = (word(0)?, word(NAME_LEN_AT)? as u32);
-    let (buffers, count) = (word(16)?, word(24)?);
-    let (control, control_len) = (word(32)?, word(CONTROL_LEN_AT)?);
+    let mut bytes = [0; HEADER_BYTES];
+    system.read_user(call.space, at, &mut bytes)?;
+    let count = word(&bytes, 24);
     if count > MAX_BUFFERS as u64 {
         return Err(Errno::EMSGSIZE.into());
     }
+    let control = UserAddr(word(&bytes, 32));
     Ok(Header {
-        name: UserAddr(name),
-        name_len,
-        memory: Memory::Many(UserAddr(buffers), count as usize),
-        control: UserAddr(control),
-        control_len: if control == 0 {
+        name: UserAddr(word(&bytes, 0)),
+        name_len: word(&bytes, 8) as u32,
+        memory: Memory::Many(UserAddr(word(&bytes, 16)), count as usize),
+        control,
+        control_len: if control.is_null() {
             0
         } else {
-            control_len.min(MAX_CONTROL as u64) as usize
+            word(&bytes, 40).min(MAX_CONTROL as u64) as usize
         },
     })
+}
+
+/// Returns the number at a place of a structure.
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
 }
 
 /// sendto(2).
@@ -173,7 +181,14 @@ fn send_some<B: Block>(
         if put == most {
             break None;
         }
-        match put_piece(system, call, to, header.memory, (sent + put, most - put)) {
+        match move_piece(
+            system,
+            call,
+            to,
+            header.memory,
+            (sent + put, most - put),
+            None,
+        ) {
             Ok(0) => break None,
             Ok(count) => put += count,
             Err(stall) => break Some(stall),
@@ -211,16 +226,23 @@ fn send_some<B: Block>(
     Ok(call.progress as usize == total)
 }
 
-/// Puts bytes of one page into a socket's queue: from `done` on, at most `most`.
-fn put_piece<B: Block>(
+/// Moves bytes of one page, at `done` in memory, at most `most`: into the queue of socket `with`, or, from `skip` on, out of
+/// the next message in it.
+#[inline(never)]
+fn move_piece<B: Block>(
     system: &mut System<B>,
     call: &Call,
-    to: SocketId,
+    with: SocketId,
     memory: Memory,
     (done, most): (usize, usize),
+    skip: Option<usize>,
 ) -> Result<usize, Stall> {
     let (address, len, _) = memory.rest(system, call, done)?;
-    let span = system.span(call.space, address, len.min(most), Access::Read)?;
+    let access = match skip {
+        Some(_) => Access::Write,
+        None => Access::Read,
+    };
+    let span = system.span(call.space, address, len.min(most), access)?;
     let FileParts {
         files,
         mut context,
@@ -233,76 +255,58 @@ fn put_piece<B: Block>(
         offset: span.offset,
         len: span.len,
     };
-    Ok(files.put_into_socket(&mut context, to, span)?)
+    Ok(match skip {
+        Some(skip) => files.copy_message(&mut context, with, skip, span)?,
+        None => files.put_into_socket(&mut context, with, span)?,
+    })
 }
 
-/// SOL_SOCKET.
-const SOCKET_LEVEL: i32 = 1;
-/// SCM_RIGHTS.
-const RIGHTS: i32 = 1;
+/// SCM_RIGHTS of SOL_SOCKET: the level in the lower half, the type in the upper.
+const RIGHTS: u64 = 1 | 1 << 32;
 /// SCM_CREDENTIALS.
-const CREDENTIALS: i32 = 2;
+const CREDENTIALS: u64 = 1 | 2 << 32;
 /// Bytes of a `struct cmsghdr`.
 const CONTROL_HEADER: usize = 16;
 
-/// Reads the descriptors that are to be sent; returns how many. Credentials are the kernel's own knowledge: a program that
-/// sends its true ones is heard.
+/// Reads the descriptors that are to be sent; returns how many. Credentials are the kernel's own knowledge: a program may
+/// send its true ones.
 fn read_rights<B: Block>(
     system: &mut System<B>,
     call: &Call,
     header: Header,
     fds: &mut [i32; MAX_RIGHTS],
 ) -> Result<usize, Stall> {
-    let (mut at, mut count) = (0, 0);
-    while at + CONTROL_HEADER <= header.control_len {
-        let start = header.control.offset(at as u64)?;
-        let len = system.read_u64(call.space, start)?;
-        let kind = system.read_u64(call.space, start.offset(8)?)?;
-        let (level, kind) = (kind as i32, (kind >> 32) as i32);
-        let room = header.control_len - at;
-        if len < CONTROL_HEADER as u64 || len > room as u64 || level != SOCKET_LEVEL {
+    let mut control = [0; MAX_CONTROL];
+    let mut control = &mut control[..header.control_len];
+    system.read_user(call.space, header.control, control)?;
+    let pid = system.process(call.process)?.pid.0;
+    let own = system.credentials(call.process)?;
+    let own = [pid, own.uid, own.gid].map(u32::to_le_bytes);
+    let mut count = 0;
+    while control.len() >= CONTROL_HEADER {
+        let (len, kind) = (word(control, 0), word(control, 8));
+        if len < CONTROL_HEADER as u64 || len > control.len() as u64 {
             return Err(Errno::EINVAL.into());
         }
-        let body = len as usize - CONTROL_HEADER;
+        let body = &control[CONTROL_HEADER..len as usize];
         match kind {
             RIGHTS => {
-                for nth in 0..body / 4 {
-                    let place = start.offset((CONTROL_HEADER + 4 * nth) as u64)?;
-                    *fds.get_mut(count).ok_or(Errno::EINVAL)? =
-                        system.read_u32(call.space, place)? as i32;
+                for fd in body.as_chunks().0 {
+                    *fds.get_mut(count).ok_or(Errno::EINVAL)? = i32::from_le_bytes(*fd);
                     count += 1;
                 }
             }
-            CREDENTIALS => check_credentials(system, call, start, body)?,
+            CREDENTIALS if body.len() == 12 => {
+                if body != own.as_flattened() {
+                    return Err(Errno::EPERM.into());
+                }
+            }
             _ => return Err(Errno::EINVAL.into()),
         }
-        at += (len as usize).next_multiple_of(8);
+        let used = (len as usize).next_multiple_of(8).min(control.len());
+        control = &mut control[used..];
     }
     Ok(count)
-}
-
-/// Refuses credentials that are not the sender's own, unless it is root.
-fn check_credentials<B: Block>(
-    system: &mut System<B>,
-    call: &Call,
-    start: UserAddr,
-    body: usize,
-) -> Result<(), Stall> {
-    if body != 12 {
-        return Err(Errno::EINVAL.into());
-    }
-    let mut claim = [0; 3];
-    for (nth, word) in claim.iter_mut().enumerate() {
-        let place = start.offset((CONTROL_HEADER + 4 * nth) as u64)?;
-        *word = system.read_u32(call.space, place)?;
-    }
-    let pid = system.process(call.process)?.pid.0;
-    let own = system.credentials(call.process)?;
-    if claim == [pid, own.uid, own.gid] {
-        Ok(())
-    } else {
-        Err(Errno::EPERM.into())
-    }
 }
 
 /// recvfrom(2).
@@ -319,7 +323,7 @@ pub(super) fn recvmsg<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
     let name_len = at.offset(NAME_LEN_AT)?;
     let room = address_room(system, call, header.name, name_len)?;
     // Nothing may be in the way once a message was taken out.
-    system.touch_user(call.space, at, FLAGS_AT as usize + 4)?;
+    system.touch_user(call.space, at, HEADER_BYTES)?;
     system.touch_user(call.space, header.control, header.control_len)?;
     receive(
         system,
@@ -382,7 +386,9 @@ fn receive<B: Block>(
     let most = next.len.min(total - done).min(WORK_BYTES);
     let mut copied = 0;
     while copied < most {
-        match copy_piece(system, call, socket, memory, (done, copied, most - copied)) {
+        let place = (done + copied, most - copied);
+        match move_piece(system, call, socket, memory, place, Some(copied)) {
+            Ok(0) => return Err(Errno::EIO.into()),
             Ok(count) => copied += count,
             Err(stall) => {
                 // A message whose place is bad is lost, as on Linux.
@@ -457,40 +463,11 @@ fn end<B: Block>(
 ) -> Outcome {
     if header.is_some() {
         let at = call.address(1);
-        let control = (control as u64).to_le_bytes();
-        system.write_user(call.space, at.offset(CONTROL_LEN_AT)?, &control)?;
-        let answer = answer.bits().to_le_bytes();
-        system.write_user(call.space, at.offset(FLAGS_AT)?, &answer)?;
+        let words = [control as u32, 0, answer.bits()].map(u32::to_le_bytes);
+        let at = at.offset(CONTROL_LEN_AT)?;
+        system.write_user(call.space, at, words.as_flattened())?;
     }
     Ok(call.progress)
-}
-
-/// Copies bytes of the next message into one page: those `copied` bytes into it, to `done + copied` in memory.
-fn copy_piece<B: Block>(
-    system: &mut System<B>,
-    call: &Call,
-    socket: SocketId,
-    memory: Memory,
-    (done, copied, most): (usize, usize, usize),
-) -> Result<usize, Stall> {
-    let (address, len, _) = memory.rest(system, call, done + copied)?;
-    let span = system.span(call.space, address, len.min(most), Access::Write)?;
-    let FileParts {
-        files,
-        mut context,
-        spaces,
-        ..
-    } = system.file_parts(call.process)?;
-    let space = spaces.get(call.space).ok_or(Errno::EFAULT)?;
-    let span = Span {
-        frame: span.frame(space, context.pool)?,
-        offset: span.offset,
-        len: span.len,
-    };
-    match files.copy_message(&mut context, socket, copied, span)? {
-        0 => Err(Errno::EIO.into()),
-        count => Ok(count),
-    }
 }
 
 /// Hands out what came beside the bytes; returns how many bytes of control messages were written. The memory was touched
@@ -500,72 +477,68 @@ fn write_control<B: Block>(
     call: &Call,
     header: Option<Header>,
     sender: Option<Peer>,
-    rights: Vec<DescriptionId>,
+    mut rights: Vec<DescriptionId>,
     close_on_exec: bool,
     answer: &mut Flags,
 ) -> Result<usize, Stall> {
     let (at, room) = header.map_or((UserAddr::NULL, 0), |it| (it.control, it.control_len));
-    let mut used = 0;
+    let mut control = Control {
+        bytes: [0; MAX_CONTROL],
+        used: 0,
+    };
     if let (Some(sender), true) = (sender, header.is_some()) {
+        let words = [sender.pid, sender.uid, sender.gid].map(u32::to_le_bytes);
         if room >= CONTROL_HEADER + 12 {
-            let words = [sender.pid, sender.uid, sender.gid];
-            write_control_header(system, call, at, 12, CREDENTIALS)?;
-            for (nth, word) in words.into_iter().enumerate() {
-                let place = at.offset((CONTROL_HEADER + 4 * nth) as u64)?;
-                system.write_user(call.space, place, &word.to_le_bytes())?;
-            }
-            used = (CONTROL_HEADER + 12).next_multiple_of(8).min(room);
+            control.put(CREDENTIALS, words.as_flattened());
         } else {
             *answer |= Flags::CONTROL_CUT;
         }
     }
-    if rights.is_empty() {
-        return Ok(used);
-    }
-    let fits = (room - used).saturating_sub(CONTROL_HEADER) / 4;
-    let table = system.table_of(call)?;
-    let mut given = 0;
-    let mut rights = rights.into_iter();
-    while given < fits {
-        let Some(right) = rights.next() else {
-            break;
-        };
+    if !rights.is_empty() {
+        let table = system.table_of(call)?;
         let FileParts {
             files, mut context, ..
         } = system.file_parts(call.process)?;
-        let Ok(fd) = files.accept_right(&mut context, table, right, close_on_exec) else {
+        let fits = room.saturating_sub(control.used + CONTROL_HEADER) / 4;
+        let mut fds = [[0; 4]; MAX_RIGHTS];
+        let mut given = 0;
+        rights.reverse();
+        while given < fits
+            && let Some(right) = rights.pop()
+        {
+            let Ok(fd) = files.accept_right(&mut context, table, right, close_on_exec) else {
+                *answer |= Flags::CONTROL_CUT;
+                break;
+            };
+            fds[given] = fd.to_le_bytes();
+            given += 1;
+        }
+        if !rights.is_empty() {
             *answer |= Flags::CONTROL_CUT;
-            break;
-        };
-        let place = at.offset((used + CONTROL_HEADER + 4 * given) as u64)?;
-        system.write_user(call.space, place, &fd.to_le_bytes())?;
-        given += 1;
+            files.release_rights(&mut context, rights);
+        }
+        if given > 0 {
+            control.put(RIGHTS, fds[..given].as_flattened());
+        }
     }
-    let rest: Vec<_> = rights.collect();
-    if !rest.is_empty() {
-        *answer |= Flags::CONTROL_CUT;
-        let FileParts {
-            files, mut context, ..
-        } = system.file_parts(call.process)?;
-        files.release_rights(&mut context, rest);
-    }
-    if given > 0 {
-        let place = at.offset(used as u64)?;
-        write_control_header(system, call, place, 4 * given, RIGHTS)?;
-        used += (CONTROL_HEADER + 4 * given).next_multiple_of(8);
-    }
-    Ok(used.min(room))
+    let used = control.used.min(room);
+    system.write_user(call.space, at, &control.bytes[..used])?;
+    Ok(used)
 }
 
-fn write_control_header<B: Block>(
-    system: &mut System<B>,
-    call: &Call,
-    at: UserAddr,
-    body: usize,
-    kind: i32,
-) -> Result<(), Stall> {
-    let len = (CONTROL_HEADER + body) as u64;
-    let kind = u64::from(SOCKET_LEVEL as u32) | u64::from(kind as u32) << 32;
-    system.write_user(call.space, at, &len.to_le_bytes())?;
-    system.write_user(call.space, at.offset(8)?, &kind.to_le_bytes())
+/// Control messages one behind the other.
+struct Control {
+    bytes: [u8; MAX_CONTROL],
+    used: usize,
+}
+
+impl Control {
+    /// Adds a message, for which there is room.
+    fn put(&mut self, kind: u64, body: &[u8]) {
+        let rest = &mut self.bytes[self.used..];
+        rest[..8].copy_from_slice(&((CONTROL_HEADER + body.len()) as u64).to_le_bytes());
+        rest[8..CONTROL_HEADER].copy_from_slice(&kind.to_le_bytes());
+        rest[CONTROL_HEADER..CONTROL_HEADER + body.len()].copy_from_slice(body);
+        self.used += (CONTROL_HEADER + body.len()).next_multiple_of(8);
+    }
 }
