@@ -190,6 +190,22 @@ fn set_alarm<B: Block>(
     Ok(left)
 }
 
+/// getitimer(2): only the timer of real time is ever set.
+pub(super) fn getitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const REAL: i32 = 0;
+    const PROFILE: i32 = 2;
+    if !(REAL..=PROFILE).contains(&call.int(0)) {
+        return Err(Errno::EINVAL.into());
+    }
+    let alarm = system.process(call.process)?.alarm;
+    let left = alarm.filter(|_| call.int(0) == REAL);
+    let left = left.map_or(Duration::ZERO, |end| end.since(system.now));
+    let mut bytes = [0; 32];
+    bytes[16..].copy_from_slice(&timeval(left));
+    system.write_user(call.space, call.address(1), &bytes)?;
+    Ok(0)
+}
+
 /// setitimer(2), for ITIMER_REAL without an interval.
 pub(super) fn setitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let mut bytes = [0; 32];

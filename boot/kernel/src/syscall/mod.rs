@@ -170,6 +170,7 @@ calls! {
     33 dup2 => descriptor::dup2;
     34 pause => signal::pause;
     35 nanosleep => clock::nanosleep;
+    36 getitimer => clock::getitimer;
     37 alarm => clock::alarm;
     38 setitimer => clock::setitimer;
     39 getpid => identity::getpid;

@@ -4,7 +4,7 @@ use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::system::System;
 use crate::wait::Stall;
-use agent::kernel::{ExitStatus, Signal};
+use agent::kernel::{ExitStatus, Pid, Signal};
 use hal::block::Block;
 use hal::page_table::Page;
 
@@ -149,6 +149,13 @@ pub(super) fn sched_getaffinity<B: Block>(system: &mut System<B>, call: &mut Cal
     if bytes < 8 || !bytes.is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
     }
+    let is_known = |system: &System<B>| {
+        let tid = call.uint(0);
+        tid == 0 || system.table.tasks.iter().any(|(_, task)| task.tid == tid)
+    };
+    if !is_known(system) {
+        return Err(Errno::ESRCH.into());
+    }
     system.write_user(call.space, call.address(2), &1_u64.to_le_bytes())?;
     Ok(8)
 }
@@ -188,6 +195,15 @@ pub(super) fn getcpu<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 }
 
 /// getpriority(2): nice 0, as the call returns it.
-pub(super) fn getpriority<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
+pub(super) fn getpriority<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const PROCESS: i32 = 0;
+    const USER: i32 = 2;
+    match call.int(0) {
+        PROCESS if call.int(1) != 0 => {
+            system.table.find(Pid(call.uint(1))).ok_or(Errno::ESRCH)?;
+        }
+        PROCESS..=USER => {}
+        _ => return Err(Errno::EINVAL.into()),
+    }
     Ok(20)
 }

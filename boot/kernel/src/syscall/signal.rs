@@ -232,17 +232,18 @@ fn target<B: Block>(
 /// kill(2).
 pub(super) fn kill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let signal = match call.int(1) {
-        0 => None,
-        _ => Some(named_signal(call, 1)?),
+        0 => Ok(None),
+        _ => named_signal(call, 1).map(Some),
     };
     let pid = call.int(0);
     if pid > 0 {
-        let id = target(system, call, pid, signal)?;
-        if let Some(signal) = signal {
+        let id = target(system, call, pid, signal.unwrap_or_default())?;
+        if let Some(signal) = signal? {
             system.signal_process(id, signal);
         }
         return Ok(0);
     }
+    let signal = signal?;
     let own = system.process(call.process)?;
     let (own_pid, own_group) = (own.pid.0, own.group);
     let group = match pid {

@@ -59,8 +59,8 @@ fn ending() {
         ("SIGUSR1", libc::SIGUSR1),
         ("SIGALRM", libc::SIGALRM),
     ] {
-        // SAFETY: the action is a constant of the C library.
         ends(case, &|| {
+            // SAFETY: the action is a constant of the C library.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
             raise(signal)
         });
