@@ -1,26 +1,30 @@
 //! Linux error numbers (asm-generic/errno-base.h, errno.h).
 
 use core::fmt;
+use core::num::NonZeroU64;
 
 /// A Linux error number: what a program gets, negated, when it misused a call or something ran out.
+///
+/// It is as large as what it is returned in place of, and never 0, so that either goes through a register and not through
+/// memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Errno(u16);
+pub struct Errno(NonZeroU64);
 
 macro_rules! errnos {
     ($($name:ident = $number:literal, $text:literal;)*) => {
         impl Errno {
-            $(#[doc = $text] pub const $name: Self = Self($number);)*
+            $(#[doc = $text] pub const $name: Self = Self::from_number($number);)*
 
             /// Returns the error's name, as in errno.h.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self.0 { $($number => stringify!($name),)* _ => "E?" }
+                match self.number() { $($number => stringify!($name),)* _ => "E?" }
             }
 
             /// Returns what it means, lower case, no final period.
             #[must_use]
             pub const fn text(self) -> &'static str {
-                match self.0 { $($number => $text,)* _ => "unknown error" }
+                match self.number() { $($number => $text,)* _ => "unknown error" }
             }
         }
     };
@@ -91,13 +95,30 @@ impl Errno {
     /// Returns the number.
     #[must_use]
     pub const fn number(self) -> u16 {
+        self.0.get() as u16
+    }
+
+    const fn from_number(number: u64) -> Self {
+        match NonZeroU64::new(number) {
+            Some(number) => Self(number),
+            None => panic!("0 is no error"),
+        }
+    }
+
+    /// Returns the number as what it is kept as.
+    pub(crate) const fn bits(self) -> NonZeroU64 {
         self.0
+    }
+
+    /// Takes [`Errno::bits`] back.
+    pub(crate) const fn from_bits(bits: NonZeroU64) -> Self {
+        Self(bits)
     }
 
     /// Returns what a system call leaves in `rax`.
     #[must_use]
     pub const fn as_return(self) -> u64 {
-        (-(self.0 as i64)) as u64
+        (-(self.0.get() as i64)) as u64
     }
 }
 

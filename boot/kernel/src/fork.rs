@@ -16,7 +16,7 @@ use crate::syscall::{Call, Outcome};
 use crate::system::System;
 use crate::task::{Activity, Task, TaskId};
 use crate::user_memory::{Access, UserAddr};
-use crate::wait::{Stall, WakeKey};
+use crate::wait::{Stall, WakeKey, Why};
 use agent::kernel::{Pid, Signal};
 use hal::block::Block;
 use hal::page_table::Page;
@@ -289,18 +289,21 @@ impl<B: Block> System<B> {
             return Ok(u64::from(pid));
         };
         if let Life::Made { next, .. } = self.process(id)?.life {
-            match self.go_on_making(call, request, id, next) {
+            match self
+                .go_on_making(call, request, id, next)
+                .map_err(Stall::why)
+            {
                 Ok(()) => {}
-                Err(Stall::Error(errno)) => {
+                Err(Why::Error(errno)) => {
                     self.space_mut(call.space)?.forker = None;
                     self.abort_child(id);
                     return Err(errno.into());
                 }
-                Err(stall) => return Err(stall),
+                Err(why) => return Err(why.into()),
             }
         }
         if self.process(id)?.kin.lender == Some(call.task) {
-            return Err(Stall::Wait(WakeKey::Memory(pid)));
+            return Err(Stall::wait(WakeKey::Memory(pid)));
         }
         Ok(u64::from(pid))
     }
@@ -322,7 +325,7 @@ impl<B: Block> System<B> {
                 *next = reached;
             }
             if reached < end {
-                return Err(Stall::Again);
+                return Err(Stall::AGAIN);
             }
             self.space_mut(call.space)?.forker = None;
         }
@@ -353,8 +356,8 @@ impl<B: Block> System<B> {
             request.child_tid
         };
         match self.store(space, at, &number.to_le_bytes(), Access::Write) {
-            Ok(()) | Err(Stall::Error(_)) => Ok(()),
-            Err(stall) => Err(stall),
+            Err(stall) if !stall.is_error() => Err(stall),
+            _ => Ok(()),
         }
     }
 

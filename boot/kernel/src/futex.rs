@@ -178,9 +178,9 @@ impl<B: Block> System<B> {
             self.clear_number(id),
         ] {
             match result {
+                Err(stall) if !stall.is_error() => return Err(stall),
                 // A pointer that leads nowhere is the program's own affair.
-                Ok(()) | Err(Stall::Error(_)) => {}
-                Err(stall) => return Err(stall),
+                _ => {}
             }
         }
         Ok(())

@@ -77,16 +77,16 @@ fn a_read_that_moved_nothing_is_eintr_when_a_handler_ran() {
 #[test]
 fn only_what_ends_soon_is_waited_for_without_hearing_signals() {
     use crate::wait::{Stall, WakeKey};
-    assert!(!Stall::Wait(WakeKey::Disk(0)).is_interruptible());
+    assert!(!Stall::wait(WakeKey::Disk(0)).is_interruptible());
     for key in [
         WakeKey::PipeReadable(0),
         WakeKey::PipeWritable(0),
         WakeKey::Seed,
         WakeKey::Nothing,
     ] {
-        assert!(Stall::Wait(key).is_interruptible(), "{key}");
+        assert!(Stall::wait(key).is_interruptible(), "{key}");
     }
-    assert!(!Stall::Again.is_interruptible());
+    assert!(!Stall::AGAIN.is_interruptible());
 }
 
 /// Runs a call of twenty turns, sends `sent` after the first, and returns how many turns more there were and the end.

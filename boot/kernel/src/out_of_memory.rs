@@ -29,7 +29,7 @@ pub(crate) enum Shortage {
 }
 
 impl<B: Block> System<B> {
-    /// Deals with a page of an address space that could not be had. Returns [`Stall::Again`] when it may be had soon; the
+    /// Deals with a page of an address space that could not be had. Returns [`Stall::AGAIN`] when it may be had soon; the
     /// process that asks may have ended then. Else ENOMEM.
     pub(crate) fn on_shortage(&mut self, space: SpaceId, shortage: Shortage) -> Stall {
         let Some(asker) = self.spaces.get(space).map(|space| space.account) else {
@@ -37,7 +37,7 @@ impl<B: Block> System<B> {
         };
         let scope = (shortage == Shortage::Limit).then_some(asker);
         if self.has_memory_to_come(scope) {
-            return Stall::Again;
+            return Stall::AGAIN;
         }
         let runs =
             self.table.processes.iter().any(|(_, process)| {
@@ -50,7 +50,7 @@ impl<B: Block> System<B> {
         {
             Some(victim) => {
                 self.end_for_memory(victim);
-                Stall::Again
+                Stall::AGAIN
             }
             None => Errno::ENOMEM.into(),
         }

@@ -18,7 +18,7 @@ const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]
 impl crate::fs::Random for Random {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Stall> {
         if !self.is_seeded() {
-            return Err(Stall::Wait(WakeKey::Seed));
+            return Err(Stall::wait(WakeKey::Seed));
         }
         Self::fill(self, bytes);
         Ok(())

@@ -12,7 +12,7 @@ use crate::syscall::{self, Call};
 use crate::system::System;
 use crate::task::{Activity, PastCall, TaskId};
 use crate::user_memory::Access;
-use crate::wait::Stall;
+use crate::wait::{Stall, Why};
 use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::clock::{Clock, Instant};
@@ -74,13 +74,13 @@ impl<B: Block> System<B> {
         let Some(task) = self.table.tasks.get_mut(id) else {
             return Turn::Over;
         };
-        match stall {
-            Stall::Wait(key) => {
+        match stall.why() {
+            Why::Wait(key) => {
                 task.activity = Activity::Parked { key, deadline };
                 self.next_timer = deadline.map_or(self.next_timer, |due| due.min(self.next_timer));
                 Turn::Over
             }
-            Stall::Again | Stall::Error(_) => Turn::Yields,
+            Why::Again | Why::Error(_) => Turn::Yields,
         }
     }
 
@@ -149,9 +149,9 @@ impl<B: Block> System<B> {
             self.count_unknown(call.number);
             Err(Errno::ENOSYS.into())
         });
-        let result = match outcome {
+        let ended = outcome.or_else(|stall| stall.errno().map(Errno::as_return).ok_or(stall));
+        let result = match ended {
             Ok(value) => value,
-            Err(Stall::Error(errno)) => errno.as_return(),
             Err(stall) => {
                 let Some(task) = self.table.tasks.get_mut(id) else {
                     return Turn::Over;
@@ -224,12 +224,12 @@ impl<B: Block> System<B> {
             Denial::Unmapped
         };
         match denial {
-            Denial::Wait(key) => self.park(id, Stall::Wait(key), None),
+            Denial::Wait(key) => self.park(id, Stall::wait(key), None),
             Denial::Again => Turn::Yields,
             Denial::OutOf(shortage) => {
                 let space = self.table.processes.get(process).map(|known| known.space);
                 if let Some(space) = space
-                    && self.on_shortage(space, shortage) != Stall::Again
+                    && self.on_shortage(space, shortage) != Stall::AGAIN
                 {
                     // Nobody else can help.
                     self.end_process(process, ExitStatus::Killed(Signal::KILL));

@@ -7,6 +7,7 @@ use crate::errno::Errno;
 use crate::limits::PENDING_WAKES;
 use core::fmt;
 use core::hash::{Hash, Hasher};
+use core::num::NonZeroU64;
 
 /// What a parked call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,9 +109,17 @@ impl fmt::Display for WakeKey {
     }
 }
 
-/// Why an operation did not give its result.
+/// Why an operation did not give its result, as one number that is never 0: a [`Why`] that fits a register, so that what
+/// nearly everything returns does not go through memory.
+///
+/// Bits 16 to 31 tell what is meant. Where they are 0 it is an error, and the whole number is that of the error; the upper
+/// half is what a key names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Stall(NonZeroU64);
+
+/// What a [`Stall`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stall {
+pub enum Why {
     /// It never will.
     Error(Errno),
     /// It may, after this.
@@ -119,25 +128,123 @@ pub enum Stall {
     Again,
 }
 
-// Returned from nearly everything: in one register.
-const _: () = assert!(size_of::<Stall>() == 8);
+/// Where the bits stand that tell what is meant.
+const WHAT_SHIFT: u32 = 16;
+/// Where the number of what a key names stands.
+const NAMED_SHIFT: u32 = 32;
 
 impl Stall {
+    /// It goes on at the next turn: this one did its share of work ([`crate::limits::WORK_BYTES`]).
+    pub const AGAIN: Self = Self::of(1, 0);
+
+    /// It may go on after this.
+    #[must_use]
+    pub const fn wait(key: WakeKey) -> Self {
+        match key {
+            WakeKey::Disk(index) => Self::of(2, index as u32),
+            WakeKey::PipeReadable(pipe) => Self::of(3, pipe),
+            WakeKey::PipeWritable(pipe) => Self::of(4, pipe),
+            WakeKey::SocketReadable(socket) => Self::of(5, socket),
+            WakeKey::SocketWritable(socket) => Self::of(6, socket),
+            WakeKey::Terminal(side) => Self::of(7, side),
+            WakeKey::Seed => Self::of(8, 0),
+            WakeKey::Child(pid) => Self::of(9, pid),
+            WakeKey::Memory(pid) => Self::of(10, pid),
+            WakeKey::Futex => Self::of(11, 0),
+            WakeKey::Event(event) => Self::of(12, event),
+            WakeKey::Epoll(list) => Self::of(13, list),
+            WakeKey::Signal => Self::of(14, 0),
+            WakeKey::Several(set) => Self::of(15, set.0),
+            WakeKey::Nothing => Self::of(16, 0),
+        }
+    }
+
+    /// It never will go on.
+    #[must_use]
+    pub const fn error(errno: Errno) -> Self {
+        Self(errno.bits())
+    }
+
+    const fn of(what: u64, named: u32) -> Self {
+        match NonZeroU64::new(what << WHAT_SHIFT | (named as u64) << NAMED_SHIFT) {
+            Some(bits) => Self(bits),
+            // `what` is never 0.
+            None => Self(NonZeroU64::MIN),
+        }
+    }
+
+    /// Returns what it says.
+    #[must_use]
+    pub const fn why(self) -> Why {
+        let bits = self.0.get();
+        let named = (bits >> NAMED_SHIFT) as u32;
+        Why::Wait(match (bits >> WHAT_SHIFT) as u16 {
+            0 => return Why::Error(Errno::from_bits(self.0)),
+            1 => return Why::Again,
+            2 => WakeKey::Disk(named as u8),
+            3 => WakeKey::PipeReadable(named),
+            4 => WakeKey::PipeWritable(named),
+            5 => WakeKey::SocketReadable(named),
+            6 => WakeKey::SocketWritable(named),
+            7 => WakeKey::Terminal(named),
+            8 => WakeKey::Seed,
+            9 => WakeKey::Child(named),
+            10 => WakeKey::Memory(named),
+            11 => WakeKey::Futex,
+            12 => WakeKey::Event(named),
+            13 => WakeKey::Epoll(named),
+            14 => WakeKey::Signal,
+            15 => WakeKey::Several(KeySet(named)),
+            _ => WakeKey::Nothing,
+        })
+    }
+
+    /// Returns why the operation never will go on, if that is what it says.
+    #[must_use]
+    pub const fn errno(self) -> Option<Errno> {
+        if self.is_error() {
+            return Some(Errno::from_bits(self.0));
+        }
+        None
+    }
+
+    /// Returns whether it says that the operation never will go on.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        self.0.get() >> WHAT_SHIFT == 0
+    }
+
     /// Returns whether a handled signal ends the wait. A disk answers soon, and a call that changes files cannot be
     /// begun a second time, so waiting for one goes on, as Linux's "uninterruptible" sleep does; so does waiting for lent
     /// memory, and work that only takes turns.
     #[must_use]
     pub const fn is_interruptible(self) -> bool {
-        match self {
-            Self::Wait(key) => !matches!(key, WakeKey::Disk(_) | WakeKey::Memory(_)),
-            Self::Again | Self::Error(_) => false,
+        match self.why() {
+            Why::Wait(key) => !matches!(key, WakeKey::Disk(_) | WakeKey::Memory(_)),
+            Why::Again | Why::Error(_) => false,
         }
     }
 }
 
 impl From<Errno> for Stall {
     fn from(errno: Errno) -> Self {
-        Self::Error(errno)
+        Self::error(errno)
+    }
+}
+
+impl From<Why> for Stall {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Error(errno) => Self::error(errno),
+            Why::Wait(key) => Self::wait(key),
+            Why::Again => Self::AGAIN,
+        }
+    }
+}
+
+impl fmt::Debug for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why().fmt(f)
     }
 }
 

@@ -29,7 +29,7 @@ impl<B: Block> Files<B> {
     fn await_cut(&self, id: InodeId, index: u32) -> Result<(), Stall> {
         let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
         if inode.remains.contains(&index) {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl<B: Block> Files<B> {
         if payer.charge(Resource::FileFrames, 1).is_err() {
             return Err(if self.teardown.has_pages() {
                 // What the account gave up may not have come back yet.
-                Stall::Again
+                Stall::AGAIN
             } else {
                 Errno::ENOSPC.into()
             });
@@ -128,9 +128,10 @@ impl<B: Block> Files<B> {
         });
         made.map_err(|stall| {
             context.refund(account, Resource::FileFrames, 1);
-            match stall {
-                Stall::Error(_) => Errno::ENOSPC.into(),
-                _ => stall,
+            if stall.is_error() {
+                Errno::ENOSPC.into()
+            } else {
+                stall
             }
         })
     }

@@ -108,7 +108,7 @@ impl<B: Block> Disks<B> {
             .get_mut(usize::from(wanted.disk))
             .ok_or(Errno::EIO)?;
         if disk.reads.is_full() {
-            return Err(Stall::Wait(WakeKey::Disk(wanted.disk)));
+            return Err(Stall::wait(WakeKey::Disk(wanted.disk)));
         }
         let count = wanted.count.min(cache.room());
         let mut buffer = Buffer::new();
@@ -132,7 +132,7 @@ impl<B: Block> Disks<B> {
             Err((buffer, error)) => {
                 release(pool, buffer);
                 return Err(match error {
-                    SubmitError::Full => Stall::Wait(WakeKey::Disk(wanted.disk)),
+                    SubmitError::Full => Stall::wait(WakeKey::Disk(wanted.disk)),
                     SubmitError::OutOfRange | SubmitError::Shared | SubmitError::Dead => {
                         Errno::EIO.into()
                     }

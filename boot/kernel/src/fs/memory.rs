@@ -26,7 +26,7 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// [`Stall::Again`] when there may be more than this turn could look at, ENOMEM when there is nothing.
+    /// [`Stall::AGAIN`] when there may be more than this turn could look at, ENOMEM when there is nothing.
     pub(crate) fn make_room(
         &mut self,
         pool: &mut FramePool,
@@ -67,7 +67,7 @@ impl<B: Block> Files<B> {
         } else if self.pages.is_exhausted() && !has_remains {
             Err(Errno::ENOMEM.into())
         } else {
-            Err(Stall::Again)
+            Err(Stall::AGAIN)
         }
     }
 
@@ -75,13 +75,13 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// [`Stall::Again`] when it may be able to do that later.
+    /// [`Stall::AGAIN`] when it may be able to do that later.
     pub(super) fn room_for_pipe(&mut self, context: &mut Context<'_>) -> Result<(), Stall> {
         if context.pool.available() < PIPE_FRAMES {
             match self.make_room(context.pool, context.accounts) {
+                Err(stall) if !stall.is_error() => return Err(stall),
                 // The pipe may still have room in the frames it has.
-                Ok(()) | Err(Stall::Error(_)) => {}
-                Err(stall) => return Err(stall),
+                _ => {}
             }
         }
         Ok(())
@@ -125,7 +125,7 @@ impl<B: Block> Files<B> {
         }
         match self.pages.room() {
             0 if self.pages.is_exhausted() => Err(Errno::ENOMEM.into()),
-            0 => Err(Stall::Again),
+            0 => Err(Stall::AGAIN),
             room => Ok(room.min(wanted)),
         }
     }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`Files`] owns all of it. Nothing here blocks: an operation that needs a block that is not in memory submits a read
-//! and says [`crate::wait::Stall::Wait`]; the call parks and is tried again from its start, so every step is made so
+//! and says [`crate::wait::Stall::wait`]; the call parks and is tried again from its start, so every step is made so
 //! that trying again is harmless.
 //!
 //! Sources (ext4 disks, the initrd) are read-only. What programs see is a *union*: names and pages that were written

@@ -85,8 +85,7 @@ impl<B: Block> Files<B> {
                     self.release_inode(base);
                     failure = Some(Errno::EIO);
                 }
-                Err(Stall::Error(errno)) => failure = Some(errno),
-                Err(stall) => return Err(stall),
+                Err(stall) => failure = Some(stall.errno().ok_or(stall)?),
             }
         }
         if self.initrd.is_present() {
@@ -144,7 +143,7 @@ impl<B: Block> Files<B> {
         over: PlaceRef<'_>,
     ) -> Result<Place, Stall> {
         if self.mounts.len() + TREES > MAX_MOUNTS && self.has_abandoned_trees() {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         let id = self.inode_at(over.0)?;
         if !self.is_directory(id) {

@@ -198,7 +198,7 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// [`Stall::Again`] when some are left, EBADF when the table is gone.
+    /// [`Stall::AGAIN`] when some are left, EBADF when the table is gone.
     pub fn close_range(
         &mut self,
         context: &mut Context<'_>,
@@ -212,14 +212,14 @@ impl<B: Block> Files<B> {
                 _ => return Ok(()),
             }
         }
-        Err(Stall::Again)
+        Err(Stall::AGAIN)
     }
 
     /// Closes the descriptors that execve closes.
     ///
     /// # Errors
     ///
-    /// [`Stall::Again`] when some are left, EBADF when the table is gone.
+    /// [`Stall::AGAIN`] when some are left, EBADF when the table is gone.
     pub fn close_on_exec(
         &mut self,
         context: &mut Context<'_>,
@@ -231,7 +231,7 @@ impl<B: Block> Files<B> {
                 None => return Ok(()),
             }
         }
-        Err(Stall::Again)
+        Err(Stall::AGAIN)
     }
 
     /// Returns the open file a descriptor refers to.

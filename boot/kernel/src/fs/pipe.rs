@@ -210,7 +210,7 @@ impl Pipes {
         if pipe.readers == 0 {
             return Err(Errno::EPIPE.into());
         }
-        let full = Stall::Wait(WakeKey::PipeWritable(id.index()));
+        let full = Stall::wait(WakeKey::PipeWritable(id.index()));
         if whole <= ATOMIC_BYTES && pipe.ring.room() < whole {
             return Err(full);
         }
@@ -235,7 +235,7 @@ impl Pipes {
             return if pipe.writers == 0 {
                 Ok(0)
             } else {
-                Err(Stall::Wait(WakeKey::PipeReadable(id.index())))
+                Err(Stall::wait(WakeKey::PipeReadable(id.index())))
             };
         }
         let done = pipe.ring.copy_out(context.pool, 0, span);

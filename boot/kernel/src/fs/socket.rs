@@ -356,7 +356,7 @@ impl Sockets {
             return Err(Errno::ECONNREFUSED.into());
         };
         if waiting.len() >= *limit {
-            return Err(Stall::Wait(WakeKey::SocketWritable(to.index())));
+            return Err(Stall::wait(WakeKey::SocketWritable(to.index())));
         }
         let (kind, owner, account) = (socket.kind, other.owner, other.account);
         let address = Text::copy_of(self.address(to)?)?;
@@ -401,7 +401,7 @@ impl Sockets {
         if self.get(listener)?.kind == SocketKind::Datagram {
             return Err(Errno::EOPNOTSUPP.into());
         }
-        let none = Stall::Wait(WakeKey::SocketReadable(listener.index()));
+        let none = Stall::wait(WakeKey::SocketReadable(listener.index()));
         let id = self.queue_of(listener)?.pop_front().ok_or(none)?;
         let socket = self.get_mut(id)?;
         if let State::Unaccepted(_, client) = socket.state {
@@ -454,7 +454,7 @@ impl Sockets {
             return Err(Errno::EMSGSIZE.into());
         }
         if socket.ring.room() < wanted || socket.messages.len() >= MAX_MESSAGES {
-            return Err(Stall::Wait(WakeKey::SocketWritable(to.index())));
+            return Err(Stall::wait(WakeKey::SocketWritable(to.index())));
         }
         socket
             .messages
@@ -552,7 +552,7 @@ impl Sockets {
         if has_ended {
             Ok(None)
         } else {
-            Err(Stall::Wait(WakeKey::SocketReadable(id.index())))
+            Err(Stall::wait(WakeKey::SocketReadable(id.index())))
         }
     }
 

@@ -10,7 +10,7 @@ use crate::fs::flags::OpenFlags;
 use crate::fs::inode::Node;
 use crate::fs::pipe::PipeEnd;
 use crate::limits::FILE_BYTES;
-use crate::wait::{Stall, WakeKey};
+use crate::wait::{Stall, WakeKey, Why};
 use core::time::Duration;
 use hal::block::Block;
 
@@ -151,8 +151,8 @@ impl<B: Block> Files<B> {
     /// EAGAIN when the file was opened with O_NONBLOCK and `stall` waits for its other end.
     pub fn wait_or_again(&self, id: DescriptionId, stall: Stall) -> Stall {
         let waits_for_peer = matches!(
-            stall,
-            Stall::Wait(
+            stall.why(),
+            Why::Wait(
                 WakeKey::PipeReadable(_)
                     | WakeKey::PipeWritable(_)
                     | WakeKey::Terminal(_)

@@ -128,8 +128,8 @@ impl<B: Block> System<B> {
             Err(trouble) => {
                 self.process_mut(call.process)?.exec = Some((call.task, load));
                 Err(match trouble {
-                    Trouble::Wait(key) => Stall::Wait(key),
-                    _ => Stall::Again,
+                    Trouble::Wait(key) => Stall::wait(key),
+                    _ => Stall::AGAIN,
                 })
             }
         }
@@ -164,7 +164,7 @@ impl<B: Block> System<B> {
         let mut copied = 0;
         while environment + arguments > 0 {
             if copied >= WORK_BYTES {
-                return Err(Stall::Again);
+                return Err(Stall::AGAIN);
             }
             let (list, left) = if environment > 0 {
                 (lists.environment, &mut environment)

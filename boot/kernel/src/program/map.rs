@@ -12,7 +12,6 @@ use crate::space::{
 };
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
-use crate::wait::Stall;
 use core::ops::Range;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
@@ -102,9 +101,9 @@ impl<B: Block> System<B> {
     ) -> Result<ProgramFile, Trouble> {
         self.open_program(process, path).map_err(|stall| {
             let reason = "the interpreter it asks for cannot be executed";
-            match stall {
-                Stall::Error(errno) => Trouble::Failed(errno, reason, About::Program),
-                later => later.into(),
+            match stall.errno() {
+                Some(errno) => Trouble::Failed(errno, reason, About::Program),
+                None => stall.into(),
             }
         })
     }

@@ -22,7 +22,7 @@ mod stack;
 use crate::errno::Errno;
 use crate::space::FileId;
 use crate::space::SpaceId;
-use crate::wait::{Stall, WakeKey};
+use crate::wait::{Stall, WakeKey, Why};
 pub(crate) use exec::Lists;
 use stack::Strings;
 pub(crate) use stack::TICKS_PER_SECOND;
@@ -118,10 +118,10 @@ impl From<Stall> for Trouble {
     #[cold]
     #[inline(never)]
     fn from(stall: Stall) -> Self {
-        match stall {
-            Stall::Wait(key) => Self::Wait(key),
-            Stall::Again => Self::Again,
-            Stall::Error(errno) => Self::Failed(errno, errno.text(), About::Program),
+        match stall.why() {
+            Why::Wait(key) => Self::Wait(key),
+            Why::Again => Self::Again,
+            Why::Error(errno) => Self::Failed(errno, errno.text(), About::Program),
         }
     }
 }

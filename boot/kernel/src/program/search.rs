@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::limits::PATH_BYTES;
 use crate::process::ProcessId;
 use crate::system::System;
-use crate::wait::Stall;
+use crate::wait::{Stall, Why};
 use hal::block::Block;
 
 /// Where programs are looked for when the environment has no `PATH` (agent::kernel::Program).
@@ -47,23 +47,23 @@ impl<B: Block> System<B> {
                 ));
             }
         };
-        match self.open_program(process, path) {
+        match self.open_program(process, path).map_err(Stall::why) {
             Ok(file) => {
                 load.file = Some(file);
                 Ok(Step::Look { nth })
             }
             // execvp(3): go on looking, but remember that one was there.
-            Err(Stall::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if searches => {
+            Err(Why::Error(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)) if searches => {
                 Ok(Step::Search {
                     nth: nth + 1,
                     denied,
                 })
             }
-            Err(Stall::Error(Errno::EACCES)) if searches => Ok(Step::Search {
+            Err(Why::Error(Errno::EACCES)) if searches => Ok(Step::Search {
                 nth: nth + 1,
                 denied: true,
             }),
-            Err(stall) => Err(stall.into()),
+            Err(why) => Err(Stall::from(why).into()),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::limits::{ARGUMENT_BYTES, MAX_ARGUMENTS, PATH_BYTES};
 use crate::space::SpaceId;
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
-use crate::wait::Stall;
+use crate::wait::{Stall, Why};
 use agent::kernel::{Credentials, StringList};
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
@@ -102,11 +102,12 @@ impl<B: Block> System<B> {
         let arguments_at = environment_at - arguments.len() as u64;
         let mut write = |at: u64, bytes: &[u8]| {
             for _ in 0..MOST_TRIES {
-                match self.store(space, UserAddr(at), bytes, Access::Load) {
+                let stored = self.store(space, UserAddr(at), bytes, Access::Load);
+                match stored.map_err(Stall::why) {
                     // Memory is short, but some is on its way back.
-                    Err(Stall::Again) => self.take_down(),
-                    Err(Stall::Error(Errno::EFAULT) | Stall::Wait(_)) => return Err(Errno::ENOMEM),
-                    Err(Stall::Error(errno)) => return Err(errno),
+                    Err(Why::Again) => self.take_down(),
+                    Err(Why::Error(Errno::EFAULT) | Why::Wait(_)) => return Err(Errno::ENOMEM),
+                    Err(Why::Error(errno)) => return Err(errno),
                     Ok(()) => return Ok(()),
                 };
             }

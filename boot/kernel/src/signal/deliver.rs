@@ -200,7 +200,7 @@ impl<B: Block> System<B> {
                 }
                 _ => match self.enter_handler(id, signal, action) {
                     Ok(()) => {}
-                    Err(Stall::Error(_)) => {
+                    Err(stall) if stall.is_error() => {
                         let segv = known(number::SEGV);
                         self.end_process(process, ExitStatus::Killed(segv));
                         return Delivery::Leave;

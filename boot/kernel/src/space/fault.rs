@@ -7,7 +7,7 @@ use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES};
 use crate::out_of_memory::Shortage;
 use crate::system::System;
 use crate::user_memory::Access;
-use crate::wait::{Stall, WakeKey};
+use crate::wait::{Stall, WakeKey, Why};
 use hal::block::Block;
 use hal::frame::Frame;
 use hal::limits::PAGE_BYTES;
@@ -33,11 +33,11 @@ pub(crate) enum Denial {
 impl Denial {
     /// Turns the reason why a file did not give its page into ours.
     const fn of_file(stall: Stall) -> Self {
-        match stall {
-            Stall::Error(Errno::ENOMEM) => Self::OutOf(Shortage::Frames),
-            Stall::Error(_) => Self::Bus,
-            Stall::Wait(key) => Self::Wait(key),
-            Stall::Again => Self::Again,
+        match stall.why() {
+            Why::Error(Errno::ENOMEM) => Self::OutOf(Shortage::Frames),
+            Why::Error(_) => Self::Bus,
+            Why::Wait(key) => Self::Wait(key),
+            Why::Again => Self::Again,
         }
     }
 }
@@ -47,8 +47,8 @@ impl From<Denial> for Stall {
         match denial {
             Denial::Unmapped | Denial::Protected | Denial::Bus => Errno::EFAULT.into(),
             Denial::OutOf(_) => Errno::ENOMEM.into(),
-            Denial::Wait(key) => Self::Wait(key),
-            Denial::Again => Self::Again,
+            Denial::Wait(key) => Self::wait(key),
+            Denial::Again => Self::AGAIN,
         }
     }
 }
@@ -157,7 +157,7 @@ impl<B: Block> System<B> {
             return Ok(frame);
         }
         match self.files.make_room(&mut self.pool, &mut self.accounts) {
-            Err(Stall::Error(_)) if !self.dying.is_empty() => Err(Denial::Again),
+            Err(stall) if stall.is_error() && !self.dying.is_empty() => Err(Denial::Again),
             Err(stall) => Err(Denial::of_file(stall)),
             Ok(()) => self.pool.take().or(Err(Denial::OutOf(Shortage::Frames))),
         }

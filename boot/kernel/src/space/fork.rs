@@ -43,7 +43,7 @@ impl<B: Block> System<B> {
     ///
     /// # Errors
     ///
-    /// ENOMEM, or [`Stall::Again`] when memory is on its way back.
+    /// ENOMEM, or [`Stall::AGAIN`] when memory is on its way back.
     pub(crate) fn share_pages(
         &mut self,
         parent: SpaceId,

@@ -75,13 +75,13 @@ impl<B: Block> System<B> {
     ///
     /// # Errors
     ///
-    /// [`Stall::Again`] when there is more to do (call it again with the same range), ENOMEM when an area cannot be
+    /// [`Stall::AGAIN`] when there is more to do (call it again with the same range), ENOMEM when an area cannot be
     /// split.
     pub(crate) fn remove_pages(&mut self, id: SpaceId, range: Range<u64>) -> Result<(), Stall> {
         // The areas are cut first: should that be impossible, nothing has happened yet.
         self.split_areas(id, &range)?;
         if self.unmap_pages(id, range.clone(), WORK_PAGES) == WORK_PAGES {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         for _ in 0..WORK_PAGES {
             let Some(area) = self.space_mut(id)?.areas.take(range.clone()) else {
@@ -91,17 +91,17 @@ impl<B: Block> System<B> {
                 self.release_file(file);
             }
         }
-        Err(Stall::Again)
+        Err(Stall::AGAIN)
     }
 
     /// Drops the content of pages, as much as one turn allows: anonymous ones are zero again, a file's as in the file.
     ///
     /// # Errors
     ///
-    /// [`Stall::Again`] when there is more to do.
+    /// [`Stall::AGAIN`] when there is more to do.
     pub(crate) fn drop_pages(&mut self, id: SpaceId, range: Range<u64>) -> Result<(), Stall> {
         if self.unmap_pages(id, range, WORK_PAGES) == WORK_PAGES {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         Ok(())
     }

@@ -188,8 +188,9 @@ pub(super) fn fstatfs<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
         Ok(0)
     });
     // What has no name lies in memory.
-    if !matches!(asked, Err(Stall::Error(Errno::EINVAL))) {
-        asked?;
+    match asked {
+        Err(stall) if stall.errno() != Some(Errno::EINVAL) => return Err(stall),
+        _ => {}
     }
     write_statfs(system, call, sort)
 }

@@ -164,7 +164,7 @@ fn sleep<B: Block>(
         let left = timespec(until.since(system.now));
         system.write_user(call.space, call.address(rest), &left)?;
     }
-    Err(Stall::Wait(WakeKey::Nothing))
+    Err(Stall::wait(WakeKey::Nothing))
 }
 
 /// alarm(2).

@@ -54,7 +54,7 @@ fn copy<B: Block>(system: &mut System<B>, call: &mut Call, way: Way) -> Outcome 
     let mut this_turn = 0;
     while (call.progress as usize) < len {
         if this_turn >= WORK_BYTES {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         let count = (len - call.progress as usize).min(PAGE_BYTES);
         match copy_page(system, call, way, count) {
@@ -64,12 +64,13 @@ fn copy<B: Block>(system: &mut System<B>, call: &mut Call, way: Way) -> Outcome 
                 call.restart = Restart::Keeps;
                 this_turn += count;
             }
-            Err(Stall::Error(_)) if call.progress > 0 => break,
+            Err(stall) if stall.is_error() && call.progress > 0 => break,
             Err(stall) => {
                 let stall = system.files.wait_or_again(way.to, stall);
-                return match stall {
-                    Stall::Error(_) if call.progress > 0 => Ok(call.progress),
-                    stall => Err(stall),
+                return if stall.is_error() && call.progress > 0 {
+                    Ok(call.progress)
+                } else {
+                    Err(stall)
                 };
             }
         }

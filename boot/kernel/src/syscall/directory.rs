@@ -26,7 +26,7 @@ pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> O
         let listed = match parts.files.next_entry(&mut parts.context, id) {
             Ok(Some(listed)) => listed,
             Ok(None) => return Ok(done as u64),
-            Err(Stall::Error(_)) if done > 0 => return Ok(done as u64),
+            Err(stall) if stall.is_error() && done > 0 => return Ok(done as u64),
             Err(stall) => return Err(stall),
         };
         let length = (ENTRY_HEADER_BYTES + listed.name.len() + 1).next_multiple_of(8);
@@ -49,7 +49,7 @@ pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> O
         system.files.skip_entry(id, listed.next);
         call.progress += length as u64;
     }
-    Err(Stall::Again)
+    Err(Stall::AGAIN)
 }
 
 /// getcwd(2): returns the length with the NUL.

@@ -7,7 +7,6 @@ use crate::errno::Errno;
 use crate::fs::{Control, EpollId};
 use crate::limits::EPOLL_BATCH;
 use crate::system::System;
-use crate::wait::Stall;
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
@@ -107,7 +106,7 @@ fn wait_masked<B: Block>(
     let end = end_of(system, call, timeout);
     with_mask(system, call, mask)?;
     let outcome = wait(system, call, end);
-    if !matches!(outcome, Err(Stall::Wait(_) | Stall::Again)) {
+    if !outcome.is_err_and(|stall| !stall.is_error()) {
         unmask(system, call);
     }
     outcome

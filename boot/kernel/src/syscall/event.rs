@@ -122,7 +122,7 @@ pub(super) fn write<B: Block>(
 }
 
 fn wait<B: Block>(system: &System<B>, id: DescriptionId, name: EventId) -> Stall {
-    let stall = Stall::Wait(WakeKey::Event(name.index()));
+    let stall = Stall::wait(WakeKey::Event(name.index()));
     system.files.wait_or_again(id, stall)
 }
 
@@ -153,7 +153,7 @@ fn read_signals<B: Block>(
         done += INFO_BYTES;
     }
     if done == 0 {
-        let stall = Stall::Wait(WakeKey::Signal);
+        let stall = Stall::wait(WakeKey::Signal);
         return Err(system.files.wait_or_again(id, stall));
     }
     Ok(done as u64)

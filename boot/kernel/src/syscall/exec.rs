@@ -50,7 +50,7 @@ fn exec<B: Block>(
     if call.progress == 0 {
         if system.process(call.process)?.exec.is_some() {
             // Another task is at it; unless it fails it takes this one with it.
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         begin(system, call, path, flags, lists)?;
         call.progress = BEGUN;

@@ -52,7 +52,7 @@ fn wait<B: Block>(system: &mut System<B>, call: &mut Call, scope: Scope) -> Outc
             system.task_mut(call.task)?.futex = None;
             return Err(Errno::ETIMEDOUT.into());
         }
-        return Err(Stall::Wait(WakeKey::Futex));
+        return Err(Stall::wait(WakeKey::Futex));
     }
     let bits = match call.int(1) & !(PRIVATE | REALTIME) {
         WAIT => ANY,
@@ -76,7 +76,7 @@ fn wait<B: Block>(system: &mut System<B>, call: &mut Call, scope: Scope) -> Outc
     }
     call.progress = 1;
     system.await_futex(call.task, key, bits)?;
-    Err(Stall::Wait(WakeKey::Futex))
+    Err(Stall::wait(WakeKey::Futex))
 }
 
 /// Reads when a wait ends: FUTEX_WAIT says for how long, FUTEX_WAIT_BITSET when, by one of two clocks.

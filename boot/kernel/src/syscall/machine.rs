@@ -202,7 +202,7 @@ pub(super) fn getrandom<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         return Err(if flags & NON_BLOCKING != 0 {
             Errno::EAGAIN.into()
         } else {
-            Stall::Wait(WakeKey::Seed)
+            Stall::wait(WakeKey::Seed)
         });
     }
     let wanted = call.number(1).min(MOST);
@@ -218,7 +218,7 @@ pub(super) fn getrandom<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         call.progress += span.len as u64;
     }
     if turn < wanted {
-        return Err(Stall::Again);
+        return Err(Stall::AGAIN);
     }
     Ok(wanted)
 }

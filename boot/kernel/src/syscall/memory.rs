@@ -243,7 +243,7 @@ pub(super) fn mprotect<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
     let done = system.protect_pages(call.space, range.clone(), protection)?;
     if done < range.end {
         call.progress = done;
-        return Err(Stall::Again);
+        return Err(Stall::AGAIN);
     }
     Ok(0)
 }
@@ -349,17 +349,17 @@ fn finish_move<B: Block>(
     let new = first..first + new_pages;
     if call.progress & BACK != 0 {
         if !system.move_pages(call.space, new.clone(), old.start)? {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         system.remove_pages(call.space, new)?;
         return Err(Errno::ENOMEM.into());
     }
     match system.move_pages(call.space, old.clone(), first) {
         Ok(true) => {}
-        Ok(false) => return Err(Stall::Again),
+        Ok(false) => return Err(Stall::AGAIN),
         Err(_) => {
             call.progress |= BACK;
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
     }
     system.remove_pages(call.space, old)?;

@@ -132,20 +132,21 @@ fn send<B: Block>(system: &mut System<B>, call: &mut Call, header: Header, bits:
     };
     let stall = match send_some(system, call, socket, to, header) {
         Ok(true) => return Ok(call.progress),
-        Ok(false) => return Err(Stall::Again),
+        Ok(false) => return Err(Stall::AGAIN),
         Err(stall) => stall,
     };
     let never = flags.contains(Flags::DONT_WAIT);
-    match wait(system, call, socket, Side::Send, never, stall) {
-        Stall::Error(_) if call.progress > 0 => Ok(call.progress),
-        Stall::Error(Errno::EPIPE) => {
+    let stall = wait(system, call, socket, Side::Send, never, stall);
+    match stall.errno() {
+        Some(_) if call.progress > 0 => Ok(call.progress),
+        Some(Errno::EPIPE) => {
             let pipe = Signal::from_number(i32::from(number::PIPE));
             if let (Some(signal), false) = (pipe, flags.contains(Flags::NO_SIGNAL)) {
                 system.signal_task(call.task, signal);
             }
-            Err(Errno::EPIPE.into())
+            Err(stall)
         }
-        stall => Err(stall),
+        _ => Err(stall),
     }
 }
 
@@ -369,12 +370,11 @@ fn receive<B: Block>(
         Ok(_) => return end(system, call, header, Flags::empty(), 0),
         Err(stall) => {
             let never = flags.contains(Flags::DONT_WAIT);
-            return match wait(system, call, socket, Side::Receive, never, stall) {
-                Stall::Error(_) if call.progress > 0 => {
-                    end(system, call, header, Flags::empty(), 0)
-                }
-                stall => Err(stall),
-            };
+            let stall = wait(system, call, socket, Side::Receive, never, stall);
+            if stall.is_error() && call.progress > 0 {
+                return end(system, call, header, Flags::empty(), 0);
+            }
+            return Err(stall);
         }
     };
     let is_stream = system.files.socket(socket)?.kind() == SocketKind::Stream;
@@ -392,7 +392,7 @@ fn receive<B: Block>(
             Ok(count) => copied += count,
             Err(stall) => {
                 // A message whose place is bad is lost, as on Linux.
-                if matches!(stall, Stall::Error(_)) && !is_stream {
+                if stall.is_error() && !is_stream {
                     drop_message(system, call, socket)?;
                 }
                 return Err(stall);
@@ -419,7 +419,7 @@ fn receive<B: Block>(
     call.restart = Restart::Keeps;
     let went_on = flags.contains(Flags::ALL) && is_stream && !next.has_rights;
     if went_on && (call.progress as usize) < total {
-        return Err(Stall::Again);
+        return Err(Stall::AGAIN);
     }
     let wants_sender = system.files.socket(socket)?.wants_sender;
     let close_on_exec = flags.contains(Flags::CLOSE_ON_EXEC);

@@ -1,10 +1,10 @@
 //! System calls: the table from numbers to handlers, and what a handler gets and gives.
 //!
 //! A handler is `fn(&mut System<B>, &mut Call) -> Outcome`. It reads its arguments from the [`Call`], reaches the
-//! program's memory with [`crate::user_memory`], and ends with a value, an error, or [`Stall::Wait`]. A call that
+//! program's memory with [`crate::user_memory`], and ends with a value, an error, or [`Stall::wait`]. A call that
 //! waits is parked as it is and the same handler is called again after the wake-up or the deadline, with what it kept
 //! in `progress` and `deadline`; so a handler is written as "try it now", without a loop. One entry does at most
-//! [`crate::limits::WORK_BYTES`] or [`crate::limits::WORK_PAGES`] of work and then returns [`Stall::Again`] with its
+//! [`crate::limits::WORK_BYTES`] or [`crate::limits::WORK_PAGES`] of work and then returns [`Stall::AGAIN`] with its
 //! progress, so that a huge call never delays the bridge.
 
 mod attribute;

@@ -132,7 +132,7 @@ fn finish<B: Block>(
     (address, part): (UserAddr, Part),
     end: Instant,
 ) -> Outcome {
-    if matches!(outcome, Err(Stall::Wait(_) | Stall::Again)) {
+    if outcome.is_err_and(|stall| !stall.is_error()) {
         return outcome;
     }
     unmask(system, call);
@@ -172,7 +172,7 @@ pub(super) fn park<B: Block>(
         return Ok(0);
     }
     call.deadline = (watch.until < Instant::NEVER).then_some(watch.until);
-    Err(Stall::Wait(watch.key()))
+    Err(Stall::wait(watch.key()))
 }
 
 fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -> Outcome {

@@ -24,7 +24,7 @@ pub(super) fn exit_group<B: Block>(system: &mut System<B>, call: &mut Call) -> O
 pub(super) fn sched_yield<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
     if call.progress == 0 {
         call.progress = 1;
-        return Err(Stall::Again);
+        return Err(Stall::AGAIN);
     }
     Ok(0)
 }

@@ -116,7 +116,7 @@ pub(super) fn rt_sigsuspend<B: Block>(system: &mut System<B>, call: &mut Call) -
 /// pause(2).
 pub(super) fn pause<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
     call.restart = Restart::Never;
-    Err(Stall::Wait(WakeKey::Nothing))
+    Err(Stall::wait(WakeKey::Nothing))
 }
 
 /// rt_sigtimedwait(2): takes a signal that waits, without a handler.
@@ -145,7 +145,7 @@ pub(super) fn rt_sigtimedwait<B: Block>(system: &mut System<B>, call: &mut Call)
     if call.deadline.is_some_and(|until| system.now >= until) {
         return Err(Errno::EAGAIN.into());
     }
-    Err(Stall::Wait(WakeKey::Signal))
+    Err(Stall::wait(WakeKey::Signal))
 }
 
 /// rt_sigreturn(2).
@@ -156,7 +156,7 @@ pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) ->
             system.task_mut(call.task)?.call = None;
             Ok(0)
         }
-        Err(Stall::Error(_)) => {
+        Err(stall) if stall.is_error() => {
             let killed = agent::kernel::ExitStatus::Killed(Signal::SEGV);
             system.end_process(call.process, killed);
             Ok(0)

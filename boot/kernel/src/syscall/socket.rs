@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::fs::{ADDRESS_BYTES, OpenFlags, Shut, SocketId, SocketKind};
 use crate::system::{FileParts, System};
 use crate::user_memory::UserAddr;
-use crate::wait::{Stall, WakeKey};
+use crate::wait::{Stall, WakeKey, Why};
 use core::time::Duration;
 use hal::block::Block;
 
@@ -296,7 +296,7 @@ pub(super) fn wait<B: Block>(
     never: bool,
     stall: Stall,
 ) -> Stall {
-    let Stall::Wait(WakeKey::SocketReadable(_) | WakeKey::SocketWritable(_)) = stall else {
+    let Why::Wait(WakeKey::SocketReadable(_) | WakeKey::SocketWritable(_)) = stall.why() else {
         return stall;
     };
     let is_nonblocking = system

@@ -224,7 +224,7 @@ fn give_up<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> O
 /// TIOCSPGRP.
 fn set_foreground<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> Outcome {
     match check(system, call, end) {
-        Err(Stall::Error(Errno::EIO)) => return Err(Errno::ENOTTY.into()),
+        Err(stall) if stall.errno() == Some(Errno::EIO) => return Err(Errno::ENOTTY.into()),
         other => other?,
     }
     let group = system.read_u32(call.space, call.address(2))?;

@@ -7,7 +7,7 @@ use crate::limits::{MAX_BUFFERS, WORK_BYTES};
 use crate::signal::number;
 use crate::system::{FileParts, System};
 use crate::user_memory::{Access, UserAddr};
-use crate::wait::{Stall, WakeKey};
+use crate::wait::{Stall, WakeKey, Why};
 use agent::kernel::Signal;
 use hal::block::Block;
 
@@ -189,7 +189,7 @@ fn transfer<B: Block>(
             return Ok(done as u64);
         }
         if this_turn >= WORK_BYTES {
-            return Err(Stall::Again);
+            return Err(Stall::AGAIN);
         }
         let moved = move_piece(
             system,
@@ -211,9 +211,10 @@ fn transfer<B: Block>(
                     return Ok(done as u64);
                 }
             }
-            Err(Stall::Wait(WakeKey::Terminal(_)))
-                if read_from
-                    .is_some_and(|end| terminal::is_over(system, call, end, this_turn > 0)) =>
+            Err(stall)
+                if matches!(stall.why(), Why::Wait(WakeKey::Terminal(_)))
+                    && read_from
+                        .is_some_and(|end| terminal::is_over(system, call, end, this_turn > 0)) =>
             {
                 return Ok(call.progress);
             }
@@ -231,15 +232,16 @@ fn stalled<B: Block>(
     stall: Stall,
 ) -> Outcome {
     let done = call.progress;
-    match system.files.wait_or_again(id, stall) {
-        Stall::Error(Errno::EPIPE) if direction == Direction::Write && done == 0 => {
+    let stall = system.files.wait_or_again(id, stall);
+    match stall.why() {
+        Why::Error(Errno::EPIPE) if direction == Direction::Write && done == 0 => {
             if let Some(signal) = Signal::from_number(i32::from(number::PIPE)) {
                 system.signal_task(call.task, signal);
             }
-            Err(Errno::EPIPE.into())
+            Err(stall)
         }
-        Stall::Error(_) | Stall::Wait(WakeKey::PipeReadable(_)) if done > 0 => Ok(done),
-        other => Err(other),
+        Why::Error(_) | Why::Wait(WakeKey::PipeReadable(_)) if done > 0 => Ok(done),
+        _ => Err(stall),
     }
 }
 

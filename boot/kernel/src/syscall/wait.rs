@@ -180,7 +180,7 @@ fn find<B: Block>(
     if options.contains(Options::NO_HANG) {
         return Ok(None);
     }
-    Err(Stall::Wait(WakeKey::Child(own.0)))
+    Err(Stall::wait(WakeKey::Child(own.0)))
 }
 
 fn is_meant(child: &Process, which: Which, options: Options) -> bool {

@@ -226,12 +226,12 @@ impl Terminals {
                 return Err(if terminal.has_ended() {
                     Errno::EIO.into()
                 } else {
-                    Stall::Wait(end.key())
+                    Stall::wait(end.key())
                 });
             }
         } else {
             if terminal.readable() == 0 && !terminal.state.contains(State::LINE_TAKEN) {
-                return Err(Stall::Wait(end.key()));
+                return Err(Stall::wait(end.key()));
             }
             while done < span.len {
                 let Some(byte) = terminal.take(context.pool) else {
@@ -302,7 +302,7 @@ impl Terminals {
             done += 1;
         }
         if done == 0 {
-            return Err(Stall::Wait(end.key()));
+            return Err(Stall::wait(end.key()));
         }
         self.changed(context.wakes, end.id);
         Ok(done)

@@ -96,10 +96,10 @@ impl<B: Block> System<B> {
         }
         self.signal_group(group, signal);
         Err(if self.has_signal(task) {
-            Stall::Wait(WakeKey::Nothing)
+            Stall::wait(WakeKey::Nothing)
         } else {
             // Another thread took it.
-            Stall::Again
+            Stall::AGAIN
         })
     }
 

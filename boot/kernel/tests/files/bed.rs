@@ -11,7 +11,7 @@ use kernel::fs::{
     Context, DescriptionId, Existing, Files, Last, OpenFlags, PipeId, Place, PlaceRef,
     ProcessFiles, Processes, Random, Report, Sink, Span, Start, TableId,
 };
-use kernel::wait::{Stall, WakeQueue};
+use kernel::wait::{Stall, WakeQueue, Why};
 use std::cell::Cell;
 use std::process::Command;
 use std::time::Duration;
@@ -164,10 +164,10 @@ impl Bed {
         mut act: impl FnMut(&mut Files<Disk>, &mut Context<'_>) -> Result<T, Stall>,
     ) -> Result<T, Errno> {
         for _ in 0..PATIENCE {
-            match self.once(&mut act) {
+            match self.once(&mut act).map_err(Stall::why) {
                 Ok(value) => return Ok(value),
-                Err(Stall::Error(errno)) => return Err(errno),
-                Err(Stall::Wait(_) | Stall::Again) => {
+                Err(Why::Error(errno)) => return Err(errno),
+                Err(Why::Wait(_) | Why::Again) => {
                     self.stalls += 1;
                     self.tear_down();
                     self.files

@@ -4,7 +4,7 @@ use crate::bed::Bed;
 use agent::kernel::{End, Input, OutputStream, Pid, Stdio};
 use kernel::errno::Errno;
 use kernel::fs::{AgentPipes, AgentStream, OpenFlags, PIPE_BYTES, Readiness};
-use kernel::wait::{Stall, WakeKey};
+use kernel::wait::{Stall, WakeKey, Why};
 
 fn bed() -> Bed {
     Bed::mounted(256, vec![])
@@ -126,7 +126,10 @@ fn small_writes_are_whole_or_wait() {
     }
     assert_eq!(bed.write(writer, None, &[1; 1]).unwrap(), 1);
     let stall = bed.try_write(writer, &[2; 4096], 4096);
-    assert!(matches!(stall, Err(Stall::Wait(WakeKey::PipeWritable(_)))));
+    assert!(matches!(
+        stall.map_err(Stall::why),
+        Err(Why::Wait(WakeKey::PipeWritable(_)))
+    ));
     // A larger one goes in piece by piece.
     assert_eq!(bed.try_write(writer, &[2; 4096], 4097), Ok(4095));
     assert!(bed.try_write(writer, &[3; 1], 1).is_err());

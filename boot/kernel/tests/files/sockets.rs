@@ -100,7 +100,7 @@ fn a_datagram_finds_room_as_a_whole_or_waits() {
     for _ in 0..PIPE_BYTES / PAGE_BYTES {
         bed.send(one, &[7; PAGE_BYTES], &[]).unwrap();
     }
-    let full = Stall::Wait(WakeKey::SocketWritable(other.index()));
+    let full = Stall::wait(WakeKey::SocketWritable(other.index()));
     assert_eq!(bed.send(one, b"x", &[]), Err(full));
     assert_eq!(bed.receive(other), Ok(Some((PAGE_BYTES, 0))));
     assert_eq!(bed.files.prepare_send(one, None, PAGE_BYTES + 1), Err(full));
@@ -118,7 +118,7 @@ fn so_many_messages_wait_and_no_more() {
     for _ in 0..MAX_MESSAGES {
         bed.send(one, b"", &[]).unwrap();
     }
-    let full = Stall::Wait(WakeKey::SocketWritable(other.index()));
+    let full = Stall::wait(WakeKey::SocketWritable(other.index()));
     assert_eq!(bed.send(one, b"", &[]), Err(full));
     assert_eq!(bed.receive(other), Ok(Some((0, 0))));
     bed.send(one, b"", &[]).unwrap();
@@ -244,7 +244,7 @@ fn so_many_connections_wait_to_be_accepted_and_no_more() {
         bed.connect(client, listener).unwrap();
     }
     let (_, late) = bed.open_socket(SocketKind::Stream);
-    let full = Stall::Wait(WakeKey::SocketWritable(listener.index()));
+    let full = Stall::wait(WakeKey::SocketWritable(listener.index()));
     assert_eq!(bed.connect(late, listener), Err(full));
     let table = bed.table;
     let accepted = bed

@@ -102,7 +102,7 @@ impl<B: Block> Files<B> {
         };
         match self.pages.get(page).map(|page| &page.content) {
             Some(Content::Clean(_) | Content::Owned(_)) => Ok(Cached::Page(page)),
-            Some(Content::Reading(_)) => Err(Stall::Wait(WakeKey::Disk(disk))),
+            Some(Content::Reading(_)) => Err(Stall::wait(WakeKey::Disk(disk))),
             Some(Content::Suspect) => {
                 self.pages.remove(page);
                 Ok(Cached::Suspect)
@@ -131,7 +131,7 @@ impl<B: Block> Files<B> {
             .disks
             .read(context.pool, &mut self.pages, wanted, context.now)?;
         context.count_read(wanted.disk, pages);
-        Err(Stall::Wait(WakeKey::Disk(wanted.disk)))
+        Err(Stall::wait(WakeKey::Disk(wanted.disk)))
     }
 
     /// Reads an inode.
@@ -410,7 +410,7 @@ impl<B: Block> Files<B> {
                 Ok(None)
             });
             let search = match found {
-                Err(Stall::Wait(_) | Stall::Again) => (hash, index),
+                Err(stall) if !stall.is_error() => (hash, index),
                 _ => (0, 0),
             };
             if let Some(InodeNode::Ext4(node)) =
