@@ -429,5 +429,5 @@ pub(super) fn mincore<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
         system.write_user(call.space, at, &[u8::from(is_there)])?;
         call.progress += 1;
     }
-    Err(Stall::Again)
+    Err(Stall::AGAIN)
 }
