@@ -1,11 +1,11 @@
-//! Who pays: every frame, name, open file and task is charged to an account, the utility VM's or a container's.
+//! Who pays: every frame, open file and task is charged to an account, the utility VM's or a container's.
 //!
 //! Memory is one sum, whatever it is used for, because that is what a host limits. The tables all containers share
 //! are guarded besides: one account never holds more than [`ACCOUNT_SHARE`] of one, so that a program that takes what it
 //! can get leaves the others enough to go on.
 
 use crate::errno::Errno;
-use crate::limits::{ACCOUNT_SHARE, MAX_NAMES, MAX_OPEN_FILES, MAX_TASKS, NAME_COST_BYTES};
+use crate::limits::{ACCOUNT_SHARE, MAX_OPEN_FILES, MAX_TASKS};
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
@@ -22,22 +22,19 @@ pub enum Resource {
     FileFrames,
     /// Frames the kernel keeps for it otherwise: what is in pipes.
     KernelFrames,
-    /// Names of files that were made, and marks that one was removed.
-    Names,
     /// Open files.
     Files,
     /// Tasks.
     Tasks,
 }
 
-const RESOURCES: usize = 6;
+const RESOURCES: usize = 5;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
     PAGE_BYTES as u64,
     PAGE_BYTES as u64,
     PAGE_BYTES as u64,
-    NAME_COST_BYTES,
     0,
     0,
 ];
@@ -47,7 +44,6 @@ const MOST: [u64; RESOURCES] = [
     UNLIMITED,
     UNLIMITED,
     UNLIMITED,
-    (MAX_NAMES / ACCOUNT_SHARE) as u64,
     (MAX_OPEN_FILES / ACCOUNT_SHARE) as u64,
     (MAX_TASKS / ACCOUNT_SHARE) as u64,
 ];
@@ -181,14 +177,13 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// ENOMEM when there is no more memory for it; ENOSPC, ENFILE or EAGAIN by resource when there may be no more of it.
+    /// ENOMEM when there is no more memory for it; ENFILE or EAGAIN by resource when there may be no more of it.
     /// Nothing is charged then.
     pub fn charge(&mut self, resource: Resource, count: u64) -> Result<(), Errno> {
         let index = resource as usize;
         let used = self.used[index].saturating_add(count);
         if used > self.limit[index].min(MOST[index]) {
             return Err(match resource {
-                Resource::Names => Errno::ENOSPC,
                 Resource::Files => Errno::ENFILE,
                 Resource::Tasks => Errno::EAGAIN,
                 _ => Errno::ENOMEM,
@@ -229,7 +224,6 @@ mod tests {
             (Resource::Frames, Errno::ENOMEM),
             (Resource::FileFrames, Errno::ENOMEM),
             (Resource::KernelFrames, Errno::ENOMEM),
-            (Resource::Names, Errno::ENOSPC),
             (Resource::Files, Errno::ENFILE),
             (Resource::Tasks, Errno::EAGAIN),
         ] {
@@ -248,26 +242,24 @@ mod tests {
     fn memory_is_one_sum_and_its_peak_and_refusals_are_kept() {
         let mut account = Account::unlimited();
         let page = PAGE_BYTES as u64;
-        account.set_memory_limit(4 * page + NAME_COST_BYTES);
+        account.set_memory_limit(4 * page);
         assert_eq!(account.charge(Resource::Frames, 2), Ok(()));
         assert_eq!(account.charge(Resource::FileFrames, 1), Ok(()));
         assert_eq!(account.charge(Resource::KernelFrames, 1), Ok(()));
-        assert_eq!(account.charge(Resource::Names, 1), Ok(()));
         assert_eq!(account.memory(), account.memory_limit());
         for resource in [
             Resource::Frames,
             Resource::FileFrames,
             Resource::KernelFrames,
-            Resource::Names,
         ] {
             assert_eq!(account.charge(resource, 1), Err(Errno::ENOMEM));
         }
-        assert_eq!(account.counters.memory_failures, 4);
+        assert_eq!(account.counters.memory_failures, 3);
         // Files and tasks take no memory of the account's own.
         assert_eq!(account.charge(Resource::Files, 1), Ok(()));
         account.refund(Resource::Frames, 2);
-        assert_eq!(account.memory(), 2 * page + NAME_COST_BYTES);
-        assert_eq!(account.memory_peak(), 4 * page + NAME_COST_BYTES);
+        assert_eq!(account.memory(), 2 * page);
+        assert_eq!(account.memory_peak(), 4 * page);
     }
 
     #[test]
@@ -282,7 +274,6 @@ mod tests {
     #[test]
     fn no_account_takes_a_shared_table_whole() {
         for (resource, table) in [
-            (Resource::Names, MAX_NAMES),
             (Resource::Files, MAX_OPEN_FILES),
             (Resource::Tasks, MAX_TASKS),
         ] {

@@ -172,14 +172,11 @@ pub const PIPE_FRAMES: usize = 16;
 /// file is ENOSPC.
 pub const MAX_NAMES: usize = 32768;
 
-/// The part of a table shared by all containers that one of them may hold: one in so many. A program that opens, forks or
-/// makes names without end gets its error there, and the others find room.
+/// The part of a table shared by all containers that one of them may hold: one in so many. A program that opens or forks
+/// without end gets its error there, and the others find room.
 pub const ACCOUNT_SHARE: usize = 2;
 
 const _: () = assert!(MAX_TASKS / ACCOUNT_SHARE >= agent::limits::MAX_PROCESSES);
-
-/// Bytes of memory an account is charged for a name it made: the entry and its inode, which lie on the heap.
-pub const NAME_COST_BYTES: u64 = 512;
 
 /// The part of the heap that names made by programs leave to the kernel: one in so many bytes. A file, link or directory
 /// that would need more is ENOSPC, where otherwise processes could not be started.
