@@ -7,6 +7,11 @@ use std::process::Command;
 /// How many checks there are at least: none gets lost unnoticed.
 const CHECKS: usize = 1200;
 
+/// The families that answer the same to any user; the guest's program is root.
+const WITHOUT_ROOT: [&str; 7] = [
+    "event", "file", "memory", "signal", "socket", "thread", "time",
+];
+
 /// A check that mote answers otherwise than Linux, and why.
 struct Difference {
     check: &'static str,
@@ -48,7 +53,12 @@ fn split(line: &str) -> (&str, &str) {
 
 #[test]
 fn every_call_answers_as_on_linux_but_for_the_differences_stated() {
-    let host = Command::new(conform()).output().expect("it runs here");
+    let is_root = rustix::process::geteuid().is_root();
+    let families = if is_root { &[][..] } else { &WITHOUT_ROOT };
+    let host = Command::new(conform())
+        .args(families)
+        .output()
+        .expect("it runs here");
     assert!(
         host.status.success(),
         "{}",
@@ -57,7 +67,10 @@ fn every_call_answers_as_on_linux_but_for_the_differences_stated() {
     let tree = Tree::with_busybox();
     tree.copy(conform(), "bin/conform");
     let bed = Bed::boot(config(Machine::Microvm).disk(tree.image()));
-    let guest = bed.run(&ProcessConfig::new(["/bin/conform"]), b"");
+    let guest = {
+        let program = ["/bin/conform"].iter().chain(families);
+        bed.run(&ProcessConfig::new(program.copied()), b"")
+    };
     let errors = String::from_utf8_lossy(&guest.stderr);
     assert_eq!(guest.exit_code, 0, "{errors}");
     let (host, guest) = (text(&host.stdout), text(&guest.stdout));
@@ -78,13 +91,13 @@ fn every_call_answers_as_on_linux_but_for_the_differences_stated() {
     assert_eq!(host.lines().count(), guest.lines().count());
     for known in DIFFERENCES {
         assert!(
-            found.contains(&known.check),
+            !is_root || found.contains(&known.check),
             "{} is as on Linux now ({})",
             known.check,
             known.reason
         );
     }
-    assert!(host.lines().count() >= CHECKS);
+    assert!(!is_root || host.lines().count() >= CHECKS);
 }
 
 fn text(bytes: &[u8]) -> &str {

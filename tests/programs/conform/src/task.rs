@@ -1,6 +1,6 @@
 //! What a task is to the kernel: how it ends, its groups and users, its threads' ids, its limits and its name.
 
-use crate::check::{Answer, BAD, check, say, sys};
+use crate::check::{Answer, BAD, check, say, sys, works};
 use libc::{WEXITED, WNOHANG, WNOWAIT, WSTOPPED};
 
 pub(crate) fn run() {
@@ -686,7 +686,7 @@ fn scheduling() {
         "a bad address",
         sys!(SYS_sched_getaffinity, 0, 1024, BAD),
     );
-    check("getpriority", "itself", sys!(SYS_getpriority, 0, 0));
+    works("getpriority", "itself", sys!(SYS_getpriority, 0, 0)).expect("it is told");
     check(
         "getpriority",
         "an unknown kind",
