@@ -224,6 +224,7 @@ impl Agent {
                 Event::OutputReady(pid) => self.session.on_output_ready(pid),
                 Event::InputReady(pid) => self.session.on_input_ready(pid),
                 Event::Exited(pid, status) => self.session.on_exited(pid, status, world),
+                Event::Changed(change, outcome) => self.session.on_changed(change, outcome),
             }
         }
         true

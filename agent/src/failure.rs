@@ -22,8 +22,20 @@ pub enum Cause {
     NegotiatedTwice,
     /// Something mote does not do; the name says what.
     Unsupported(&'static str),
-    /// A resource that cannot be modified: its name.
+    /// A resource that there is not, or not of what was asked about: its name.
     Resource(CutText<ERROR_NAME_BYTES>),
+    /// A resource that is known and not supported: its name.
+    Refused(&'static str),
+    /// A resource cannot be changed in this way: its name, and the request type.
+    RequestType(CutText<ERROR_NAME_BYTES>, CutText<ERROR_NAME_BYTES>),
+    /// A modification has no settings.
+    NoSettings,
+    /// A mount option that is not supported.
+    MountOption(CutText<ERROR_NAME_BYTES>),
+    /// A member has a value that it cannot have: which, and why.
+    Invalid(&'static str),
+    /// A change of this resource came to nothing.
+    Change(&'static str, LoadError),
     /// A mount whose files the program would miss: its place in the list and where it belongs.
     Mount(usize, CutText<ERROR_NAME_BYTES>),
     /// A kind of container that there is not.
@@ -102,9 +114,24 @@ impl fmt::Display for Cause {
             Self::Unsupported(what) => write!(f, "not supported: {what}"),
             Self::Resource(name) => write!(
                 f,
-                "not supported: ModifySettings of resource type \"{}\"",
+                "ResourceType \"{}\" cannot be modified here",
                 name.as_str()
             ),
+            Self::Refused(name) => write!(f, "not supported: ModifySettings of {name}"),
+            Self::RequestType(resource, request) => write!(
+                f,
+                "RequestType \"{}\" is not for ResourceType \"{}\"",
+                request.as_str(),
+                resource.as_str()
+            ),
+            Self::NoSettings => f.write_str("missing: Settings"),
+            Self::MountOption(option) => {
+                write!(f, "not supported: mount option \"{}\"", option.as_str())
+            }
+            Self::Invalid(what) => f.write_str(what),
+            Self::Change(resource, error) => {
+                write!(f, "{resource} \"{}\": {}", error.path, error.reason)
+            }
             Self::Mount(index, destination) => write!(
                 f,
                 "not supported: OciSpecification.mounts[{index}], at \"{}\"",

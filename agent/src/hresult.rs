@@ -56,11 +56,12 @@ impl From<&Cause> for Hresult {
             | Cause::NotNegotiated(_)
             | Cause::NegotiatedTwice
             | Cause::Unsupported(_)
-            | Cause::Resource(_)
+            | Cause::Refused(_)
+            | Cause::MountOption(_)
             | Cause::Mount(..) => Self::NOT_IMPLEMENTED,
-            Cause::Unreadable(_) | Cause::Schema(..) => Self::INVALID_JSON,
+            Cause::Unreadable(_) | Cause::Schema(..) | Cause::NoSettings => Self::INVALID_JSON,
             Cause::Versions { .. } => Self::UNSUPPORTED_PROTOCOL_VERSION,
-            Cause::Missing(_) | Cause::BadSignal(_) => Self::INVALID_ARGUMENT,
+            Cause::Missing(_) | Cause::BadSignal(_) | Cause::Invalid(_) => Self::INVALID_ARGUMENT,
             Cause::NoContainer => Self::SYSTEM_NOT_FOUND,
             Cause::ContainerExists => Self::SYSTEM_ALREADY_EXISTS,
             Cause::ContainerStopped => Self::SYSTEM_ALREADY_STOPPED,
@@ -84,6 +85,9 @@ impl From<&Cause> for Hresult {
             | Cause::NoPort(_)
             | Cause::NoConnection
             | Cause::Dial { .. }
+            | Cause::Resource(_)
+            | Cause::RequestType(..)
+            | Cause::Change(..)
             | Cause::Killed => Self::FAIL,
             Cause::Load(error) => Self::from_errno(error.errno),
         }

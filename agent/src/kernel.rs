@@ -7,12 +7,18 @@
 //! ```text
 //! spawn ──► Loading ──Loaded(Ok)──► Stopped ──attach, start──► Running ──Exited──► Zombie ──release──► gone
 //!              └───Loaded(Err)──► gone          └──abort──► gone              (output can still be read)
+//! change ──► Changed(Ok or Err)
 //! ```
+
+mod change;
+
+pub use change::{Action, Change, ChangeId, Medium, Part, Writes};
 
 use crate::limits::{ERROR_PATH_BYTES, MAX_GROUPS};
 pub use crate::resource::{CpuWeight, DiskUsage, Limits, Throttling, UNLIMITED, Usage};
 use core::fmt;
 use core::time::Duration;
+use hal::clock::Instant;
 
 /// A process id: non-zero, below 2^31, unique among live processes of the whole VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,14 +207,14 @@ impl Signal {
     }
 }
 
-/// Why a program could not be loaded.
+/// Why a program could not be loaded, or a change could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
     /// Linux error number: ENOENT, EACCES, ENOEXEC, ENOMEM, EIO …
     pub errno: i32,
     /// What exactly was wrong, lower case, no final period: `no such file or directory`.
     pub reason: &'static str,
-    /// What it was about: the program or the directory that was looked for, cut to [`ERROR_PATH_BYTES`].
+    /// What it was about: the program, the directory or the disk that was looked for, cut to [`ERROR_PATH_BYTES`].
     pub path: heapless::String<ERROR_PATH_BYTES>,
 }
 
@@ -223,6 +229,8 @@ pub enum Event {
     InputReady(Pid),
     /// A process ended. Its output can still be read; [`Kernel::release`] ends that.
     Exited(Pid, ExitStatus),
+    /// A change was made, or will never be. Its id is void now.
+    Changed(ChangeId, Result<(), LoadError>),
 }
 
 /// Why the kernel will not do something now.
@@ -279,13 +287,13 @@ pub struct ProcessInfo {
 
 /// Whatever runs the programs.
 pub trait Kernel {
-    /// Makes a container's view whose root is the directory `root` of the utility VM. Whether that directory exists
-    /// is found out when the first program is loaded.
+    /// Makes a container's view whose root is the directory `root` of the utility VM: the tree itself where one is
+    /// mounted there, else a copy of its own. Whether the directory exists is found out when the first program is loaded.
     ///
     /// # Errors
     ///
     /// [`Refusal::Limit`] or [`Refusal::OutOfMemory`].
-    fn create_view(&mut self, root: &str) -> Result<View, Refusal>;
+    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal>;
 
     /// Removes a view and everything that was written in it. Processes that are left in it are killed; they vanish
     /// without events.
@@ -305,6 +313,18 @@ pub trait Kernel {
     /// Returns what was read on a view's behalf from the `nth` of the disks it has read from, in their order; `None`
     /// behind the last.
     fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage>;
+
+    /// Begins a change. What it must wait for (a disk that is not there, somebody who uses what is to be taken away) is
+    /// waited for until `deadline` at most. [`Event::Changed`] follows, except for a change of a view: those are made in
+    /// order before the view's first program is loaded, and one that cannot be made is why that cannot be loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoView`], [`Refusal::Limit`] or [`Refusal::OutOfMemory`].
+    fn change(&mut self, change: &Change<'_>, deadline: Instant) -> Result<ChangeId, Refusal>;
+
+    /// Gives a change up: nobody waits for it any more. No event follows. What it has mounted by now stays.
+    fn give_up(&mut self, change: ChangeId);
 
     /// Begins loading a program. [`Event::Loaded`] follows; after its success the process exists, stopped.
     ///

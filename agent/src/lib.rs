@@ -20,7 +20,6 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::result_large_err,
-    clippy::large_enum_variant,
     reason = "an error carries the path it is about, and there is no heap to box it into; the way it takes is cold"
 )]
 

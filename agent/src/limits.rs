@@ -17,6 +17,9 @@ pub const MAX_WAITERS: usize = 256;
 
 const _: () = assert!(MAX_WAITERS >= 3 * MAX_PROCESSES);
 
+/// ModifySettings requests whose change is under way. One more is refused with the limit's name.
+pub const MAX_MODIFICATIONS: usize = 32;
+
 /// Exit codes of exec and external processes kept for a wait that may still come. When one more is to be kept, the
 /// oldest answered one, else the oldest, is forgotten: a later wait for it learns `no such process`. An init's exit
 /// code is kept with its container and never forgotten before DeleteContainerState.
@@ -109,6 +112,13 @@ pub const REDIAL_MS: u64 = 8;
 
 /// Pause before the log is dialled again, where the command line asks for that (hcsshim `vsockexec -r`, 100 ms).
 pub const LOG_REDIAL_MS: u64 = 100;
+
+/// How long a disk that is to be mounted may take to show up. Then the request fails, long before the host gives the
+/// whole VM up (gcs-protocol §13, 5 minutes).
+pub const DISK_WAIT_MS: u64 = 5_000;
+
+/// How long what is to be unmounted may still be in use: what has just ended lets go by and by. Then the request fails.
+pub const UNMOUNT_WAIT_MS: u64 = 2_000;
 
 /// How long a standard stream may take to be accepted; after that ExecuteProcess fails.
 pub const STREAM_DIAL_MS: u64 = 5_000;

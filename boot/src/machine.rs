@@ -4,7 +4,7 @@ use crate::entry;
 use crate::host;
 use crate::options::Options;
 use crate::self_test::{self, SelfTest};
-use crate::turn::{self, MachineVsock, Turns};
+use crate::turn::{self, MachineBay, MachineVsock, Turns};
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
 use agent::{Buffers, Config};
 use alloc::boxed::Box;
@@ -16,6 +16,7 @@ use hal::limits::{
 use hal::platform::firmware::{Description, FirmwareWindows};
 use hal::platform::power::FirmwareSwitches;
 use hal::platform::wall_clock::read_epoch;
+use hal::virtio::bay::Bay;
 use hal::virtio::discovery::{Discovery, Found, discover};
 use hal::virtio::start::{self, start_disks};
 use hal::virtio::vsock::Budget;
@@ -253,9 +254,10 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// Reads the wall clock, starts the disks as the host put them there, and gives everything to whom it belongs.
+    /// Reads the wall clock, starts the disks as the host put them there, and gives everything to whom it belongs. Returns
+    /// where further disks come in.
     #[inline(never)]
-    pub(crate) fn set_up(mut self: Box<Self>, turns: &mut Turns) {
+    pub(crate) fn set_up(mut self: Box<Self>, turns: &mut Turns) -> MachineBay {
         let epoch = read_epoch(&turns.clock);
         turns.clock.set_epoch(epoch);
         // Lent to nobody: the loop comes after this.
@@ -277,6 +279,7 @@ impl Rest {
             epoch,
             seed: self.seed,
         });
+        Box::new(Bay::new(self.devices, self.interrupts))
     }
 }
 

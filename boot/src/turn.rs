@@ -9,14 +9,17 @@ use alloc::boxed::Box;
 use core::time::Duration;
 use hal::clock::Clock;
 use hal::console::Console;
-use hal::limits::LOG_TEXT_BYTES;
+use hal::limits::{LOG_TEXT_BYTES, MAX_DISKS};
 use hal::logger::{self, Record};
+use hal::virtio::bay::Bay;
 use hal::virtio::dma::MachineDma;
 use hal::virtio::start::MachineDisk;
 use hal::virtio::transport::MachineTransport;
 use hal::virtio::vsock::VirtioVsock;
 use hal::x86::console::Serial;
 use hal::x86::idle::{Tick, Wait};
+use hal::x86::ioapic::Interrupts;
+use hal::x86::mmio::Windows;
 use hal::x86::processor::Processor;
 use hal::x86::tsc::Tsc;
 use hal::x86::{power, trap};
@@ -28,6 +31,9 @@ const GREETING: Duration = Duration::from_millis(5);
 
 /// The vsock device of this machine.
 pub(crate) type MachineVsock = VirtioVsock<MachineDma, MachineTransport>;
+
+/// Where disks come and go on this machine.
+pub(crate) type MachineBay = Box<Bay<Interrupts>>;
 
 /// The kernel of this machine.
 pub(crate) type MachineKernel = Kernel<Processor, MachineDisk>;
@@ -44,8 +50,8 @@ impl Turns {
     /// Turns until somebody asks for the end.
     pub(crate) fn run(mut self, rest: Box<Rest>) -> ! {
         self.greet();
-        rest.set_up(&mut self);
-        self.turn()
+        let bay = rest.set_up(&mut self);
+        self.turn(bay)
     }
 
     /// Turns for the host alone until it has negotiated, or has not for a while.
@@ -63,7 +69,7 @@ impl Turns {
         }
     }
 
-    fn turn(&mut self) -> ! {
+    fn turn(&mut self, mut bay: MachineBay) -> ! {
         let mut tick = Tick::new();
         let mut interrupts = trap::device_interrupts();
         loop {
@@ -82,6 +88,7 @@ impl Turns {
                 unreachable!("the way to the host is lent to nobody else");
             };
             let mut moved = self.kernel.run_slice(&self.clock) | activity.moved;
+            self.exchange_disks(&mut bay);
             if cfg!(debug_assertions) && self.options.self_test == Some(SelfTest::Late) {
                 let negotiated = host::with(|agent, _| agent.is_negotiated());
                 assert_ne!(negotiated, Some(true), "the self-test asked for it");
@@ -101,6 +108,19 @@ impl Turns {
                 Wait::Poll => core::hint::spin_loop(),
                 Wait::Halt(until) => self.kernel.user_mut().halt(now, until),
             }
+        }
+    }
+
+    /// Looks for a disk that is waited for, and lets go those that are to be pulled.
+    fn exchange_disks(&mut self, bay: &mut MachineBay) {
+        if self.kernel.take_disk_wish()
+            && let Some(disk) = bay.look(&mut Windows, self.clock.now())
+            && self.kernel.add_disk(disk).is_err()
+        {
+            log::warn!("disk ignored, limit {MAX_DISKS} disks");
+        }
+        while let Some(disk) = self.kernel.take_ejected() {
+            bay.release(disk);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::clock::Instant;
 use crate::frame::{Frame, FramePool};
 use crate::limits::{BLOCK_SERIAL_BYTES, MAX_REQUEST_FRAMES};
+use alloc::boxed::Box;
 use core::fmt;
 
 /// Bytes of a sector (virtio 1.2 §5.2.2: always 512, whatever the device's block size).
@@ -80,6 +81,12 @@ pub trait Block {
     /// Returns what the disk says of itself.
     fn info(&self) -> &DiskInfo;
 
+    /// Returns whether the serial number is known or never will be.
+    fn is_identified(&self) -> bool;
+
+    /// Returns whether the device failed for good and takes no more requests.
+    fn is_dead(&self) -> bool;
+
     /// Starts reading `buffer.len() * 4096` bytes from `sector` into the frames of `buffer`. The last frame may reach
     /// behind the disk's end; what lies there reads as zeroes.
     ///
@@ -104,4 +111,37 @@ pub trait Block {
     /// Returns when `poll` should be called even if no interrupt comes; [`Instant::NEVER`] while nothing is
     /// outstanding.
     fn next_deadline(&self) -> Instant;
+}
+
+/// A disk on the heap, which is cheaper to hand over: a driver is some kilobytes.
+impl<T: Block> Block for Box<T> {
+    fn info(&self) -> &DiskInfo {
+        T::info(self)
+    }
+
+    fn is_identified(&self) -> bool {
+        T::is_identified(self)
+    }
+
+    fn is_dead(&self) -> bool {
+        T::is_dead(self)
+    }
+
+    fn submit_read(
+        &mut self,
+        pool: &mut FramePool,
+        sector: u64,
+        buffer: Buffer,
+        now: Instant,
+    ) -> Result<RequestId, (Buffer, SubmitError)> {
+        T::submit_read(self, pool, sector, buffer, now)
+    }
+
+    fn poll(&mut self, pool: &mut FramePool, now: Instant) -> Option<Completion> {
+        T::poll(self, pool, now)
+    }
+
+    fn next_deadline(&self) -> Instant {
+        T::next_deadline(self)
+    }
 }

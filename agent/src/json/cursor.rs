@@ -237,6 +237,19 @@ impl<'a> Cursor<'a> {
         self.document()
     }
 
+    /// Takes a value of any type out, to be read by itself; `None` for `null`.
+    pub fn value(&mut self) -> Option<Cursor<'a>> {
+        if self.null() {
+            return None;
+        }
+        let end = skip_value(self.rest, 0);
+        let document = self.member;
+        Some(Cursor {
+            document,
+            ..Cursor::new(self.split(end))
+        })
+    }
+
     /// Reads `true` or `false` into `target`, which a `null` leaves as it is.
     ///
     /// # Errors
@@ -261,11 +274,26 @@ impl<'a> Cursor<'a> {
     ///
     /// When there is anything else, a fraction, an exponent, or a number outside the range of `T`.
     pub fn integer<T: TryFrom<i64>>(&mut self, target: &mut T) -> Result<(), Error> {
+        let fits = &mut |value| match T::try_from(value) {
+            Ok(value) => {
+                *target = value;
+                true
+            }
+            Err(_) => false,
+        };
+        self.number_for(fits)
+    }
+
+    /// Gives an integer to whoever says whether it fits. Once for all types of integers.
+    #[inline(never)]
+    fn number_for(&mut self, fits: &mut dyn FnMut(i64) -> bool) -> Result<(), Error> {
         if self.null() {
             return Ok(());
         }
         let value = self.number()?;
-        *target = T::try_from(value).or(Err(self.error(ErrorKind::OutOfRange)))?;
+        if !fits(value) {
+            return Err(self.error(ErrorKind::OutOfRange));
+        }
         let end = skip_scalar(self.rest, 0);
         self.advance(end);
         Ok(())

@@ -3,7 +3,7 @@
 //! A string token has two quotes and its packed form one NUL (a map's member also a `=`, for which it has the colon), so
 //! the packed list never catches up with what is still to be read.
 
-use super::lexeme::{skip_space, skip_string, unescape};
+use super::lexeme::{skip_space, skip_string, skip_value, unescape};
 use super::{Cursor, Error, ErrorKind};
 use crate::kernel::StringList;
 use crate::limits::MAX_VARIABLES;
@@ -69,6 +69,35 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl<'a> Cursor<'a> {
+    /// Reads an array of objects and packs the string `member` of each, which is empty where it is absent or null. A
+    /// `null` leaves `target` as it is; as an element it has no members.
+    ///
+    /// # Errors
+    ///
+    /// When there is anything else, or a NUL in a string.
+    pub fn member_list(
+        &mut self,
+        member: &'static str,
+        target: &mut StringList<'a>,
+    ) -> Result<(), Error> {
+        if !self.begin_array()? {
+            return Ok(());
+        }
+        let mut packer = Packer::new(self);
+        loop {
+            packer.separator();
+            if packer.end(b']') {
+                break;
+            }
+            packer.element(member)?;
+            packer.put(0);
+        }
+        *target = packer.finish();
+        Ok(())
+    }
+}
+
 /// Reads at `read` and writes at `write`, which stays behind it.
 struct Packer<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
@@ -123,6 +152,40 @@ impl<'c, 'a> Packer<'c, 'a> {
                 Ok(())
             }
             _ => Err(self.error(ErrorKind::Expected("a string"))),
+        }
+    }
+
+    /// Moves the string `member` of an object to the packed list. What else the object has is passed over.
+    fn element(&mut self, member: &'static str) -> Result<(), Error> {
+        let start = self.write;
+        if self.bytes.get(self.read) == Some(&b'n') {
+            self.read += "null".len();
+            return Ok(());
+        }
+        if !self.end(b'{') {
+            return Err(self.error(ErrorKind::Expected("an object")));
+        }
+        let mut length = 0;
+        loop {
+            self.separator();
+            if self.end(b'}') {
+                self.write = start + length;
+                return Ok(());
+            }
+            // A name is unescaped behind what was found, and forgotten.
+            self.write = start + length;
+            self.string()?;
+            let is_it =
+                self.bytes[start + length..self.write].eq_ignore_ascii_case(member.as_bytes());
+            self.separator();
+            let is_null = self.bytes.get(self.read) == Some(&b'n');
+            if is_it && !is_null {
+                self.write = start;
+                self.string()?;
+                length = self.write - start;
+            } else {
+                self.read = skip_value(self.bytes, self.read);
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Field<'t, 'a> {
     /// `true` or `false`.
     Flag(&'t mut bool),
     /// An integer.
+    U8(&'t mut u8),
+    /// An integer.
     U16(&'t mut u16),
     /// An integer.
     U32(&'t mut u32),
@@ -35,6 +37,8 @@ pub enum Field<'t, 'a> {
     I32(&'t mut i32),
     /// An integer.
     I64(&'t mut i64),
+    /// An integer.
+    U64(&'t mut u64),
     /// An array of strings.
     Strings(&'t mut StringList<'a>),
     /// An object of strings.
@@ -43,6 +47,8 @@ pub enum Field<'t, 'a> {
     Object(&'t mut [Member<'t, 'a>]),
     /// A document that is carried in a string, to be read when the object around it is: of several, the last.
     Document(&'t mut Option<Cursor<'a>>),
+    /// A value of any type, to be read when the object around it is: of several, the last.
+    Value(&'t mut Option<Cursor<'a>>),
     /// Whatever this reads, which also sees a `null`.
     Other(&'t mut dyn FnMut(&mut Cursor<'a>) -> Result<(), Error>),
 }
@@ -76,10 +82,12 @@ impl<'a> Cursor<'a> {
             Field::Path(target) => self.path(target)?,
             Field::Buffer(target) => **target = self.text()?,
             Field::Flag(target) => self.boolean(target)?,
+            Field::U8(target) => self.integer(*target)?,
             Field::U16(target) => self.integer(*target)?,
             Field::U32(target) => self.integer(*target)?,
             Field::I32(target) => self.integer(*target)?,
             Field::I64(target) => self.integer(*target)?,
+            Field::U64(target) => self.integer(*target)?,
             Field::Strings(target) => self.string_list(target)?,
             Field::Variables(target) => self.string_map(target)?,
             Field::Object(members) => {
@@ -88,6 +96,11 @@ impl<'a> Cursor<'a> {
             Field::Document(target) => {
                 if let Some(document) = self.document()? {
                     **target = Some(document);
+                }
+            }
+            Field::Value(target) => {
+                if let Some(value) = self.value() {
+                    **target = Some(value);
                 }
             }
             Field::Other(read) => read(self)?,

@@ -1,7 +1,8 @@
-//! Messages: their numbers, what a request asks ([`request`], the long ones in [`specification`] and [`execute`]) and what a response says ([`response`]).
+//! Messages: their numbers, what a request asks ([`request`], the long ones in [`specification`], [`execute`] and [`modify`]) and what a response says ([`response`]).
 
 pub mod execute;
 pub mod guid;
+pub mod modify;
 pub mod request;
 pub mod resources;
 pub mod response;
@@ -42,7 +43,7 @@ impl MessageType {
     pub const DUMP_STACKS: Self = Self(0x1010_0c01);
     /// `ComputeSystemDeleteContainerStateV1`.
     pub const DELETE_CONTAINER_STATE: Self = Self(0x1010_0d01);
-    /// `ComputeSystemUpdateContainerV1`, of early hosts; refused.
+    /// `ComputeSystemUpdateContainerV1`, of early hosts.
     pub const UPDATE_CONTAINER: Self = Self(0x1010_0e01);
     /// `ComputeSystemLifecycleNotificationV1`, never sent; refused.
     pub const LIFECYCLE_NOTIFICATION: Self = Self(0x1010_0f01);
@@ -62,7 +63,7 @@ impl MessageType {
     pub const fn is_handled(self) -> bool {
         !matches!(
             self,
-            Self::UPDATE_CONTAINER | Self::LIFECYCLE_NOTIFICATION | Self::MODIFY_SERVICE_SETTINGS
+            Self::LIFECYCLE_NOTIFICATION | Self::MODIFY_SERVICE_SETTINGS
         ) && self.name().is_some()
     }
 

@@ -5,6 +5,7 @@
 
 use super::MessageType;
 use super::execute::{self, Execute};
+use super::modify::{self, Modify};
 use super::specification::{self, Create};
 use crate::failure::{Cause, Failure};
 use crate::json::{Cursor, Error, Field};
@@ -70,13 +71,10 @@ pub enum Ask<'a> {
         /// Which properties.
         types: StringList<'a>,
     },
-    /// Change a resource; which one is all that is read.
-    ModifySettings {
-        /// `Add`, `Remove`, `Update`; absent means `Add`.
-        request_type: &'a str,
-        /// Which kind of resource.
-        resource_type: &'a str,
-    },
+    /// Change a resource.
+    ModifySettings(Modify<'a>),
+    /// Change what a container may use: OCI `linux.resources`, when there are any.
+    UpdateContainer(Option<Cursor<'a>>),
     /// Tell what everything is doing.
     DumpStacks,
     /// Forget a container.
@@ -128,7 +126,8 @@ fn ask<'a>(
         MessageType::SIGNAL_PROCESS => signal(body, container)?,
         MessageType::RESIZE_CONSOLE => resize(body, container)?,
         MessageType::GET_PROPERTIES => properties(body, container)?,
-        MessageType::MODIFY_SETTINGS => modify(body, container)?,
+        MessageType::MODIFY_SETTINGS => modify::modify(body, container)?,
+        MessageType::UPDATE_CONTAINER => modify::update(body, container)?,
         _ => return Ok(None),
     }))
 }
@@ -200,25 +199,4 @@ fn properties<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>
         query.object(&mut [("PropertyTypes", Field::Strings(&mut types))])?;
     }
     Ok(Ask::GetProperties { types })
-}
-
-fn modify<'a>(body: &'a mut [u8], container: &mut &'a str) -> Result<Ask<'a>, Error> {
-    let (mut request_type, mut resource_type) = ("", "");
-    Cursor::new(body).object(&mut [
-        ("ContainerId", Field::Text(container)),
-        (
-            "Request",
-            Field::Object(&mut [
-                ("RequestType", Field::Text(&mut request_type)),
-                ("ResourceType", Field::Text(&mut resource_type)),
-            ]),
-        ),
-    ])?;
-    if request_type.is_empty() {
-        request_type = "Add";
-    }
-    Ok(Ask::ModifySettings {
-        request_type,
-        resource_type,
-    })
 }

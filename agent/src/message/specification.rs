@@ -25,8 +25,10 @@ pub struct Specification<'a> {
     pub process: Option<OciProcess<'a>>,
     /// `root.path`, empty when there is none.
     pub root: &'a str,
-    /// The first of `mounts` that the program would miss.
-    pub missed_mount: Option<Mount<'a>>,
+    /// `root.readonly`.
+    pub root_read_only: bool,
+    /// `mounts`, an array whose elements [`mount`] reads.
+    pub mounts: Option<Cursor<'a>>,
     /// The annotation [`CONTAINER_TYPE`], empty when there is none.
     pub container_type: &'a str,
     /// The annotation [`SANDBOX_ID`], empty when there is none.
@@ -35,13 +37,17 @@ pub struct Specification<'a> {
     pub resources: Resources,
 }
 
-/// What is read of an OCI mount.
-#[derive(Debug)]
+/// An OCI mount.
+#[derive(Debug, Default)]
 pub struct Mount<'a> {
-    /// Its place in `mounts`.
-    pub index: usize,
     /// `destination`.
     pub destination: &'a str,
+    /// `type`.
+    pub kind: &'a str,
+    /// `source`.
+    pub source: &'a str,
+    /// `options`.
+    pub options: StringList<'a>,
 }
 
 /// The annotation that tells a pod's sandbox and the containers in it apart (containerd `pkg/cri/annotations`).
@@ -49,12 +55,6 @@ pub const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
 
 /// The annotation that names the sandbox of a container in a pod.
 pub const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
-
-/// Types of mounts that are read past: file systems a kernel makes of nothing. What a program finds at their usual places
-/// is the kernel's affair, and nothing of the host's is missed.
-const KERNEL_FILE_SYSTEMS: [&str; 8] = [
-    "proc", "sysfs", "tmpfs", "devpts", "devtmpfs", "mqueue", "cgroup", "cgroup2",
-];
 
 /// What is read of an OCI process.
 #[derive(Debug, Default)]
@@ -122,7 +122,10 @@ fn specification<'a>(
         ),
         (
             "root",
-            Field::Object(&mut [("path", Field::Path(&mut specification.root))]),
+            Field::Object(&mut [
+                ("path", Field::Path(&mut specification.root)),
+                ("readonly", Field::Flag(&mut specification.root_read_only)),
+            ]),
         ),
         (
             "linux",
@@ -134,10 +137,7 @@ fn specification<'a>(
                 }),
             )]),
         ),
-        (
-            "mounts",
-            Field::Other(&mut |cursor| missed_mount(cursor, &mut specification.missed_mount)),
-        ),
+        ("mounts", Field::Value(&mut specification.mounts)),
         (
             "annotations",
             Field::Object(&mut [
@@ -155,29 +155,20 @@ fn specification<'a>(
     Ok(())
 }
 
-/// Finds the first mount that brings something of the host's or of another file system's into the container.
-fn missed_mount<'a>(cursor: &mut Cursor<'a>, missed: &mut Option<Mount<'a>>) -> Result<(), Error> {
-    *missed = None;
-    if !cursor.begin_array()? {
-        return Ok(());
-    }
-    let mut index = 0;
-    while cursor.next_element() {
-        let (mut destination, mut kind, mut options) = ("", "", StringList::default());
-        cursor.object(&mut [
-            ("destination", Field::Text(&mut destination)),
-            ("type", Field::Text(&mut kind)),
-            ("options", Field::Strings(&mut options)),
-        ])?;
-        let binds = options
-            .iter()
-            .any(|option| matches!(option, b"bind" | b"rbind"));
-        if missed.is_none() && (binds || !KERNEL_FILE_SYSTEMS.contains(&kind)) {
-            *missed = Some(Mount { index, destination });
-        }
-        index += 1;
-    }
-    Ok(())
+/// Reads an element of `mounts`.
+///
+/// # Errors
+///
+/// When it is not understood.
+pub fn mount<'a>(cursor: &mut Cursor<'a>) -> Result<Mount<'a>, Error> {
+    let mut mount = Mount::default();
+    cursor.object(&mut [
+        ("destination", Field::Path(&mut mount.destination)),
+        ("type", Field::Text(&mut mount.kind)),
+        ("source", Field::Path(&mut mount.source)),
+        ("options", Field::Strings(&mut mount.options)),
+    ])?;
+    Ok(mount)
 }
 
 /// Reads a process of a specification, or of an ExecuteProcess request.

@@ -2,10 +2,11 @@
 
 use super::Session;
 use super::dispatch::Reply;
+use super::mount::make_mounts;
 use super::program::{Asked, oci_program};
 use crate::container::{Container, Init, Notice};
 use crate::failure::{Cause, CutText, Failure};
-use crate::kernel::{Kernel, View};
+use crate::kernel::{Kernel, View, Writes};
 use crate::limits::{CONTAINER_ID_BYTES, MAX_CONTAINERS};
 use crate::message::request::NULL_CONTAINER;
 use crate::message::response::ExitType;
@@ -21,7 +22,7 @@ impl Session {
         &mut self,
         tag: &Tag,
         id: &str,
-        create: &Create<'_>,
+        create: &mut Create<'_>,
         world: &mut World<'_, V, K>,
     ) -> Result<Reply<'static>, Failure> {
         if create.schema < (2, 1) {
@@ -41,16 +42,12 @@ impl Session {
         {
             return Err(Cause::ContainerExists.into());
         }
-        let Some(specification) = &create.specification else {
+        let Some(specification) = &mut create.specification else {
             return Err(Cause::Missing("OciSpecification").into());
         };
         let Some(process) = &specification.process else {
             return Err(Cause::Missing("OciSpecification.process").into());
         };
-        if let Some(mount) = &specification.missed_mount {
-            let destination = CutText::of(mount.destination);
-            return Err(Cause::Mount(mount.index, destination).into());
-        }
         if specification.root.is_empty() {
             return Err(Cause::Missing("OciSpecification.root.path").into());
         }
@@ -60,10 +57,21 @@ impl Session {
             return Err(Cause::Unsupported(name).into());
         }
         let limits = specification.resources.limits;
-        let view = world.kernel.create_view(specification.root)?;
+        let writes = if specification.root_read_only {
+            Writes::Refused
+        } else {
+            Writes::Kept
+        };
+        let view = world.kernel.create_view(specification.root, writes)?;
         let limited = world.kernel.set_limits(view, limits);
+        let mounted = match specification.mounts.take() {
+            Some(mounts) => make_mounts(view, mounts, world.kernel),
+            None => Ok(()),
+        };
         let started = match limited {
-            Ok(()) => self.start_container(tag, own_id, is_sandbox, view, &program, world),
+            Ok(()) => mounted.and_then(|()| {
+                self.start_container(tag, own_id, is_sandbox, view, &program, world)
+            }),
             Err(refusal) => Err(refusal.into()),
         };
         if started.is_err() {

@@ -3,7 +3,7 @@
 use super::Session;
 use super::properties::{Properties, passed_over};
 use crate::container::Notice;
-use crate::failure::{Cause, CutText, Failure};
+use crate::failure::{Cause, Failure};
 use crate::frame::Sequence;
 use crate::kernel::{Kernel, Pid, Signal};
 use crate::limits::WAIT_GRACE_MS;
@@ -39,7 +39,7 @@ impl Session {
             Ask::Negotiate { minimum, maximum } => {
                 self.negotiate(tag, minimum, maximum, outgoing, world)
             }
-            Ask::Create(create) => self.create(tag, id, &create, world),
+            Ask::Create(mut create) => self.create(tag, id, &mut create, world),
             Ask::Start => Ok(Reply::Now(Answer::Done)),
             Ask::ShutdownGraceful => self.shutdown(id, Signal::TERM, world),
             Ask::ShutdownForced => self.shutdown(id, Signal::KILL, world),
@@ -66,9 +66,8 @@ impl Session {
                 }
                 Err(failure) => Err(failure),
             },
-            Ask::ModifySettings { resource_type, .. } => {
-                Err(Cause::Resource(CutText::of(resource_type)).into())
-            }
+            Ask::ModifySettings(modify) => self.modify(tag, id, modify, world),
+            Ask::UpdateContainer(resources) => self.update(id, resources, world),
             Ask::DumpStacks => {
                 let stacks = super::report::Stacks {
                     session: self,
@@ -131,6 +130,7 @@ impl Session {
         self.number = self.number.wrapping_add(1);
         self.highest = Sequence(0);
         self.waiters.clear();
+        self.modifications.clear(world.kernel);
         for index in 0..self.processes.high() {
             if let Some(key) = self.processes.key_at(index) {
                 self.cancel_launch(key, world);

@@ -2,14 +2,16 @@
 //!
 //! The state lives here; what moves it stands in one file for each occasion: a request ([`dispatch`], which hands it to
 //! [`create`], [`execute`] or [`control`]), a program that is being started ([`launch`]), bytes and ends of standard
-//! streams ([`relay`]), exits and what follows from them ([`settle`]), a document for GetProperties ([`properties`]), a
-//! report for DumpStacks ([`report`]).
+//! streams ([`relay`]), a resource that is changed ([`modify`]), exits and what follows from them ([`settle`]), a document for
+//! GetProperties ([`properties`]), a report for DumpStacks ([`report`]).
 
 mod control;
 mod create;
 mod dispatch;
 mod execute;
 mod launch;
+mod modify;
+mod mount;
 mod program;
 mod properties;
 mod relay;
@@ -19,7 +21,7 @@ mod settle;
 use crate::container::{Container, Init};
 use crate::failure::{Cause, Failure};
 use crate::frame::Sequence;
-use crate::kernel::{Pid, View};
+use crate::kernel::{ChangeId, LoadError, Pid, View};
 use crate::limits::{MAX_CONTAINERS, MAX_PROCESSES};
 use crate::message::request::NULL_CONTAINER;
 use crate::process::{Home, Process, Role, State};
@@ -30,6 +32,7 @@ use crate::waiter::Waiters;
 use hal::clock::Instant;
 use hal::limits::MAX_CONNECTIONS;
 use hal::vsock::ConnectionId;
+use modify::Modifications;
 
 /// Everything that outlives a bridge connection.
 pub(crate) struct Session {
@@ -37,6 +40,7 @@ pub(crate) struct Session {
     processes: Table<Process, MAX_PROCESSES>,
     waiters: Waiters,
     records: Records,
+    modifications: Modifications,
     /// Whose standard stream a connection is, by the connection's slot. Verified against the stream before use.
     owners: [Option<(Key<Process>, Kind)>; MAX_CONNECTIONS],
     /// Counts the sessions that hosts have opened.
@@ -56,6 +60,7 @@ impl Session {
             processes: Table::new(),
             waiters: Waiters::new(),
             records: Records::new(),
+            modifications: Modifications::new(),
             owners: [None; MAX_CONNECTIONS],
             number: 0,
             connection: 0,
@@ -127,6 +132,11 @@ impl Session {
         let (key, kind) = (*self.owners.get(usize::from(id.index))?)?;
         let process = self.processes.get(key)?;
         (process.streams[kind.index()].connection() == Some(id)).then_some((key, kind))
+    }
+
+    /// The kernel has ended a change.
+    pub(crate) fn on_changed(&mut self, change: ChangeId, outcome: Result<(), LoadError>) {
+        self.modifications.on_changed(change, outcome);
     }
 
     fn view(&self, home: Home) -> View {

@@ -43,6 +43,7 @@ impl Session {
             self.number,
             self.waiters.len()
         )?;
+        self.modifications.describe(out)?;
         for (_, container) in self.containers.iter() {
             writeln!(
                 out,

@@ -86,6 +86,7 @@ impl Session {
     ) -> bool {
         let mut moved = self.retire_drained(earliest, world);
         moved |= self.answer_waits(outgoing, world);
+        moved |= self.modifications.answer(outgoing);
         moved |= self.notify(outgoing, earliest, world);
         self.waiters.note_deadlines(earliest);
         moved

@@ -304,16 +304,6 @@ fn what_is_not_implemented_is_refused_by_name() {
         assert_eq!(response.result(), NOT_IMPLEMENTED);
         assert_eq!(response.error(), format!("not implemented: {name}"));
     }
-    let response = stage.ask(
-        MODIFY,
-        &json!({"ContainerId": NULL_ID, "Request": {"ResourceType": "MappedVirtualDisk", "Settings": {}}}),
-    );
-    assert_eq!(response.result(), NOT_IMPLEMENTED);
-    assert!(
-        response.error().contains("\"MappedVirtualDisk\""),
-        "{}",
-        response.error()
-    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod json;
 mod lifecycle;
 mod log_stream;
 mod meaning;
+mod modify;
 mod modify_frames;
 mod no_allocation;
 mod order;

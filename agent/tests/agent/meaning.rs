@@ -169,7 +169,7 @@ fn assert_meaning(recorded: &Recorded) {
             assert_eq!(ours, theirs, "{name}");
         }
         // What they say beside their container stands in the conversations.
-        Ask::GetProperties { .. } | Ask::ModifySettings { .. } => {}
+        Ask::GetProperties { .. } | Ask::ModifySettings(_) | Ask::UpdateContainer(_) => {}
         Ask::Start | Ask::ShutdownGraceful | Ask::ShutdownForced | Ask::DeleteContainerState => {}
     }
     assert_eq!(

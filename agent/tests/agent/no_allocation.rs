@@ -79,10 +79,42 @@ fn no_message_stream_wait_signal_or_notification_allocates() {
         RESIZE,
         &json!({"ContainerId": "x", "ProcessId": exec, "Height": 1, "Width": 1}),
     );
+    for (resource, settings) in [
+        ("Network", json!({})),
+        (
+            "MappedVirtualDisk",
+            json!({"MountPath": "/m", "Options": ["ro"]}),
+        ),
+        (
+            "CombinedLayers",
+            json!({"ContainerRootPath": "/r", "Layers": [{"Path": "/a"}]}),
+        ),
+        ("SCSIDevice", json!({"Lun": 1})),
+        ("VPMemDevice", json!({"MountPath": "/p"})),
+        ("MappedDirectory", json!({"MountPath": "/d"})),
+        ("PodCgroupMemoryLimit", json!({})),
+    ] {
+        for verb in ["Add", "Remove", "Update"] {
+            let request =
+                json!({"RequestType": verb, "ResourceType": resource, "Settings": settings});
+            assert_free(
+                &mut stage,
+                MODIFY,
+                &json!({"ContainerId": NULL_ID, "Request": request}),
+            );
+        }
+    }
+    let resources = json!({"memory": {"limit": 1 << 20}});
+    let request = json!({"ResourceType": "ContainerConstraints", "Settings": {"Linux": resources}});
     assert_free(
         &mut stage,
         MODIFY,
-        &json!({"ContainerId": NULL_ID, "Request": {"ResourceType": "Network"}}),
+        &json!({"ContainerId": "x", "Request": request}),
+    );
+    assert_free(
+        &mut stage,
+        UPDATE,
+        &json!({"ContainerId": "x", "Resources": resources.to_string()}),
     );
     assert_free(&mut stage, DUMP, &base("x"));
     assert_free(&mut stage, DELETE, &base("nobody"));

@@ -1,6 +1,7 @@
 //! Parts of an OCI specification that are refused because a program would miss them, and parts that are read past (gcs-protocol §7.1).
 
 use crate::stage::*;
+use agent::kernel::Writes;
 use serde_json::{Value, json};
 
 fn with_mounts(mounts: &Value) -> Value {
@@ -44,10 +45,16 @@ fn the_file_systems_every_container_lists_are_read_past() {
 fn a_mount_whose_files_would_be_missed_is_refused_by_its_place_and_destination() {
     let proc = json!({"destination": "/proc", "type": "proc", "source": "proc"});
     for mount in [
-        json!({"destination": "/data", "type": "bind", "source": "/host"}),
+        json!({"destination": "/data", "type": "bind", "source": "host"}),
         json!({"destination": "/data", "type": "none", "options": ["ro", "bind"]}),
-        json!({"destination": "/data", "type": "tmpfs", "options": ["rbind", "rw"]}),
+        json!({"destination": "/data", "type": "bind", "source": "/host", "options": ["noexec"]}),
+        json!({"destination": "/data", "type": "bind", "source": "sandbox:///data"}),
+        json!({"destination": "/data", "type": "bind", "source": "hugepages://2M/data"}),
         json!({"options": ["rbind"], "destination": "/data"}),
+        json!({"destination": "/data", "type": "tmpfs", "options": ["ro"]}),
+        json!({"destination": "/data", "type": "tmpfs", "options": ["mode=10000"]}),
+        json!({"destination": "/data", "type": "tmpfs", "options": ["mode="]}),
+        json!({"destination": "/data", "type": "tmpfs", "options": ["huge=always"]}),
         json!({"destination": "/data", "source": "sandbox:///data"}),
         json!({"destination": "/data", "type": "ext4", "source": "/dev/sdb"}),
     ] {
@@ -60,6 +67,48 @@ fn a_mount_whose_files_would_be_missed_is_refused_by_its_place_and_destination()
         );
         assert!(stage.kernel.processes.is_empty() && stage.kernel.views.is_empty());
         assert_eq!(stage.create("x").result(), 0, "the id is free");
+    }
+}
+
+#[test]
+fn mounts_become_changes_of_the_view_in_their_order() {
+    let mut stage = Stage::negotiated();
+    let mounts = json!([
+        {"destination": "/data", "type": "bind", "source": "/run/mounts/scsi/m3", "options": ["rbind", "rprivate", "ro"]},
+        {"destination": "/etc/hosts", "type": "none", "source": "uvm:///etc/hosts", "options": ["bind", "rw"]},
+        {"destination": "/dev/shm", "type": "tmpfs", "options": ["size=64k"]},
+        {"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+        {"destination": "/tmp", "type": "tmpfs"},
+        {"destination": "/cache", "type": "bind", "source": "/run/mounts/scsi/m3"},
+    ]);
+    assert_eq!(stage.ask(CREATE, &with_mounts(&mounts)).result(), 0);
+    let changes: Vec<_> = stage.kernel.changes.iter().map(|c| &c.change[..]).collect();
+    let view = "View { index: 1, generation: 0 }";
+    assert_eq!(
+        changes,
+        [
+            format!("Bind({view}, \"/run/mounts/scsi/m3\", Refused, \"/data\")"),
+            format!("Bind({view}, \"/etc/hosts\", Kept, \"/etc/hosts\")"),
+            format!("Memory({view}, 493, \"/run\")"),
+            format!("Memory({view}, 1023, \"/tmp\")"),
+            format!("Bind({view}, \"/run/mounts/scsi/m3\", Kept, \"/cache\")"),
+        ]
+    );
+}
+
+#[test]
+fn a_root_that_is_read_only_refuses_writes() {
+    for (read_only, writes) in [
+        (json!(true), Writes::Refused),
+        (json!(false), Writes::Kept),
+        (json!(null), Writes::Kept),
+    ] {
+        let mut stage = Stage::negotiated();
+        let mut specification = specification();
+        specification["root"]["readonly"] = read_only;
+        let request = create_with("x", &specification);
+        assert_eq!(stage.ask(CREATE, &request).result(), 0);
+        assert_eq!(stage.kernel.writes, writes);
     }
 }
 

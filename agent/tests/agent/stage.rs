@@ -26,6 +26,7 @@ pub(crate) const MODIFY: u32 = 0x1010_0a01;
 pub(crate) const NEGOTIATE: u32 = 0x1010_0b01;
 pub(crate) const DUMP: u32 = 0x1010_0c01;
 pub(crate) const DELETE: u32 = 0x1010_0d01;
+pub(crate) const UPDATE: u32 = 0x1010_0e01;
 pub(crate) const NOTIFICATION: u32 = 0x3010_0101;
 
 pub(crate) const NOT_IMPLEMENTED: u32 = 0x8000_4001;

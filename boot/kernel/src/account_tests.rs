@@ -3,7 +3,8 @@
 use crate::bench::{Bench, exit};
 use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{
-    CpuWeight, Event, ExitStatus, Kernel as _, Limits, Pid, Refusal, Signal, UNLIMITED, Usage, View,
+    CpuWeight, Event, ExitStatus, Kernel as _, Limits, Pid, Refusal, Signal, UNLIMITED, Usage,
+    View, Writes,
 };
 use core::time::Duration;
 use fakes::user::Step::{self, *};
@@ -31,7 +32,10 @@ fn weight(shares: u64) -> Limits {
 
 impl Bench {
     fn container(&mut self, limits: Limits) -> View {
-        let view = self.kernel.create_view("/").expect("there is room");
+        let view = self
+            .kernel
+            .create_view("/", Writes::Kept)
+            .expect("there is room");
         self.kernel.set_limits(view, limits).expect("kept");
         view
     }

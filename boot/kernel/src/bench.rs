@@ -29,6 +29,14 @@ impl Block for NoDisk {
         match *self {}
     }
 
+    fn is_identified(&self) -> bool {
+        match *self {}
+    }
+
+    fn is_dead(&self) -> bool {
+        match *self {}
+    }
+
     fn submit_read(
         &mut self,
         _: &mut FramePool,

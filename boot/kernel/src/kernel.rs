@@ -1,6 +1,7 @@
 //! What the agent asks of the kernel, and the kernel's turn in the machine's loop.
 
 use crate::account::{Account, Accounts, Counters, Resource};
+use crate::change::Changes;
 use crate::fs::{AgentPipes, AgentStream, Files, PipeId};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
@@ -15,8 +16,8 @@ use crate::tty::TerminalId;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
-    Credentials, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid, ProcessInfo, Program,
-    Refusal, Signal, Stdio, Usage, View,
+    Change, ChangeId, Credentials, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid,
+    ProcessInfo, Program, Refusal, Signal, Stdio, Usage, View, Writes,
 };
 use alloc::vec::Vec;
 use core::fmt;
@@ -100,6 +101,8 @@ impl<U: User, B: Block> Kernel<U, B> {
             noticed: heapless::Deque::new(),
             files,
             views: Views::new(own_account),
+            changes: Changes::new(),
+            ejected: Vec::new(),
             random: Random::new(),
             unknown_calls: heapless::Vec::new(),
             other_unknown_calls: 0,
@@ -142,6 +145,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             .poll(&mut system.pool, &mut system.wakes, system.now);
         system.settle_terminals();
         let mut moved = system.wake_tasks();
+        moved |= system.advance_changes();
         moved |= system.advance_loads();
         moved |= schedule::run_next(&mut self.user, system, clock);
         moved |= system.take_down();
@@ -154,6 +158,7 @@ impl<U: User, B: Block> Kernel<U, B> {
     pub fn next_deadline(&self) -> Instant {
         let system = &self.system;
         let busy = system.loading
+            || system.changes.is_ready
             || !system.wakes.is_empty()
             || !system.dying.is_empty()
             || system.files.has_remains()
@@ -165,6 +170,29 @@ impl<U: User, B: Block> Kernel<U, B> {
         start
             .min(system.next_timer)
             .min(system.files.next_deadline())
+    }
+
+    /// Returns whether a change waits for a disk that is not there, and has not been told so since: now is the time to
+    /// look for one.
+    #[must_use]
+    pub const fn take_disk_wish(&mut self) -> bool {
+        core::mem::replace(&mut self.system.changes.lacks_disk, false)
+    }
+
+    /// Takes in a disk that was found after start.
+    ///
+    /// # Errors
+    ///
+    /// The disk comes back when there are [`MAX_DISKS`].
+    pub fn add_disk(&mut self, disk: B) -> Result<(), B> {
+        self.system.files.add_disk(disk)?;
+        self.system.changes.on_disk();
+        Ok(())
+    }
+
+    /// Takes out a disk that is to be pulled.
+    pub fn take_ejected(&mut self) -> Option<B> {
+        self.system.ejected.pop()
     }
 
     /// Lends the processor, for waiting when nothing moves.
@@ -221,7 +249,7 @@ impl<U: User, B: Block> Kernel<U, B> {
 }
 
 impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
-    fn create_view(&mut self, root: &str) -> Result<View, Refusal> {
+    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal> {
         if root.len() >= PATH_BYTES {
             return Err(Refusal::Limit("PATH_BYTES", PATH_BYTES - 1));
         }
@@ -242,6 +270,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             root: Root::Named(frame, root.len()),
             account,
             init: 0,
+            writes,
         };
         system.views.insert(entry).map_err(|entry| {
             if let Root::Named(frame, _) = entry.root {
@@ -259,9 +288,11 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         while let Some(id) = self.system.table.first_in(view) {
             self.remove_process(id);
         }
+        self.system.give_up_mounts(view);
         let Some(entry) = self.system.views.remove(view) else {
             return;
         };
+        self.system.files.release_binds(view);
         match entry.root {
             Root::Mounted(place) => {
                 let parts = self.system.own_file_parts();
@@ -283,6 +314,14 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
 
     fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage> {
         self.system.disk_usage(view, nth)
+    }
+
+    fn change(&mut self, change: &Change<'_>, deadline: Instant) -> Result<ChangeId, Refusal> {
+        self.system.begin_change(change, deadline)
+    }
+
+    fn give_up(&mut self, change: ChangeId) {
+        self.system.give_up_change(change);
     }
 
     fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
@@ -450,7 +489,10 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             if let Some(event) = self.system.next_terminal_event() {
                 return Some(event);
             }
-            let id = self.system.noticed.pop_front()?;
+            let Some(id) = self.system.noticed.pop_front() else {
+                let (change, outcome) = self.system.take_ended_change()?;
+                return Some(Event::Changed(change, outcome));
+            };
             if let Some(event) = self.take_notice(id) {
                 return Some(event);
             }

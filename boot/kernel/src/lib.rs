@@ -41,6 +41,7 @@ mod backtrace;
 mod backtrace_tests;
 #[cfg(test)]
 mod bench;
+mod change;
 mod dump;
 #[cfg(test)]
 mod epoll_tests;

@@ -188,6 +188,29 @@ pub const MAX_INODES: usize = 65536;
 /// Mounted directory trees in the whole VM, containers' views included. One more is refused by name.
 pub const MAX_MOUNTS: usize = 512;
 
+/// Parts of disks that are read: every disk, its partitions that are mounted, and those that are being forgotten. One more is
+/// refused for want of memory.
+pub const MAX_VOLUMES: usize = 2 * hal::limits::MAX_DISKS;
+
+/// Changes of the tree that are under way. One more is refused with the limit's name.
+pub const MAX_CHANGES: usize = 128;
+
+/// Bytes of the paths of one change, which wait in one frame. A change with more is refused with the limit's name.
+pub const CHANGE_BYTES: usize = PAGE_BYTES;
+
+/// How long a change that waits for something nobody tells of (a disk to show up, a user to go) waits until it looks again.
+pub const CHANGE_RETRY: Duration = Duration::from_millis(10);
+
+/// Directories one tree is made of (ext4 layers of a container image; overlayfs takes 500). A name that none of them has is
+/// looked for in each. More are E2BIG.
+pub const MAX_LAYERS: usize = 128;
+
+/// Files and directories shown at other places. One more is refused with the limit's name.
+pub const MAX_BINDS: usize = 256;
+
+/// Most bytes of a partition table: what the standard asks for at least, twice. A larger one is refused.
+pub const PARTITION_TABLE_BYTES: u32 = 32 * 1024;
+
 /// Pages read at once when a file is read from its start to its end.
 pub const READ_AHEAD_PAGES: usize = hal::limits::MAX_REQUEST_FRAMES;
 

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, exit};
 use agent::kernel::{
     Credentials, End, Event, ExitStatus, Kernel as _, LoadError, OutputStream, Pid, Program, Stdio,
-    StringList, View,
+    StringList, View, Writes,
 };
 use fakes::user::Step::{self, *};
 use std::format;
@@ -340,7 +340,10 @@ fn a_container_s_view_is_charged_alone_and_vanishes_with_its_processes() {
     let warm = load(&mut bench, b"/bin/test\0", b"", "/").expect("it loads");
     bench.kernel.abort(warm);
     bench.settle();
-    let view = bench.kernel.create_view("/").expect("there is room");
+    let view = bench
+        .kernel
+        .create_view("/", Writes::Kept)
+        .expect("there is room");
     let program = Program {
         args: StringList::from_packed(b"/bin/test\0").expect("it ends with NUL"),
         env: StringList::default(),

@@ -53,6 +53,7 @@ impl<B: Block> System<B> {
             }
         }
         woken |= self.wake_loads();
+        woken |= self.wake_changes();
         self.files.note_edges(&mut self.wakes);
         self.wakes.clear();
         woken

@@ -15,9 +15,9 @@ use crate::slab::Full;
 use crate::space::{AreaList, SpaceId};
 use crate::system::{FileParts, System};
 use crate::task::{Task, TaskId};
-use crate::view::Root;
+use crate::view::{Root, ViewEntry};
 use crate::wait::Stall;
-use agent::kernel::{End, Pid, Program, Refusal, Stdio, UNLIMITED, View};
+use agent::kernel::{End, Pid, Program, Refusal, Stdio, UNLIMITED, View, Writes};
 use hal::block::Block;
 
 impl<B: Block> System<B> {
@@ -203,16 +203,22 @@ impl<B: Block> System<B> {
         }
         let view = self.process(id)?.view;
         self.open_root(view)?;
+        self.make_mounts(view)?;
         let FileParts {
             files,
             mut context,
             views,
             ..
         } = self.own_file_parts();
-        let root = match views.get(view).map(|entry| &entry.root) {
-            Some(Root::Mounted(root)) => files.share_place(root.by_ref()),
-            _ => return Err(Errno::ENOENT.into()),
+        let Some(ViewEntry {
+            root: Root::Mounted(root),
+            writes,
+            ..
+        }) = views.get(view)
+        else {
+            return Err(Errno::ENOENT.into());
         };
+        let root = files.share_place(root.by_ref());
         let path = if path.is_empty() { b"/" } else { path };
         let start = Start {
             root: root.by_ref(),
@@ -225,6 +231,11 @@ impl<B: Block> System<B> {
                 return Err(stall);
             }
         };
+        if *writes == Writes::Refused && !files.refuse_writes(&root) {
+            files.release_place(root);
+            files.release_place(working);
+            return Err(Errno::EOPNOTSUPP.into());
+        }
         match files.new_directories(root, working) {
             Ok(state) => {
                 self.process_mut(id)?.directories = Some(state);
@@ -239,7 +250,7 @@ impl<B: Block> System<B> {
     }
 
     /// Makes sure that a view's root is mounted, the utility VM's before it.
-    fn open_root(&mut self, view: View) -> Result<(), Stall> {
+    pub(crate) fn open_root(&mut self, view: View) -> Result<(), Stall> {
         match self.views.get(view).map(|entry| &entry.root) {
             None => return Err(Errno::ENOENT.into()),
             Some(Root::Mounted(_)) => return Ok(()),

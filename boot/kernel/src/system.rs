@@ -4,6 +4,7 @@
 //! property of the module that defines its type.
 
 use crate::account::{AccountId, Accounts, Counters};
+use crate::change::Changes;
 use crate::errno::Errno;
 use crate::fs::{Context, Files};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
@@ -16,7 +17,7 @@ use crate::space::{AddressSpace, ShownFile, SpaceId};
 use crate::task::{Task, TaskId};
 use crate::view::Views;
 use crate::wait::WakeQueue;
-use agent::kernel::Credentials;
+use agent::kernel::{Credentials, Pid};
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
@@ -69,6 +70,10 @@ pub(crate) struct System<B> {
     pub(crate) files: Files<B>,
     /// Containers' views.
     pub(crate) views: Views,
+    /// Changes of the tree that are under way.
+    pub(crate) changes: Changes,
+    /// Disks that were taken out, for whoever pulls them.
+    pub(crate) ejected: alloc::vec::Vec<B>,
     /// The random generator.
     pub(crate) random: Random,
     /// System calls that were answered with ENOSYS: number and how often.
@@ -223,6 +228,8 @@ impl<B: Block> System<B> {
     /// it is not in a hurry.
     #[inline(never)]
     pub(crate) fn own_file_parts(&mut self) -> FileParts<'_, B> {
+        // Nobody's: what a bind refuses to a program is not refused to the kernel.
+        self.table.current.set(Pid(0));
         let wall = self.wall();
         let context = Context {
             pool: &mut self.pool,

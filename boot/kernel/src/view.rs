@@ -3,7 +3,7 @@
 use crate::account::AccountId;
 use crate::fs::Place;
 use crate::limits::MAX_VIEWS;
-use agent::kernel::View;
+use agent::kernel::{View, Writes};
 use hal::frame::Frame;
 
 /// Where a view's root is.
@@ -26,6 +26,8 @@ pub(crate) struct ViewEntry {
     pub(crate) account: AccountId,
     /// The pid of its first process, with which all others end; 0 when there is none.
     pub(crate) init: u32,
+    /// What becomes of its programs' writes.
+    pub(crate) writes: Writes,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl Views {
             root: Root::Unmounted,
             account,
             init: 0,
+            writes: Writes::Kept,
         };
         // The table is empty, so there is room.
         let _ = views.insert(entry);

@@ -6,7 +6,7 @@ use crate::limits::{FRAMES_PER_PROCESS, ready_processes};
 use crate::loading_tests::{ENTRY, WRITABLE, large_bench, program};
 use agent::kernel::{
     Credentials, End, Event, Kernel as _, OutputStream, Pid, Program, Signal, Stdio, StringList,
-    View,
+    View, Writes,
 };
 use fakes::user::Step::{self, *};
 use std::vec;
@@ -97,7 +97,10 @@ fn warm_containers_ask_the_heap_for_nothing() {
     for round in 0..3 {
         let before = fakes::alloc::calls();
         for _ in 0..agent::limits::MAX_CONTAINERS {
-            let view = bench.kernel.create_view("/").expect("there is room");
+            let view = bench
+                .kernel
+                .create_view("/", Writes::Kept)
+                .expect("there is room");
             start_many(&mut bench, view, 2, &mut pids);
             views.push(view);
         }

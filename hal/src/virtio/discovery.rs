@@ -190,7 +190,7 @@ impl Discovery {
     fn search_pci(&mut self, mut access: PciAccess) -> bool {
         let mut functions = 0_usize;
         let mut found = heapless::Vec::<_, MAX_VIRTIO_DEVICES>::new();
-        scan(&mut access, |function, id| {
+        scan(&mut access, &mut |function, id| {
             functions += 1;
             if id & 0xffff == PCI_VENDOR_VIRTIO && found.push((function, id >> 16)).is_err() {
                 log::warn!("pci {function}: ignored, limit {MAX_VIRTIO_DEVICES} virtio devices");
@@ -205,6 +205,15 @@ impl Discovery {
             self.pci = access;
         }
         functions > 0
+    }
+
+    /// Returns the type of the virtio device that a PCI function is, if it is one.
+    pub(super) fn identify(&mut self, function: Function) -> Option<DeviceType> {
+        let id = self.pci.identify(function)?;
+        if id & 0xffff != PCI_VENDOR_VIRTIO {
+            return None;
+        }
+        identify_pci(&mut self.pci, function, id >> 16)
     }
 
     fn note(&mut self, device_type: DeviceType, location: Location) {

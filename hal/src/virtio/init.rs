@@ -95,11 +95,17 @@ fn try_negotiate<T: Transport>(transport: &mut T, wanted: u64) -> Result<u64, In
     Ok(accepted)
 }
 
-/// Resets the device; returns whether it confirmed in time. Only a confirmed reset gives back the memory that was
-/// lent to the device.
+/// What the status of a device reads as that was pulled.
+const GONE: u32 = 0xff;
+
+/// Resets the device; returns whether it confirmed in time, or is gone. Only then the memory that was lent to it comes
+/// back.
 pub fn reset<T: Transport>(transport: &mut T) -> bool {
     transport.set_status(DeviceStatus::empty());
-    (0..RESET_POLLS).any(|_| transport.get_status().is_empty())
+    (0..RESET_POLLS).any(|_| {
+        let status = transport.get_status();
+        status.is_empty() || status.bits() == GONE
+    })
 }
 
 /// Reads several fields of the configuration space that belong together (virtio 1.2 §2.5.1).

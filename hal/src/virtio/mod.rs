@@ -11,6 +11,7 @@
 //! breaks the rules is reset and never asked again; nothing here panics on what it says and nothing waits without a
 //! bound.
 
+pub mod bay;
 pub mod block;
 pub mod command_line;
 pub mod discovery;

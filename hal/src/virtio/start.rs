@@ -8,14 +8,16 @@ use super::interrupt::{Interrupt, InterruptVectors};
 use super::pci::{PciError, PciTransport};
 use super::transport::MachineTransport;
 use crate::clock::Instant;
+use crate::heap;
 use crate::limits::MAX_DISKS;
 use crate::platform::registers::MapRegisters;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use virtio_drivers::transport::DeviceType;
 use virtio_drivers::transport::mmio::{MmioError, MmioTransport, VirtIOHeader};
 
 /// A disk of this machine.
-pub type MachineDisk = VirtioBlock<MachineDma, MachineTransport>;
+pub type MachineDisk = Box<VirtioBlock<MachineDma, MachineTransport>>;
 
 /// Why a device that was found is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum StartError {
     Pci(PciError),
     /// The device does not play along.
     Init(InitError),
+    /// The heap has no room for its driver.
+    OutOfMemory,
 }
 
 impl core::fmt::Display for StartError {
@@ -37,6 +41,7 @@ impl core::fmt::Display for StartError {
             Self::Unmappable(address) => write!(f, "registers at {address:#x} cannot be mapped"),
             Self::Pci(error) => error.fmt(f),
             Self::Init(error) => error.fmt(f),
+            Self::OutOfMemory => f.write_str("no memory for its driver"),
         }
     }
 }
@@ -111,13 +116,32 @@ pub fn start_disks(
             log::warn!("disk at {place} ignored, limit {MAX_DISKS} disks");
             continue;
         }
-        let started = open(discovery, disk, map, vectors).and_then(|(transport, _)| {
-            MachineDisk::start(transport, now).map_err(StartError::Init)
-        });
-        match started {
+        match start_disk(discovery, disk, map, vectors, now) {
             Ok(disk) => disks.push(disk),
             Err(error) => log::error!("disk at {place} not used: {error}"),
         }
     }
     disks
+}
+
+/// Starts one disk that was found. Never inlined: a driver is some kilobytes, and passes over the stack once.
+///
+/// # Errors
+///
+/// When the device cannot be reached, or does not play along.
+#[inline(never)]
+pub fn start_disk(
+    discovery: &mut Discovery,
+    found: Found,
+    map: &mut impl MapRegisters,
+    vectors: &mut impl InterruptVectors,
+    now: Instant,
+) -> Result<MachineDisk, StartError> {
+    // Boxes cannot be refused; some room beside it is left to everybody else.
+    if heap::headroom() < 2 * size_of::<VirtioBlock<MachineDma, MachineTransport>>() {
+        return Err(StartError::OutOfMemory);
+    }
+    let (transport, _) = open(discovery, found, map, vectors)?;
+    let driver = VirtioBlock::start(transport, now).map_err(StartError::Init)?;
+    Ok(Box::new(driver))
 }

@@ -25,6 +25,8 @@ pub struct Disk {
     pub bad: Rc<Cell<(u64, u64)>>,
     /// How many reads there were.
     pub reads: Rc<Cell<u64>>,
+    /// Whether it was pulled: every read fails.
+    pub dead: Rc<Cell<bool>>,
 }
 
 impl Disk {
@@ -44,7 +46,19 @@ impl Disk {
             failing: 0,
             bad: Rc::default(),
             reads: Rc::default(),
+            dead: Rc::default(),
         }
+    }
+
+    /// Gives the disk a serial.
+    ///
+    /// # Panics
+    ///
+    /// When that is longer than serials are.
+    #[must_use]
+    pub fn called(mut self, serial: &str) -> Self {
+        self.info.serial = serial.try_into().expect("a short serial");
+        self
     }
 
     /// Makes one read in `nth` fail; 0 for none.
@@ -60,6 +74,14 @@ impl Block for Disk {
         &self.info
     }
 
+    fn is_identified(&self) -> bool {
+        true
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dead.get()
+    }
+
     fn submit_read(
         &mut self,
         pool: &mut FramePool,
@@ -67,6 +89,9 @@ impl Block for Disk {
         buffer: Buffer,
         _now: Instant,
     ) -> Result<RequestId, (Buffer, SubmitError)> {
+        if self.dead.get() {
+            return Err((buffer, SubmitError::Dead));
+        }
         if buffer.iter().any(|frame| pool.tokens(frame.by_ref()) != 1) {
             return Err((buffer, SubmitError::Shared));
         }

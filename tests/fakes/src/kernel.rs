@@ -2,12 +2,13 @@
 
 use crate::alloc::uncounted;
 use agent::kernel::{
-    Credentials, DiskUsage, End, Event, ExitStatus, Input, Kernel, Limits, LoadError, Output,
-    OutputStream, Pid, ProcessInfo, Program, Refusal, Signal, Stdio, StringList, UNLIMITED, Usage,
-    View,
+    Action, Change, ChangeId, Credentials, DiskUsage, End, Event, ExitStatus, Input, Kernel,
+    Limits, LoadError, Output, OutputStream, Pid, ProcessInfo, Program, Refusal, Signal, Stdio,
+    StringList, UNLIMITED, Usage, View, Writes,
 };
 use core::fmt;
 use core::time::Duration;
+use hal::clock::Instant;
 use std::collections::{HashMap, VecDeque};
 
 /// Where a process is in its life.
@@ -55,6 +56,19 @@ pub struct Process {
     wants_input: bool,
 }
 
+/// One change and what became of it.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names are those of agent::kernel")]
+pub struct Changed {
+    pub id: ChangeId,
+    /// The change as `Debug` shows it.
+    pub change: String,
+    pub deadline: Instant,
+    /// Neither ended nor given up.
+    pub is_pending: bool,
+    pub is_given_up: bool,
+}
+
 /// One output stream.
 #[derive(Debug, Default)]
 struct Pipe {
@@ -78,6 +92,14 @@ pub struct FakeKernel {
     pub disks: HashMap<u16, Vec<DiskUsage>>,
     /// What the next setting of limits is refused with.
     pub limits_refusal: Option<Refusal>,
+    /// What becomes of writes in the view made last.
+    pub writes: Writes,
+    /// Every change there ever was.
+    pub changes: Vec<Changed>,
+    /// Whether changes are made at once; else [`FakeKernel::end_change`] does it.
+    pub changes_at_once: bool,
+    /// Why the next change cannot be made.
+    pub change_error: Option<LoadError>,
     /// Bytes for the random generator.
     pub entropy: Vec<u8>,
     /// Whether the machine was told to power off.
@@ -113,6 +135,10 @@ impl FakeKernel {
             usage: HashMap::new(),
             disks: HashMap::new(),
             limits_refusal: None,
+            writes: Writes::Kept,
+            changes: Vec::with_capacity(1024),
+            changes_at_once: true,
+            change_error: None,
             entropy: Vec::new(),
             powered_off: false,
             loads_at_once: true,
@@ -176,6 +202,18 @@ impl FakeKernel {
             wants_input: false,
         };
         self.processes.push(process);
+    }
+
+    /// Ends a change that is under way.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub fn end_change(&mut self, nth: usize, outcome: Result<(), LoadError>) {
+        let change = &mut self.changes[nth];
+        assert!(change.is_pending, "{change:?}");
+        change.is_pending = false;
+        self.events.push_back(Event::Changed(change.id, outcome));
     }
 
     /// Ends the loading of a program, well or as [`FakeKernel::miss`] says.
@@ -271,6 +309,29 @@ impl FakeKernel {
     }
 }
 
+/// Shows a change as a call of its action, with the paths it uses.
+fn show_change(change: &Change<'_>) -> String {
+    let Change {
+        action,
+        path,
+        source,
+        layers,
+    } = change;
+    match action {
+        Action::Mount(medium, part, writes) => {
+            format!("Mount({medium:?}, {part:?}, {writes:?}, {path:?})")
+        }
+        Action::BlockDevice(medium, part) => {
+            format!("BlockDevice({medium:?}, {part:?}, {path:?})")
+        }
+        Action::Unite => format!("Unite({:?}, {source:?}, {path:?})", strings(*layers)),
+        Action::Bind(view, writes) => format!("Bind({view:?}, {source:?}, {writes:?}, {path:?})"),
+        Action::Memory(view, mode) => format!("Memory({view:?}, {mode}, {path:?})"),
+        Action::Unmount => format!("Unmount({path:?})"),
+        Action::Eject(medium) => format!("Eject({medium:?})"),
+    }
+}
+
 fn strings(list: StringList<'_>) -> Vec<String> {
     list.iter()
         .map(|string| String::from_utf8_lossy(string).into_owned())
@@ -278,7 +339,8 @@ fn strings(list: StringList<'_>) -> Vec<String> {
 }
 
 impl Kernel for FakeKernel {
-    fn create_view(&mut self, root: &str) -> Result<View, Refusal> {
+    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal> {
+        self.writes = writes;
         uncounted(|| {
             let view = View {
                 index: self.next_view,
@@ -326,6 +388,35 @@ impl Kernel for FakeKernel {
 
     fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage> {
         self.disks.get(&view.index)?.get(nth).copied()
+    }
+
+    fn change(&mut self, change: &Change<'_>, deadline: Instant) -> Result<ChangeId, Refusal> {
+        uncounted(|| {
+            if let Some(refusal) = self.refusal.take() {
+                return Err(refusal);
+            }
+            let id = ChangeId(self.changes.len() as u32);
+            let is_of_view = matches!(change.action, Action::Bind(..) | Action::Memory(..));
+            self.changes.push(Changed {
+                id,
+                change: show_change(change),
+                deadline,
+                is_pending: true,
+                is_given_up: false,
+            });
+            if self.changes_at_once && !is_of_view {
+                let outcome = self.change_error.take().map_or(Ok(()), Err);
+                self.end_change(id.0 as usize, outcome);
+            }
+            Ok(id)
+        })
+    }
+
+    fn give_up(&mut self, change: ChangeId) {
+        let known = &mut self.changes[change.0 as usize];
+        assert!(known.is_pending, "{known:?}");
+        known.is_pending = false;
+        known.is_given_up = true;
     }
 
     fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {

@@ -45,6 +45,7 @@ impl<B: Block> Files<B> {
     ) -> Result<(), Errno> {
         let attributes = self.attributes(place)?;
         attributes.permit_owner(context.credentials)?;
+        self.permit_write(context, place.0)?;
         let who = context.credentials;
         let mut permissions = permissions & 0o7777;
         if who.uid != 0 && who.gid != attributes.gid && !who.groups.contains(&attributes.gid) {
@@ -75,6 +76,7 @@ impl<B: Block> Files<B> {
         if who.uid != 0 && !(who.uid == attributes.uid && keeps_owner && is_own_group) {
             return Err(Errno::EPERM);
         }
+        self.permit_write(context, place.0)?;
         let inode = self.own(place)?;
         let known = &mut inode.attributes;
         known.uid = uid.unwrap_or(known.uid);
@@ -113,6 +115,7 @@ impl<B: Block> Files<B> {
             }
             attributes.permit(context.credentials, Access::WRITE)?;
         }
+        self.permit_write(context, place.0)?;
         let apply = |time: NewTime, known: Duration| match time {
             NewTime::Now => context.wall,
             NewTime::Keep => known,
@@ -141,6 +144,7 @@ impl<B: Block> Files<B> {
             Kind::Directory => return Err(Errno::EISDIR.into()),
             _ => return Err(Errno::EINVAL.into()),
         }
+        self.permit_write(context, place.0)?;
         self.own(place)?;
         let inode = self.inode_at(place.0)?;
         self.set_length(context, inode, length)

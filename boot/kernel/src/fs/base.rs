@@ -9,16 +9,20 @@ use crate::fs::ext4;
 use crate::fs::initrd;
 use crate::fs::inode::{Inode, InodeId, NO_SLOT, Node};
 use crate::fs::page_cache::{Owner, PageId};
-use crate::limits::{BASE_BUCKETS, NAME_BYTES};
+use crate::limits::{BASE_BUCKETS, FILE_BYTES, NAME_BYTES};
 use crate::wait::Stall;
 use alloc::vec::Vec;
+use core::time::Duration;
 use hal::block::Block;
+use hal::limits::PAGE_BYTES;
 
 /// Which file of which source a base inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// An inode of a disk.
+    /// An inode of a volume's file system.
     Ext4(u8, u32),
+    /// A volume as it is: a block device.
+    Volume(u8),
     /// An entry of the initrd.
     Initrd(u32),
 }
@@ -39,6 +43,7 @@ impl Found {
     pub(super) const fn number(&self) -> u64 {
         match self.origin {
             Origin::Ext4(_, number) => number as u64,
+            Origin::Volume(volume) => volume as u64,
             Origin::Initrd(entry) => entry as u64 + 1,
         }
     }
@@ -60,15 +65,17 @@ impl Bases {
 
 fn bucket(origin: Origin) -> usize {
     (match origin {
-        Origin::Ext4(disk, number) => number as usize ^ usize::from(disk) << 5,
+        Origin::Ext4(volume, number) => number as usize ^ usize::from(volume) << 5,
+        Origin::Volume(volume) => usize::from(volume),
         Origin::Initrd(entry) => entry as usize,
     }) % BASE_BUCKETS
 }
 
 impl Inode {
-    fn origin(&self) -> Option<Origin> {
+    pub(super) fn origin(&self) -> Option<Origin> {
         match &self.node {
-            Node::Ext4(node) => Some(Origin::Ext4(node.disk, node.number)),
+            Node::Ext4(node) => Some(Origin::Ext4(node.volume, node.number)),
+            Node::Volume(volume) => Some(Origin::Volume(*volume)),
             Node::Initrd(entry) => Some(Origin::Initrd(*entry)),
             _ => None,
         }
@@ -96,10 +103,14 @@ impl<B: Block> Files<B> {
             slot = inode.chain;
         }
         let (node, attributes) = match origin {
-            Origin::Ext4(disk, number) => {
-                let (node, mut attributes) = self.ext4_inode(context, disk, number)?;
-                attributes.device = device_of(disk);
+            Origin::Ext4(volume, number) => {
+                let (node, mut attributes) = self.ext4_inode(context, volume, number)?;
+                attributes.device = device_of(volume);
                 (Node::Ext4(node), attributes)
+            }
+            Origin::Volume(volume) => {
+                let bytes = self.volumes.bytes(volume);
+                (Node::Volume(volume), block_device(volume, bytes))
             }
             Origin::Initrd(entry) => {
                 let attributes = self.initrd.attributes(entry).ok_or(Errno::EIO)?;
@@ -126,6 +137,9 @@ impl<B: Block> Files<B> {
         inode.chain = self.bases.buckets[bucket(origin)];
         let id = self.inodes.insert(inode).map_err(|_| Errno::ENOMEM)?;
         self.bases.buckets[bucket(origin)] = id.index();
+        if let Some(volume) = origin.volume() {
+            self.volumes.hold(volume);
+        }
         Ok(id)
     }
 
@@ -138,6 +152,9 @@ impl<B: Block> Files<B> {
             return;
         };
         let next = inode.chain;
+        if let Some(volume) = origin.volume() {
+            self.volumes.release(volume);
+        }
         let head = &mut self.bases.buckets[bucket(origin)];
         if *head == id.index() {
             *head = next;
@@ -163,9 +180,9 @@ impl<B: Block> Files<B> {
         let inode = self.inodes.get(directory).ok_or(Errno::EIO)?;
         let origin = match &inode.node {
             Node::Ext4(node) => {
-                let disk = node.disk;
+                let volume = node.volume;
                 self.ext4_find(context, directory, name)?
-                    .map(|number| Origin::Ext4(disk, number))
+                    .map(|number| Origin::Ext4(volume, number))
             }
             Node::Initrd(entry) => self.initrd.find(*entry, name).map(Origin::Initrd),
             _ => None,
@@ -198,6 +215,13 @@ impl<B: Block> Files<B> {
         let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
         match &inode.node {
             Node::Ext4(_) => self.ext4_page(context, id, index),
+            Node::Volume(volume) => {
+                let (volume, start) = (*volume, u64::from(index) * PAGE_BYTES as u64);
+                let left = self.volumes.bytes(volume).saturating_sub(start);
+                let bytes = left.min(PAGE_BYTES as u64) as usize;
+                let (page, _) = self.volume_bytes(context, volume, start, bytes)?;
+                Ok(page)
+            }
             Node::Initrd(entry) => {
                 let entry = *entry;
                 if let Some(page) = self.pages.find(Owner::Inode(id), index) {
@@ -252,14 +276,43 @@ impl<B: Block> Files<B> {
     }
 }
 
-/// Returns the `st_dev` of a disk's files.
-pub(super) const fn device_of(disk: u8) -> u64 {
-    device_number(DISK_MAJOR, disk as u32 * DISK_MINORS)
+/// Returns the `st_dev` of a volume's files.
+pub(super) const fn device_of(volume: u8) -> u64 {
+    device_number(DISK_MAJOR, volume as u32 * DISK_MINORS)
 }
 
-/// The root directory of a disk.
-pub(super) const fn disk_root(disk: u8) -> Origin {
-    Origin::Ext4(disk, ext4::inode::ROOT)
+/// What stat(2) says of a volume as a block device. Its size is the volume's, so that it can be read like a file.
+fn block_device(volume: u8, bytes: u64) -> Attributes {
+    Attributes {
+        kind: Kind::Block,
+        permissions: 0o600,
+        uid: 0,
+        gid: 0,
+        size: bytes.min(FILE_BYTES),
+        links: 1,
+        number: u64::from(volume),
+        device: 0,
+        special: device_of(volume),
+        blocks: 0,
+        accessed: Duration::ZERO,
+        modified: Duration::ZERO,
+        changed: Duration::ZERO,
+    }
+}
+
+impl Origin {
+    /// Returns the volume it is on.
+    pub(super) const fn volume(self) -> Option<u8> {
+        match self {
+            Self::Ext4(volume, _) | Self::Volume(volume) => Some(volume),
+            Self::Initrd(_) => None,
+        }
+    }
+}
+
+/// The root directory of a volume.
+pub(super) const fn volume_root(volume: u8) -> Origin {
+    Origin::Ext4(volume, ext4::inode::ROOT)
 }
 
 /// The root directory of the initrd.

@@ -54,7 +54,8 @@ impl<B: Block> Files<B> {
             return Err(Errno::ENOENT);
         }
         let attributes = self.attributes_at(directory)?;
-        attributes.permit(context.credentials, Access::WRITE | Access::EXECUTE)
+        attributes.permit(context.credentials, Access::WRITE | Access::EXECUTE)?;
+        self.permit_write(context, directory)
     }
 
     /// Makes a file where a walk found none.
@@ -87,6 +88,28 @@ impl<B: Block> Files<B> {
         }
         self.directory_changed(context, directory, matches!(make, Make::Directory) as i32);
         Ok(id)
+    }
+
+    /// Puts a file over a base, whose reference is taken, where a walk found none.
+    pub(super) fn make_over(
+        &mut self,
+        context: &mut Context<'_>,
+        found: &Resolved,
+        base: InodeId,
+    ) -> Result<(), Errno> {
+        let is_free = self.dentries.get(found.entry.0)?.inode.is_none();
+        let mount = self.dentries.get(found.entry.0)?.mount;
+        let made = match &found.last {
+            LastName::Name(_) if is_free => self.permit_change(context, found.directory.0),
+            _ => Err(Errno::EEXIST),
+        };
+        if let Err(errno) = made {
+            self.release_inode(base);
+            return Err(errno);
+        }
+        let id = self.union_root(context, mount, base, alloc::vec::Vec::new())?;
+        self.write_entry(found.entry.0, Some(id))
+            .inspect_err(|_| self.release_inode(id))
     }
 
     pub(super) fn new_inode(
@@ -493,11 +516,13 @@ impl<B: Block> Files<B> {
         entry.name = copy;
         entry.shadows = shadows;
         let parent = entry.parent.replace(to.directory.0);
-        self.dentries.hold(to.directory.0);
+        self.dentries.hold_parent(to.directory.0);
         self.dentries.link(source);
         self.pin_entry(source)?;
-        if let Some(parent) = parent {
-            self.let_go(parent);
+        if let Some(parent) = parent
+            && self.dentries.let_go_parent(parent)
+        {
+            self.drop_entry(parent);
         }
         let wall = context.wall;
         self.own(from.entry.by_ref())?.attributes.changed = wall;

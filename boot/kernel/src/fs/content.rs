@@ -68,7 +68,7 @@ impl<B: Block> Files<B> {
         if let Some(own) = self.pages.find(Owner::Inode(id), index) {
             return Ok(own);
         }
-        let account = self.union_of(id)?.account;
+        let account = self.payer(context, id)?;
         let before = if is_overwritten {
             None
         } else {
@@ -88,6 +88,18 @@ impl<B: Block> Files<B> {
             return made;
         }
         self.insert_owned(context, id, index, account, None)
+    }
+
+    /// Returns who pays for a file's pages: its owner or, when that is gone, whoever writes now, for good.
+    fn payer(&mut self, context: &Context<'_>, id: InodeId) -> Result<AccountId, Errno> {
+        let account = self.union_of(id)?.account;
+        if context.accounts.get(account).is_some() {
+            return Ok(account);
+        }
+        if let Some(Node::Union(union)) = self.inodes.get_mut(id).map(|inode| &mut inode.node) {
+            union.account = context.account;
+        }
+        Ok(context.account)
     }
 
     fn insert_owned(

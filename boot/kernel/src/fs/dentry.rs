@@ -9,7 +9,7 @@ use super::text::Text;
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::mount::MountId;
-use crate::limits::{MAX_NAME_LOOKS, MAX_NAMES, NAME_BUCKETS};
+use crate::limits::{MAX_MOUNTS, MAX_NAME_LOOKS, MAX_NAMES, NAME_BUCKETS};
 use crate::slab::{Id, Slab};
 use alloc::vec::Vec;
 
@@ -97,6 +97,8 @@ pub(super) struct Dentries {
     hand: u32,
     /// Slot of a fallen entry, whose chain leads to the next one.
     fallen: u32,
+    /// References to entries of each tree, by its slot, those of entries to their parents left out.
+    uses: [u32; MAX_MOUNTS],
 }
 
 impl Dentries {
@@ -106,6 +108,7 @@ impl Dentries {
             buckets: Vec::new(),
             hand: 0,
             fallen: NONE,
+            uses: [0; MAX_MOUNTS],
         }
     }
 
@@ -153,7 +156,7 @@ impl Dentries {
         let parent = entry.parent;
         let id = self.table.insert(entry).map_err(|_| Errno::ENOSPC)?;
         if let Some(parent) = parent {
-            self.hold(parent);
+            self.hold_parent(parent);
             self.link(id);
         }
         Ok(id)
@@ -210,16 +213,38 @@ impl Dentries {
     pub(super) fn hold(&mut self, id: DentryId) {
         if let Some(entry) = self.table.get_mut(id) {
             entry.references += 1;
+            self.uses[entry.mount.index() as usize] += 1;
+        }
+    }
+
+    /// Counts the reference of an entry to its parent.
+    pub(super) fn hold_parent(&mut self, id: DentryId) {
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.references += 1;
         }
     }
 
     /// Counts a reference less; returns whether the entry is detached and now unused.
     pub(super) fn let_go(&mut self, id: DentryId) -> bool {
+        if let Some(entry) = self.table.get(id) {
+            let uses = &mut self.uses[entry.mount.index() as usize];
+            *uses = uses.saturating_sub(1);
+        }
+        self.let_go_parent(id)
+    }
+
+    /// Counts the reference of an entry to its parent less; returns whether that is detached and now unused.
+    pub(super) fn let_go_parent(&mut self, id: DentryId) -> bool {
         let Some(entry) = self.table.get_mut(id) else {
             return false;
         };
         entry.references = entry.references.saturating_sub(1);
         entry.references == 0 && entry.state == State::Detached
+    }
+
+    /// Returns how many references there are to entries of a tree, those of entries to their parents left out.
+    pub(super) const fn uses(&self, mount: MountId) -> u32 {
+        self.uses[mount.index() as usize]
     }
 
     /// Returns an entry that can be forgotten and was not used for a while, if one of the next few is like that.

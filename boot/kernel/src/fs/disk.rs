@@ -24,7 +24,8 @@ struct Read {
 /// One disk.
 #[derive(Debug)]
 struct Disk<B> {
-    device: B,
+    /// Nothing once it was pulled; the place waits for another one.
+    device: Option<B>,
     reads: heapless::Vec<Read, MAX_READS>,
 }
 
@@ -61,11 +62,16 @@ impl<B: Block> Disks<B> {
 
     /// Takes a disk in; it comes back when the table is full, or memory is short.
     pub(super) fn add(&mut self, device: B) -> Result<u8, B> {
+        let free = self.table.iter().position(|disk| disk.device.is_none());
+        if let Some(free) = free {
+            self.table[free].device = Some(device);
+            return Ok(free as u8);
+        }
         if self.table.len() == MAX_DISKS || self.table.try_reserve(1).is_err() {
             return Err(device);
         }
         let disk = Disk {
-            device,
+            device: Some(device),
             reads: heapless::Vec::new(),
         };
         let index = self.table.len() as u8;
@@ -78,7 +84,20 @@ impl<B: Block> Disks<B> {
     }
 
     pub(super) fn device(&self, disk: u8) -> Option<&B> {
-        self.table.get(usize::from(disk)).map(|disk| &disk.device)
+        self.table.get(usize::from(disk))?.device.as_ref()
+    }
+
+    /// Takes a disk out that has no read under way.
+    ///
+    /// # Errors
+    ///
+    /// What to wait for while it has.
+    pub(super) fn remove(&mut self, index: u8) -> Result<Option<B>, Stall> {
+        match self.table.get_mut(usize::from(index)) {
+            Some(disk) if disk.reads.is_empty() => Ok(disk.device.take()),
+            Some(_) => Err(Stall::wait(WakeKey::Disk(index))),
+            None => Ok(None),
+        }
     }
 
     /// Returns how many bytes a disk has.
@@ -127,7 +146,11 @@ impl<B: Block> Disks<B> {
         let count = buffer.len();
         self.serial = self.serial.wrapping_add(1);
         let sector = wanted.start / 512;
-        let id = match disk.device.submit_read(pool, sector, buffer, now) {
+        let Some(device) = disk.device.as_mut() else {
+            release(pool, buffer);
+            return Err(Errno::EIO.into());
+        };
+        let id = match device.submit_read(pool, sector, buffer, now) {
             Ok(id) => id,
             Err((buffer, error)) => {
                 release(pool, buffer);
@@ -168,7 +191,10 @@ impl<B: Block> Disks<B> {
         now: Instant,
     ) {
         for (index, disk) in self.table.iter_mut().enumerate() {
-            while let Some(completion) = disk.device.poll(pool, now) {
+            let Some(device) = &mut disk.device else {
+                continue;
+            };
+            while let Some(completion) = device.poll(pool, now) {
                 wakes.wake(WakeKey::Disk(index as u8));
                 let position = disk.reads.iter().position(|read| read.id == completion.id);
                 let Some(read) = position.map(|position| disk.reads.swap_remove(position)) else {
@@ -195,7 +221,7 @@ impl<B: Block> Disks<B> {
     pub(super) fn next_deadline(&self) -> Instant {
         self.table
             .iter()
-            .map(|disk| disk.device.next_deadline())
+            .filter_map(|disk| Some(disk.device.as_ref()?.next_deadline()))
             .min()
             .unwrap_or(Instant::NEVER)
     }

@@ -58,6 +58,8 @@ impl Inode {
 pub(super) enum Node {
     /// A file on an ext4 disk.
     Ext4(ext4::Node),
+    /// A volume as it is.
+    Volume(u8),
     /// A file of the initrd, by its place in the table of entries.
     Initrd(u32),
     /// A file programs can change.

@@ -13,9 +13,11 @@
 //! lie in memory, in front of what the sources have. So a change never copies a whole file, and containers can stand on
 //! the same source without seeing each other's changes.
 
+mod attach;
 mod attribute_change;
 mod attributes;
 mod base;
+mod bind;
 mod change;
 mod content;
 mod context;
@@ -32,12 +34,14 @@ mod initrd;
 mod inode;
 mod listing;
 mod mapping;
+mod medium;
 mod memory;
 mod mount;
 mod mounting;
 mod names;
 mod open;
 mod page_cache;
+mod partition;
 mod pipe;
 mod place;
 mod proc;
@@ -51,6 +55,7 @@ mod terminal;
 mod text;
 mod transfer;
 mod union;
+mod volume;
 mod walk;
 mod watch;
 
@@ -84,21 +89,21 @@ use crate::wait::WakeQueue;
 use alloc::vec;
 use alloc::vec::Vec;
 use base::Bases;
+use bind::Binds;
 use core::fmt;
 use dentry::{Dentries, DentryId};
 use disk::Disks;
 use epoll::Epolls;
 use event::Events;
-use ext4::superblock::Geometry;
 use hal::block::Block;
 use hal::clock::Instant;
 use hal::frame::FramePool;
-use hal::limits::MAX_DISKS;
 use initrd::Initrd;
 use mount::Mount;
 use page_cache::PageCache;
 use table::Slots;
 use teardown::Teardown;
+use volume::Volumes;
 use walk::SCRATCH_BYTES;
 
 /// Clean names are kept in proportion to memory, within these bounds.
@@ -108,13 +113,14 @@ const MAX_WARM_NAMES: usize = 8192;
 /// All file state of the machine.
 pub struct Files<B> {
     disks: Disks<B>,
-    /// What stands on each disk, once it was looked at.
-    geometries: [Option<Geometry>; MAX_DISKS],
+    /// The parts of disks that are read.
+    volumes: Volumes,
     initrd: Initrd,
     bases: Bases,
     pages: PageCache,
     inodes: Slab<Inode>,
     mounts: Slab<Mount>,
+    binds: Binds,
     dentries: Dentries,
     descriptions: Slab<Description>,
     tables: Slab<Table>,
@@ -147,12 +153,13 @@ impl<B: Block> Files<B> {
     pub fn new(frames: usize) -> Self {
         Self {
             disks: Disks::new(),
-            geometries: [const { None }; MAX_DISKS],
+            volumes: Volumes::new(),
             initrd: Initrd::new(&[]),
             bases: Bases::new(),
             pages: PageCache::new(frames),
             inodes: Slab::new(MAX_INODES),
             mounts: Slab::new(MAX_MOUNTS),
+            binds: Binds::new(),
             dentries: Dentries::new(),
             descriptions: Slab::new(MAX_OPEN_FILES),
             tables: Slab::new(MAX_TABLES),

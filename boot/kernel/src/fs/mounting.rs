@@ -3,21 +3,20 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
-use crate::fs::base::{disk_root, initrd_root};
+use crate::fs::base::{Origin, initrd_root, volume_root};
 use crate::fs::change::Make;
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::device::{Device, device_number};
 use crate::fs::inode::{Inode, InodeId, Node, Union};
-use crate::fs::mount::{Mount, MountId, Sort};
+use crate::fs::mount::{Backing, Layers, Mount, MountId, NewTree, Sort};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::proc::ProcNode;
 use crate::fs::terminal;
 use crate::fs::walk::{LastName, Resolved};
 use crate::limits::MAX_MOUNTS;
 use crate::wait::Stall;
-use agent::kernel::Credentials;
-use alloc::vec::Vec;
+use agent::kernel::{Credentials, Writes};
 use hal::block::Block;
 
 /// Numbers of files made in memory start here, above those of any source.
@@ -61,8 +60,11 @@ impl<B: Block> Files<B> {
         let root = match self.root {
             Some(root) => root,
             None => {
-                let base = self.root_base(context)?;
-                let root = self.mount_tree(context, base, Vec::new())?;
+                let bases = Layers {
+                    top: self.root_base(context)?,
+                    ..Layers::default()
+                };
+                let root = self.mount_tree(context, bases, NewTree::OWN, None)?;
                 self.root = Some(root);
                 root
             }
@@ -76,10 +78,10 @@ impl<B: Block> Files<B> {
     fn root_base(&mut self, context: &mut Context<'_>) -> Result<Option<InodeId>, Stall> {
         let mut failure = None;
         for disk in 0..self.disks.len() as u8 {
-            match self
-                .ext4_mount(context, disk)
-                .and_then(|()| self.base(context, disk_root(disk)))
-            {
+            if self.is_addressed(disk)? {
+                continue;
+            }
+            match self.disk_base(context, disk) {
                 Ok(base) if self.is_directory(base) => return Ok(Some(base)),
                 Ok(base) => {
                     self.release_inode(base);
@@ -95,36 +97,57 @@ impl<B: Block> Files<B> {
         failure.map_or(Ok(None), |errno| Err(errno.into()))
     }
 
-    fn is_directory(&self, inode: InodeId) -> bool {
+    /// Returns the root directory of the file system on a whole disk, with a reference.
+    fn disk_base(&mut self, context: &mut Context<'_>, disk: u8) -> Result<InodeId, Stall> {
+        let volume = self.volumes.acquire(disk, 0, self.disks.bytes(disk))?;
+        let base = self
+            .ext4_mount(context, volume)
+            .and_then(|()| self.base(context, volume_root(volume)));
+        if base.is_err_and(Stall::is_error) {
+            self.volumes.discard(volume);
+        }
+        base
+    }
+
+    pub(super) fn is_directory(&self, inode: InodeId) -> bool {
         self.inodes
             .get(inode)
             .is_some_and(|inode| inode.attributes.kind == Kind::Directory)
     }
 
     /// Makes a tree over some bases, whose references are taken; returns its root, which the tree holds.
-    fn mount_tree(
+    pub(super) fn mount_tree(
         &mut self,
         context: &mut Context<'_>,
-        base: Option<InodeId>,
-        deeper: Vec<InodeId>,
+        bases: Layers,
+        tree: NewTree,
+        over: Option<DentryId>,
     ) -> Result<DentryId, Errno> {
-        let sort = if base.is_some() {
-            Sort::Overlay
-        } else {
+        let sort = if bases.top.is_none() {
             Sort::Memory
+        } else {
+            Sort::Overlay
         };
-        let mount = match self.new_mount(sort, None) {
+        let volumes = bases.iter().fold(0, |volumes, base| {
+            let origin = self.inodes.get(base).and_then(Inode::origin);
+            let volume = origin.and_then(Origin::volume);
+            volumes | volume.map_or(0, |volume| 1 << volume)
+        });
+        let mount = match self.new_mount(sort, over) {
             Ok(mount) => mount,
             Err(errno) => {
-                for base in base.into_iter().chain(deeper) {
-                    self.release_inode(base);
-                }
+                self.release_bases(bases);
                 return Err(errno);
             }
         };
-        let inode = match base {
-            Some(base) => self.union_root(context, mount, base, deeper),
-            None => self.memory_directory(context, mount, 0o755),
+        if let Some(mount) = self.mounts.get_mut(mount) {
+            mount.writes = tree.writes;
+            mount.backing = tree.backing;
+            mount.volumes = volumes;
+        }
+        let inode = match bases.top {
+            Some(top) => self.union_root(context, mount, top, bases.deeper),
+            None => self.memory_directory(context, mount, tree.permissions),
         };
         self.finish_mount(mount, inode)
     }
@@ -132,7 +155,8 @@ impl<B: Block> Files<B> {
     /// Makes a view's tree over a directory of another tree.
     ///
     /// What was changed in memory below that directory is not seen: a view stands on the sources. A directory that is
-    /// in memory altogether has none; the view is then that directory itself.
+    /// in memory altogether has none; the view is then that directory itself. So is a directory on which a tree is mounted:
+    /// the host made that tree for the view.
     ///
     /// # Errors
     ///
@@ -149,20 +173,25 @@ impl<B: Block> Files<B> {
         if !self.is_directory(id) {
             return Err(Errno::ENOTDIR.into());
         }
-        let Some(base) = self.source(id, 0) else {
-            return Ok(self.share_place(over));
-        };
-        let mut deeper = Vec::new();
-        while let Some(source) = self.source(id, deeper.len() + 1) {
-            deeper.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            deeper.push(source);
-        }
-        for &source in core::iter::once(&base).chain(&deeper) {
-            if let Some(inode) = self.inodes.get_mut(source) {
-                inode.references += 1;
+        let is_memory = self.source(id, 0).is_none();
+        if is_memory || self.is_mount_point(over.0) {
+            let root = self.share_place(over);
+            if !is_memory && let Err(stall) = self.furnish_as_root(context, root.0) {
+                self.release_place(root);
+                return Err(stall);
             }
+            return Ok(root);
         }
-        let root = self.mount_tree(context, Some(base), deeper)?;
+        let mut bases = Layers::default();
+        if let Err(errno) = self.gather(over, &mut bases) {
+            self.release_bases(bases);
+            return Err(errno.into());
+        }
+        let tree = NewTree {
+            backing: Backing::Borrowed,
+            ..NewTree::OWN
+        };
+        let root = self.mount_tree(context, bases, tree, None)?;
         self.dentries.hold(root);
         let root = Place(root);
         if let Err(stall) = self.furnish_as_root(context, root.0) {
@@ -171,6 +200,14 @@ impl<B: Block> Files<B> {
             return Err(stall);
         }
         Ok(root)
+    }
+
+    /// Returns whether an entry is the root of a tree that is mounted somewhere.
+    fn is_mount_point(&self, entry: DentryId) -> bool {
+        self.dentries.get(entry).is_ok_and(|known| {
+            let mount = self.mounts.get(known.mount);
+            known.parent.is_none() && mount.is_some_and(|mount| mount.over.is_some())
+        })
     }
 
     /// Furnishes a tree on the kernel's own behalf, whoever caused it.
@@ -269,9 +306,7 @@ impl<B: Block> Files<B> {
             let over = self.child(context, root, b"pts")?;
             self.cover(context, over, Sort::Terminals)?;
         }
-        // The covered entry must stay, whatever its state.
-        self.dentries.hold(over);
-        self.dentries.get_mut(over)?.mounted = Some(root);
+        self.put_over(root, over)?;
         Ok(())
     }
 
@@ -280,6 +315,9 @@ impl<B: Block> Files<B> {
             sort,
             root: None,
             over,
+            writes: Writes::Kept,
+            backing: Backing::Own,
+            volumes: 0,
             is_abandoned: false,
             next_number: FIRST_NUMBER,
             device: 0,
@@ -352,30 +390,17 @@ impl<B: Block> Files<B> {
             return;
         };
         let mount = known.mount;
-        // The machine's own tree and a view that shares a directory of it stay.
-        if known.parent.is_some() || self.root == Some(entry) {
+        // The machine's own tree, and what it shares with a view, stay.
+        if known.parent.is_some() || self.root == Some(entry) || self.is_mount_point(entry) {
             return;
         }
-        // Trees on top first: `/dev/pts`, `/dev`, `/proc`.
-        loop {
-            let (mut top, mut covered) = (mount, None);
-            while let Some((above, over)) = self.tree_above(top) {
-                (top, covered) = (above, Some(over));
-            }
-            let Some(over) = covered else {
-                break;
-            };
-            if let Ok(entry) = self.dentries.get_mut(over) {
-                entry.mounted = None;
-            }
-            self.abandon_tree(top);
-            self.let_go(over);
-        }
+        // With what is mounted on it: `/dev`, `/proc` and the like.
+        self.abandon_above(mount);
         self.abandon_tree(mount);
     }
 
     /// Returns a tree that is mounted on a directory of another, and that directory.
-    fn tree_above(&self, below: MountId) -> Option<(MountId, DentryId)> {
+    pub(super) fn tree_above(&self, below: MountId) -> Option<(MountId, DentryId)> {
         self.mounts.iter().find_map(|(id, known)| {
             let over = known.over?;
             (self.dentries.get(over).ok()?.mount == below).then_some((id, over))

@@ -90,11 +90,21 @@ impl<B: Block> Files<B> {
         }
         if !is_new && !is_path {
             attributes.permit(context.credentials, wanted)?;
+            match attributes.kind {
+                Kind::Regular if wanted.contains(Access::WRITE) => {
+                    self.permit_write(context, entry)?;
+                }
+                // A disk is only ever read.
+                Kind::Block if wanted.contains(Access::WRITE) => return Err(Errno::EROFS.into()),
+                _ => {}
+            }
         }
         let inode = self.inode_at(entry)?;
         let target = match attributes.kind {
             _ if is_path => Target::Nothing,
             Kind::Regular | Kind::Directory => Target::Inode(inode),
+            // A node that a program made leads to no disk.
+            Kind::Block if self.source(inode, 0).is_some() => Target::Inode(inode),
             Kind::Character => self.open_device(context, attributes.special, flags)?,
             Kind::Fifo | Kind::Block | Kind::Socket | Kind::Symlink => {
                 return Err(Errno::ENXIO.into());

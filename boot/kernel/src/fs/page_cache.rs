@@ -1,4 +1,4 @@
-//! The page cache: frames by owner and page number, for files and for the metadata of disks alike.
+//! The page cache: frames by owner and page number, for files and for the metadata of volumes alike.
 //!
 //! A page is *clean* (its source has it too, so that it can be forgotten unless a program maps it), *owned* (written
 //! here, the only copy), *being read*, or *failed* (whoever asks next is told once, then it is read anew).
@@ -25,8 +25,8 @@ const NONE: u32 = u32::MAX;
 pub(super) enum Owner {
     /// A file's.
     Inode(InodeId),
-    /// A disk's, by its place in the table of disks.
-    Disk(u8),
+    /// A volume's.
+    Volume(u8),
 }
 
 /// What is known of a page.
@@ -89,7 +89,7 @@ impl PageCache {
     fn bucket(&self, owner: Owner, index: u32) -> usize {
         let owner = match owner {
             Owner::Inode(inode) => inode.index(),
-            Owner::Disk(disk) => !u32::from(disk),
+            Owner::Volume(volume) => !u32::from(volume),
         };
         let mixed = (u64::from(owner) << 32 | u64::from(index)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 32) as usize & (self.buckets.len() - 1)

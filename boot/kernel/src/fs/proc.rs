@@ -14,7 +14,7 @@ use crate::fs::listing::Listed;
 use crate::fs::terminal;
 use crate::tty::Side;
 use crate::wait::Stall;
-use agent::kernel::Pid;
+use agent::kernel::{Pid, Writes};
 use core::fmt::Write;
 use hal::block::Block;
 use hal::frame::{FramePool, FrameRef};
@@ -458,7 +458,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns the root directory of a process.
-    fn root_of(&self, pid: Pid, processes: &dyn Processes) -> Result<DentryId, Errno> {
+    pub(super) fn root_of(&self, pid: Pid, processes: &dyn Processes) -> Result<DentryId, Errno> {
         let directories = processes.files(pid).and_then(|files| files.directories);
         Ok(self.directories(directories.ok_or(Errno::ENOENT)?)?.root.0)
     }
@@ -480,7 +480,11 @@ impl<B: Block> Files<B> {
             }
             let length = self.path_between(root, top, path)?;
             let name = mount.sort.name().as_bytes();
-            for part in [name, b" ", &path[..length], b" ", name, b" rw 0 0\n"] {
+            let access: &[u8] = match mount.writes {
+                Writes::Refused => b" ro",
+                Writes::Kept => b" rw",
+            };
+            for part in [name, b" ", &path[..length], b" ", name, access, b" 0 0\n"] {
                 out.put(part);
             }
         }

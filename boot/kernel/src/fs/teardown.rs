@@ -64,6 +64,7 @@ impl<B: Block> Files<B> {
         self.teardown.has_pages()
             || self.teardown.tables.is_some()
             || self.teardown.mounts > 0
+            || self.volumes.has_unused()
             || self.dentries.has_fallen()
     }
 
@@ -86,6 +87,7 @@ impl<B: Block> Files<B> {
         self.forget_fallen();
         self.sweep_tree();
         self.give_pages_back(context.pool, context.accounts);
+        self.volumes.forget_some(&mut self.pages, context.pool);
         true
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A name is looked up in the name cache first; written names, and marks that a name was removed, stand there. Only a
 //! name the cache does not know is asked of the sources, topmost first. Directories of several sources become one;
-//! a source's mark for "removed" is a character device 0:0, as overlayfs writes it.
+//! a source's marks are those that overlayfs writes: a character device 0:0 for a name that was removed, an attribute of a
+//! directory that hides those below it.
 
 use crate::account::AccountId;
 use crate::errno::Errno;
@@ -138,6 +139,10 @@ impl<B: Block> Files<B> {
             if !is_directory {
                 return Ok(());
             }
+            let is_last = self.source(directory, nth).is_none();
+            if !is_last && self.ext4_is_opaque(context, base)? {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -258,7 +263,7 @@ impl<B: Block> Files<B> {
                 self.release_inode(inode);
             }
             if let Some(parent) = entry.parent
-                && self.dentries.let_go(parent)
+                && self.dentries.let_go_parent(parent)
             {
                 next = Some(parent);
             }

@@ -5,6 +5,7 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
+use crate::fs::bind::Up;
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::flags::Last;
@@ -278,15 +279,10 @@ impl<B: Block> Files<B> {
             if entry == root {
                 return Ok(entry);
             }
-            let known = self.dentries.get(entry)?;
-            if let Some(parent) = known.parent {
-                return Ok(parent);
-            }
-            // The root of a mounted tree: go on from what it covers. Mounts are made on what existed before them, so
-            // this ends.
-            match self.mounts.get(known.mount).and_then(|mount| mount.over) {
-                Some(over) => entry = over,
-                None => return Ok(entry),
+            match self.up(root, entry)? {
+                Up::Parent(parent) => return Ok(parent),
+                Up::Over(over) => entry = over,
+                Up::Top => return Ok(entry),
             }
         }
     }
@@ -364,21 +360,6 @@ impl<B: Block> Files<B> {
         self.path_between(root.0, place.0, out)
     }
 
-    /// Returns whether the way up from an entry leads to `root`.
-    pub(super) fn is_reachable(&self, root: DentryId, entry: DentryId) -> bool {
-        let mut next = Some(entry);
-        while let Some(entry) = next {
-            if entry == root {
-                return true;
-            }
-            next = self.dentries.get(entry).ok().and_then(|known| {
-                let covered = || self.mounts.get(known.mount).and_then(|mount| mount.over);
-                known.parent.or_else(covered)
-            });
-        }
-        false
-    }
-
     pub(super) fn path_between(
         &self,
         root: DentryId,
@@ -387,14 +368,15 @@ impl<B: Block> Files<B> {
     ) -> Result<usize, Errno> {
         let mut at = out.len();
         while entry != root {
-            let known = self.dentries.get(entry)?;
-            let Some(parent) = known.parent else {
-                match self.mounts.get(known.mount).and_then(|mount| mount.over) {
-                    Some(over) => entry = over,
-                    None => break,
+            let parent = match self.up(root, entry)? {
+                Up::Parent(parent) => parent,
+                Up::Over(over) => {
+                    entry = over;
+                    continue;
                 }
-                continue;
+                Up::Top => break,
             };
+            let known = self.dentries.get(entry)?;
             if known.state == State::Detached && !self.is_proc(entry) {
                 return Err(Errno::ENOENT);
             }

@@ -238,19 +238,21 @@ impl<B: Block> System<B> {
         reason: &'static str,
         about: About,
     ) {
-        let at = match about {
-            About::Program => load.strings.called_by(),
-            About::Directory => load.strings.directory,
-        };
-        let mut path = [0; PATH_BYTES];
-        let path = self
-            .read_cstring(load.space, at, &mut path, Errno::ENAMETOOLONG)
-            .unwrap_or_default();
-        let error = LoadError {
-            errno: i32::from(errno.number()),
-            reason,
-            path: cut(path),
-        };
+        let error = self.changes.take_failure().unwrap_or_else(|| {
+            let at = match about {
+                About::Program => load.strings.called_by(),
+                About::Directory => load.strings.directory,
+            };
+            let mut path = [0; PATH_BYTES];
+            let path = self
+                .read_cstring(load.space, at, &mut path, Errno::ENAMETOOLONG)
+                .unwrap_or_default();
+            LoadError {
+                errno: i32::from(errno.number()),
+                reason,
+                path: cut(path),
+            }
+        });
         self.drop_load(load);
         self.drop_tasks(id);
         self.drop_belongings(id);
@@ -264,6 +266,12 @@ impl<B: Block> System<B> {
 /// Makes a path fit an error; what is not UTF-8 becomes U+FFFD.
 fn cut(path: &[u8]) -> heapless::String<ERROR_PATH_BYTES> {
     let mut text = heapless::String::new();
+    append_cut(&mut text, path);
+    text
+}
+
+/// Puts a path behind what an error's path begins with.
+pub(crate) fn append_cut(text: &mut heapless::String<ERROR_PATH_BYTES>, path: &[u8]) {
     for chunk in path.utf8_chunks() {
         let mark = if chunk.invalid().is_empty() {
             ""
@@ -275,14 +283,13 @@ fn cut(path: &[u8]) -> heapless::String<ERROR_PATH_BYTES> {
                 if text.len() + character.len_utf8() + CUT_MARK.len() > ERROR_PATH_BYTES {
                     // There is room for the mark: it was counted with every character before.
                     let _ = text.push_str(CUT_MARK);
-                    return text;
+                    return;
                 }
                 // The room was counted just now.
                 let _ = text.push(character);
             }
         }
     }
-    text
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::space::FileId;
 use crate::space::SpaceId;
 use crate::wait::{Stall, WakeKey, Why};
 pub(crate) use exec::Lists;
+pub(crate) use load::append_cut;
 use stack::Strings;
 pub(crate) use stack::TICKS_PER_SECOND;
 

@@ -8,6 +8,7 @@ pub mod bar;
 pub mod capability;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod port;
 pub mod scan;
 
 use super::registers::{MapRegisters, Registers};

@@ -18,7 +18,7 @@ const OFFSET_BUS_NUMBERS: u8 = 0x18;
 /// Calls `found` with every function and its vendor and device id.
 ///
 /// Bus numbers only grow on the way down a healthy tree; a bridge that leads back is not followed, so this ends.
-pub fn scan(space: &mut impl ConfigurationSpace, mut found: impl FnMut(Function, u32)) {
+pub fn scan(space: &mut impl ConfigurationSpace, found: &mut dyn FnMut(Function, u32)) {
     let mut buses: Vec<u8, MAX_PCI_BUSES> = Vec::from_iter([0]);
     let mut next = 0;
     while let Some(&bus) = buses.get(next) {
@@ -64,7 +64,7 @@ fn header_type(space: &mut impl ConfigurationSpace, function: Function) -> u8 {
 }
 
 /// Returns the bus behind a bridge; `None` for other functions and for bridges nobody numbered.
-fn secondary_bus(space: &mut impl ConfigurationSpace, function: Function) -> Option<u8> {
+pub(super) fn secondary_bus(space: &mut impl ConfigurationSpace, function: Function) -> Option<u8> {
     if header_type(space, function) & HEADER_LAYOUT != LAYOUT_BRIDGE {
         return None;
     }
@@ -80,7 +80,9 @@ mod tests {
 
     fn found(space: &mut FakeSpace) -> std::vec::Vec<(u8, u8, u8)> {
         let mut all = std::vec::Vec::new();
-        scan(space, |at, _| all.push((at.bus, at.device, at.function)));
+        scan(space, &mut |at, _| {
+            all.push((at.bus, at.device, at.function))
+        });
         all
     }
 

@@ -127,10 +127,9 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
         Ok(disk)
     }
 
-    /// Returns whether the serial number is known or never will be.
-    #[must_use]
-    pub fn is_identified(&self) -> bool {
-        self.identity == Identity::Settled
+    /// Lends the transport.
+    pub const fn transport(&self) -> &T {
+        &self.transport
     }
 
     /// Acknowledges the device's interrupt, so that an edge-triggered line can rise again. `poll` does so by itself after
@@ -331,6 +330,14 @@ impl<H: Hal, T: Transport> VirtioBlock<H, T> {
 impl<H: Hal, T: Transport> Block for VirtioBlock<H, T> {
     fn info(&self) -> &DiskInfo {
         &self.info
+    }
+
+    fn is_identified(&self) -> bool {
+        self.identity == Identity::Settled
+    }
+
+    fn is_dead(&self) -> bool {
+        self.condition == Condition::Dead
     }
 
     fn submit_read(

@@ -76,6 +76,7 @@ impl core::error::Error for PciError {}
 /// A virtio device on PCI.
 #[derive(Debug)]
 pub struct PciTransport {
+    function: Function,
     device_type: DeviceType,
     common: Registers,
     notify: Registers,
@@ -115,6 +116,7 @@ impl PciTransport {
         let set = COMMAND_MEMORY | COMMAND_BUS_MASTER | COMMAND_INTERRUPT_DISABLE;
         space.update_command(function, set, 0);
         Ok(Self {
+            function,
             device_type,
             common,
             notify,
@@ -123,6 +125,12 @@ impl PciTransport {
             msix,
             notify_offsets: [None; MAX_QUEUES],
         })
+    }
+
+    /// Returns which function this is.
+    #[must_use]
+    pub const fn function(&self) -> Function {
+        self.function
     }
 
     /// Returns whether the function can send messages.

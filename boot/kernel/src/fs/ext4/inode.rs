@@ -1,5 +1,6 @@
 //! An inode on the disk.
 
+use super::attribute::{Opacity, is_opaque_inode};
 use super::checksum::crc32c;
 use super::superblock::Geometry;
 use crate::fs::attributes::{Attributes, Kind};
@@ -21,7 +22,7 @@ const INLINE_LINK_BYTES: u64 = 59;
 /// What is needed to find a file's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::fs) struct Node {
-    pub(in crate::fs) disk: u8,
+    pub(in crate::fs) volume: u8,
     pub(in crate::fs) number: u32,
     /// `i_block`: the root of the extent tree, the block map, or a short link's target.
     pub(in crate::fs) block: [u8; 60],
@@ -30,6 +31,8 @@ pub(in crate::fs) struct Node {
     pub(in crate::fs) seed: Option<u32>,
     /// The run of blocks found last: first block of the file, first block on the disk, how many.
     pub(in crate::fs) last_run: (u32, u64, u32),
+    /// Whether a directory hides those of the same name in lower layers.
+    pub(in crate::fs) opacity: Opacity,
     /// Where the search for a name goes on after a stall: the name's hash and the next page.
     pub(in crate::fs) search: (u64, u32),
 }
@@ -38,7 +41,7 @@ impl Node {
     /// Parses an inode; `None` when it is damaged or of a kind this reader does not know.
     pub(in crate::fs) fn parse(
         geometry: &Geometry,
-        disk: u8,
+        volume: u8,
         number: u32,
         bytes: &[u8],
     ) -> Option<(Self, Attributes)> {
@@ -132,13 +135,24 @@ impl Node {
             modified: time(0x10, 0x88),
             changed: time(0xc, 0x84),
         };
+        let block = u64::from(half(0x76)) << 32 | u64::from(word(0x68));
+        let opacity = if kind != Kind::Directory {
+            Opacity::Known(false)
+        } else if is_opaque_inode(bytes.get(extra..).unwrap_or_default()) {
+            Opacity::Known(true)
+        } else if block == 0 {
+            Opacity::Known(false)
+        } else {
+            Opacity::Block(block)
+        };
         let node = Self {
-            disk,
+            volume,
             number,
             block: bytes[0x28..0x64].try_into().ok()?,
             has_extents: flags & EXTENTS != 0,
             seed,
             last_run: (0, 0, 0),
+            opacity,
             search: (0, 0),
         };
         Some((node, attributes))

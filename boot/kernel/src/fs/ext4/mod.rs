@@ -4,6 +4,7 @@
 //! the page cache (and stalls when it is not there), takes nothing from the heap, and cannot panic. It reads what
 //! mke2fs makes and Linux leaves behind after a clean unmount; whatever it does not understand it refuses by name.
 
+pub(super) mod attribute;
 pub(super) mod checksum;
 pub(super) mod directory;
 pub(super) mod extent;

@@ -1,6 +1,7 @@
 //! Reading an ext4 disk through the page cache: superblock, inodes, names, data. Each function is tried again from its
 //! start when it stalled; what it read until then is in the cache.
 
+use super::attribute::{Opacity, is_opaque_block};
 use super::directory::{is_intact, next_entry};
 use super::extent::{self, MAX_DEPTH, Step};
 use super::inode::Node;
@@ -10,11 +11,11 @@ use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::base::{Found, Origin};
 use crate::fs::context::Context;
-use crate::fs::disk::Wanted;
 use crate::fs::inode::{InodeId, Node as InodeNode};
-use crate::fs::page_cache::{Content, Owner, PageId};
+use crate::fs::page_cache::{Owner, PageId};
+use crate::fs::volume::{Cached, Wanted};
 use crate::limits::READ_AHEAD_PAGES;
-use crate::wait::{Stall, WakeKey};
+use crate::wait::Stall;
 use core::ops::Range;
 use hal::block::Block;
 use hal::frame::Frame;
@@ -23,7 +24,7 @@ use hal::limits::PAGE_BYTES;
 const PAGE: u64 = PAGE_BYTES as u64;
 
 impl<B: Block> Files<B> {
-    /// Reads a disk's superblock and remembers its geometry.
+    /// Reads a volume's superblock and remembers its geometry.
     ///
     /// # Errors
     ///
@@ -31,120 +32,49 @@ impl<B: Block> Files<B> {
     pub(in crate::fs) fn ext4_mount(
         &mut self,
         context: &mut Context<'_>,
-        disk: u8,
+        volume: u8,
     ) -> Result<(), Stall> {
-        if self.geometry(disk).is_ok() {
+        if self.geometry(volume).is_ok() {
             return Ok(());
         }
         let (frame, range) =
-            self.disk_bytes(context, disk, superblock::START, superblock::BYTES)?;
+            self.volume_bytes(context, volume, superblock::START, superblock::BYTES)?;
         let bytes = &context
             .pool
             .bytes(self.pages.frame(frame).ok_or(Errno::EIO)?)[range];
         let bytes = bytes.try_into().map_err(|_| Errno::EIO)?;
-        match Geometry::parse(bytes, self.disks.bytes(disk)) {
+        match Geometry::parse(bytes, self.volumes.bytes(volume)) {
             Ok(geometry) => {
-                self.geometries[usize::from(disk)] = Some(geometry);
+                if let Some(known) = self.volumes.get_mut(volume) {
+                    known.geometry = Some(geometry);
+                }
                 Ok(())
             }
             Err(refused) => {
-                log::warn!("disk={disk} not mounted: {refused}");
+                log::warn!("volume={volume} not mounted: {refused}");
                 Err(Errno::EINVAL.into())
             }
         }
     }
 
-    fn geometry(&self, disk: u8) -> Result<&Geometry, Errno> {
-        self.geometries
-            .get(usize::from(disk))
-            .and_then(Option::as_ref)
+    fn geometry(&self, volume: u8) -> Result<&Geometry, Errno> {
+        self.volumes
+            .get(volume)
+            .and_then(|known| known.geometry.as_ref())
             .ok_or(Errno::EIO)
-    }
-
-    /// Brings bytes of a disk in that lie within one page; returns the page and where in it.
-    fn disk_bytes(
-        &mut self,
-        context: &mut Context<'_>,
-        disk: u8,
-        start: u64,
-        len: usize,
-    ) -> Result<(PageId, Range<usize>), Stall> {
-        let offset = (start % PAGE) as usize;
-        if offset + len > PAGE_BYTES || start.saturating_add(len as u64) > self.disks.bytes(disk) {
-            return Err(Errno::EIO.into());
-        }
-        let index = u32::try_from(start / PAGE).map_err(|_| Errno::EIO)?;
-        let owner = Owner::Disk(disk);
-        let wanted = match self.cached(owner, index, disk)? {
-            Cached::Page(page) => return Ok((page, offset..offset + len)),
-            Cached::Missing => READ_AHEAD_PAGES,
-            Cached::Suspect => 1,
-        };
-        let pages = (self.disks.bytes(disk).div_ceil(PAGE) - u64::from(index)).min(wanted as u64);
-        let count = self.uncached(owner, index, pages as usize);
-        self.start_read(
-            context,
-            Wanted {
-                disk,
-                start: u64::from(index) * PAGE,
-                owner,
-                first: index,
-                count,
-                bytes: count * PAGE_BYTES,
-            },
-        )
-    }
-
-    /// Returns what the cache knows of a page: the page, or that it has to be read.
-    fn cached(&mut self, owner: Owner, index: u32, disk: u8) -> Result<Cached, Stall> {
-        let Some(page) = self.pages.find(owner, index) else {
-            return Ok(Cached::Missing);
-        };
-        match self.pages.get(page).map(|page| &page.content) {
-            Some(Content::Clean(_) | Content::Owned(_)) => Ok(Cached::Page(page)),
-            Some(Content::Reading(_)) => Err(Stall::wait(WakeKey::Disk(disk))),
-            Some(Content::Suspect) => {
-                self.pages.remove(page);
-                Ok(Cached::Suspect)
-            }
-            Some(Content::Failed) => {
-                self.pages.remove(page);
-                Err(Errno::EIO.into())
-            }
-            None => Ok(Cached::Missing),
-        }
-    }
-
-    /// Returns how many pages from `index` on, at most `most` and at least one, the cache knows nothing of.
-    fn uncached(&mut self, owner: Owner, index: u32, most: usize) -> usize {
-        (1..most)
-            .find(|&ahead| self.pages.find(owner, index + ahead as u32).is_some())
-            .unwrap_or(most)
-            .max(1)
-    }
-
-    /// Starts a read and says what to wait for.
-    fn start_read<T>(&mut self, context: &mut Context<'_>, wanted: Wanted) -> Result<T, Stall> {
-        let count = self.room_for_reading(context, wanted.count)?;
-        let wanted = Wanted { count, ..wanted };
-        let pages = self
-            .disks
-            .read(context.pool, &mut self.pages, wanted, context.now)?;
-        context.count_read(wanted.disk, pages);
-        Err(Stall::wait(WakeKey::Disk(wanted.disk)))
     }
 
     /// Reads an inode.
     pub(in crate::fs) fn ext4_inode(
         &mut self,
         context: &mut Context<'_>,
-        disk: u8,
+        volume: u8,
         number: u32,
     ) -> Result<(Node, Attributes), Stall> {
-        let geometry = self.geometry(disk)?.clone();
+        let geometry = self.geometry(volume)?.clone();
         let (group, start, within) = geometry.descriptor_of(number).ok_or(Errno::EIO)?;
         let length = geometry.descriptor_bytes as usize;
-        let (page, range) = self.disk_bytes(context, disk, start, length)?;
+        let (page, range) = self.volume_bytes(context, volume, start, length)?;
         let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
         let table = geometry
             .inode_table(group, &context.pool.bytes(frame)[range])
@@ -152,10 +82,10 @@ impl<B: Block> Files<B> {
         let start = table * u64::from(geometry.block_bytes)
             + u64::from(within) * u64::from(geometry.inode_bytes);
         let length = geometry.inode_bytes as usize;
-        let (page, range) = self.disk_bytes(context, disk, start, length)?;
+        let (page, range) = self.volume_bytes(context, volume, start, length)?;
         let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
         let bytes = &context.pool.bytes(frame)[range];
-        Ok(Node::parse(&geometry, disk, number, bytes).ok_or(Errno::EIO)?)
+        Ok(Node::parse(&geometry, volume, number, bytes).ok_or(Errno::EIO)?)
     }
 
     /// Returns where block `block` of a file lies, and how many blocks behind it follow on.
@@ -177,7 +107,7 @@ impl<B: Block> Files<B> {
             });
         }
         let node = node.clone();
-        let geometry = self.geometry(node.disk)?.clone();
+        let geometry = self.geometry(node.volume)?.clone();
         let step = if node.has_extents {
             self.ext4_map_extents(context, &geometry, &node, block)?
         } else {
@@ -212,7 +142,7 @@ impl<B: Block> Files<B> {
             let Step::Child(child) = step else {
                 break;
             };
-            let (page, range) = self.ext4_block(context, geometry, node.disk, child)?;
+            let (page, range) = self.ext4_block(context, geometry, node.volume, child)?;
             let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
             let bytes = &context.pool.bytes(frame)[range];
             if node
@@ -248,7 +178,7 @@ impl<B: Block> Files<B> {
             if at == 0 {
                 break;
             }
-            let (page, range) = self.ext4_block(context, geometry, node.disk, at.into())?;
+            let (page, range) = self.ext4_block(context, geometry, node.volume, at.into())?;
             let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
             let bytes = &context.pool.bytes(frame)[range];
             at = pointer(bytes, index as usize).ok_or(Errno::EIO)?;
@@ -268,14 +198,14 @@ impl<B: Block> Files<B> {
         &mut self,
         context: &mut Context<'_>,
         geometry: &Geometry,
-        disk: u8,
+        volume: u8,
         block: u64,
     ) -> Result<(PageId, Range<usize>), Stall> {
         if block == 0 || block >= geometry.blocks {
             return Err(Errno::EIO.into());
         }
         let bytes = u64::from(geometry.block_bytes);
-        self.disk_bytes(context, disk, block * bytes, bytes as usize)
+        self.volume_bytes(context, volume, block * bytes, bytes as usize)
     }
 
     /// Returns a page of a file's or directory's data.
@@ -289,16 +219,16 @@ impl<B: Block> Files<B> {
         let InodeNode::Ext4(node) = &inode.node else {
             return Err(Errno::EIO.into());
         };
-        let (disk, size) = (node.disk, inode.attributes.size);
+        let (volume, size) = (node.volume, inode.attributes.size);
         let owner = Owner::Inode(id);
         let start = u64::from(index) * PAGE;
         let left = size.checked_sub(start).ok_or(Errno::EIO)?;
-        let ahead = match self.cached(owner, index, disk)? {
+        let ahead = match self.cached(owner, index, volume)? {
             Cached::Page(page) => return Ok(page),
             Cached::Missing => READ_AHEAD_PAGES as u64,
             Cached::Suspect => 1,
         };
-        let block_bytes = u64::from(self.geometry(disk)?.block_bytes);
+        let block_bytes = u64::from(self.geometry(volume)?.block_bytes);
         let first = u32::try_from(start / block_bytes).map_err(|_| Errno::EIO)?;
         let needed = left.min(PAGE).div_ceil(block_bytes);
         match self.ext4_map(context, id, first)? {
@@ -319,7 +249,7 @@ impl<B: Block> Files<B> {
                 self.start_read(
                     context,
                     Wanted {
-                        disk,
+                        volume,
                         start: start * block_bytes,
                         owner,
                         first: index,
@@ -361,13 +291,13 @@ impl<B: Block> Files<B> {
         let InodeNode::Ext4(node) = &inode.node else {
             return Err(Errno::EIO.into());
         };
-        let disk = node.disk;
+        let volume = node.volume;
         let left = (inode.attributes.size - u64::from(index) * PAGE).min(PAGE) as usize;
-        let geometry = self.geometry(disk)?.clone();
+        let geometry = self.geometry(volume)?.clone();
         let mut at = 0;
         for block in blocks {
             if let Step::Run { start, .. } = self.ext4_map(context, id, block)? {
-                let (page, range) = self.ext4_block(context, &geometry, disk, start)?;
+                let (page, range) = self.ext4_block(context, &geometry, volume, start)?;
                 let from = self.pages.frame(page).ok_or(Errno::EIO)?;
                 let count = range.len().min(left - at);
                 context
@@ -377,6 +307,31 @@ impl<B: Block> Files<B> {
             at += geometry.block_bytes as usize;
         }
         Ok(())
+    }
+
+    /// Returns whether a directory hides those of the same name in lower layers.
+    pub(in crate::fs) fn ext4_is_opaque(
+        &mut self,
+        context: &mut Context<'_>,
+        id: InodeId,
+    ) -> Result<bool, Stall> {
+        let Some(InodeNode::Ext4(node)) = self.inodes.get(id).map(|inode| &inode.node) else {
+            return Ok(false);
+        };
+        let volume = node.volume;
+        let number = match node.opacity {
+            Opacity::Known(is_opaque) => return Ok(is_opaque),
+            Opacity::Block(number) => number,
+        };
+        let geometry = self.geometry(volume)?.clone();
+        let (page, range) = self.ext4_block(context, &geometry, volume, number)?;
+        let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+        let bytes = &context.pool.bytes(frame)[range];
+        let is_opaque = is_opaque_block(bytes, number, geometry.seed).ok_or(Errno::EIO)?;
+        if let Some(InodeNode::Ext4(node)) = self.inodes.get_mut(id).map(|inode| &mut inode.node) {
+            node.opacity = Opacity::Known(is_opaque);
+        }
+        Ok(is_opaque)
     }
 
     /// Finds a name in a directory and returns its inode's number.
@@ -439,7 +394,7 @@ impl<B: Block> Files<B> {
         let InodeNode::Ext4(node) = &inode.node else {
             return Err(Errno::EIO.into());
         };
-        let block_bytes = self.geometry(node.disk)?.block_bytes as usize;
+        let block_bytes = self.geometry(node.volume)?.block_bytes as usize;
         let left = inode.attributes.size - u64::from(index) * PAGE;
         let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
         let bytes = &context.pool.bytes(frame)[..left.min(PAGE) as usize];
@@ -465,7 +420,7 @@ impl<B: Block> Files<B> {
         let InodeNode::Ext4(node) = &inode.node else {
             return Err(Errno::EIO.into());
         };
-        let disk = node.disk;
+        let volume = node.volume;
         let pages = inode.attributes.size.div_ceil(PAGE) as u32;
         let first = u32::try_from(cookie / PAGE).map_err(|_| Errno::EINVAL)?;
         for index in first..pages {
@@ -495,7 +450,7 @@ impl<B: Block> Files<B> {
                 return Ok(Some(Found {
                     name,
                     kind,
-                    origin: Origin::Ext4(disk, number),
+                    origin: Origin::Ext4(volume, number),
                     next: start + (block + next) as u64,
                 }));
             }
@@ -509,11 +464,4 @@ fn name_hash(name: &[u8]) -> u64 {
     name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     }) | 1
-}
-
-/// What the cache knows of a page that is not being read.
-enum Cached {
-    Page(PageId),
-    Missing,
-    Suspect,
 }
