@@ -5,6 +5,7 @@ use mote_host::initrd::find_busybox;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
@@ -184,6 +185,89 @@ pub fn marker_disk(number: usize) -> (Tree, PathBuf) {
     tree.file("marker", format!("disk {number}\n").as_bytes());
     let image = tree.image();
     (tree, image)
+}
+
+/// Changes an image as debugfs(8) is told to.
+///
+/// # Panics
+///
+/// With its words, when it cannot.
+pub fn debugfs(image: &Path, commands: &[&str]) {
+    let script = image.with_extension("debugfs");
+    fs::write(&script, commands.join("\n")).expect("written");
+    let output = Command::new("/usr/sbin/debugfs")
+        .args(["-w", "-f"])
+        .args([&script, image])
+        .output()
+        .expect("e2fsprogs is installed");
+    let words = String::from_utf8_lossy(&output.stderr);
+    // It prints its version, and nothing else when all went well.
+    assert!(words.lines().count() == 1, "{words}");
+}
+
+/// Puts an image into the second partition of a disk with a GUID partition table (UEFI 2.10, 5.3). Returns the disk, and
+/// where the partition starts and how long it is, in bytes.
+///
+/// # Panics
+///
+/// When there is no room for it.
+#[must_use]
+pub fn gpt_disk(tree: &Tree, image: &Path) -> (PathBuf, u64, u64) {
+    const FIRST: u64 = 2053;
+    let content = fs::read(image).expect("readable");
+    let sectors = content.len() as u64 / 512;
+    let last = FIRST + sectors - 1;
+    let total = last + 34;
+    let mut entries = vec![0; 128 * 128];
+    for (nth, (start, end)) in [(40, FIRST - 1), (FIRST, last)].into_iter().enumerate() {
+        let entry = &mut entries[nth * 128..][..128];
+        entry[..16].fill(0xaa);
+        entry[16..32].fill(nth as u8 + 1);
+        entry[32..40].copy_from_slice(&u64::to_le_bytes(start));
+        entry[40..48].copy_from_slice(&u64::to_le_bytes(end));
+    }
+    let header = |here: u64, other: u64, list: u64| {
+        let mut header = vec![0; 512];
+        header[..8].copy_from_slice(b"EFI PART");
+        header[8..12].copy_from_slice(&0x0001_0000_u32.to_le_bytes());
+        header[12..16].copy_from_slice(&92_u32.to_le_bytes());
+        for (at, value) in [
+            (24, here),
+            (32, other),
+            (40, 34),
+            (48, total - 34),
+            (72, list),
+        ] {
+            header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        for (at, value) in [(80, 128), (84, 128), (88, crc32(&entries))] {
+            header[at..at + 4].copy_from_slice(&u32::to_le_bytes(value));
+        }
+        let crc = crc32(&header[..92]);
+        header[16..20].copy_from_slice(&crc.to_le_bytes());
+        header
+    };
+    let mut disk = vec![0; total as usize * 512];
+    let mut put = |sector: u64, bytes: &[u8]| {
+        disk[sector as usize * 512..][..bytes.len()].copy_from_slice(bytes);
+    };
+    put(1, &header(1, total - 1, 2));
+    put(2, &entries);
+    put(FIRST, &content);
+    put(total - 33, &entries);
+    put(total - 1, &header(total - 1, 1, total - 33));
+    let path = tree.directory.path().join("partitioned");
+    fs::write(&path, disk).expect("written");
+    (path, FIRST * 512, sectors * 512)
+}
+
+/// CRC-32 of IEEE 802.3.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc: u32, _| {
+            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
+        })
+    })
 }
 
 /// Returns a disk with busybox and a file `/data/large` that no page cache holds, and the file's length. All of the file

@@ -12,7 +12,7 @@ pub mod storm;
 
 pub use build::{checked_image, conform, image, mote, program};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};
-pub use disk::{Tree, busybox_disk, host_busybox, large_file_disk, marker_disk};
+pub use disk::{Tree, busybox_disk, debugfs, gpt_disk, host_busybox, large_file_disk, marker_disk};
 
 use mote_host::vm::Acceleration;
 use mote_host::{GuestConnection, Machine, Output, ProcessConfig, Timeouts, Vm, VmConfig};

@@ -10,6 +10,7 @@ use crate::process::Process;
 use crate::process_config::ProcessConfig;
 use crate::properties::{Properties, PropertyType};
 use crate::request::{self, PROTOCOL_VERSION, UTILITY_VM};
+use crate::resource::Resource;
 use crate::response::{Answer, Expected};
 use crate::timeouts::Timeouts;
 use crate::vm::Control;
@@ -223,6 +224,24 @@ impl GuestConnection {
             unreachable!("the reader decodes what the call expects")
         };
         Ok(*properties)
+    }
+
+    /// Adds a resource to the VM.
+    ///
+    /// # Errors
+    ///
+    /// As [`GuestConnection::modify`].
+    pub fn add(&self, resource: &Resource) -> Result<()> {
+        self.modify(&resource.request("Add"))
+    }
+
+    /// Removes a resource from the VM.
+    ///
+    /// # Errors
+    ///
+    /// As [`GuestConnection::modify`].
+    pub fn remove(&self, resource: &Resource) -> Result<()> {
+        self.modify(&resource.request("Remove"))
     }
 
     /// Asks the guest what it is doing.

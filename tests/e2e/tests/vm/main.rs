@@ -11,6 +11,7 @@ mod heap;
 mod limits;
 mod load;
 mod machine;
+mod modify;
 mod mote;
 mod pause;
 mod program;

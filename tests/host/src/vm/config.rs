@@ -60,6 +60,7 @@ pub struct VmConfig {
     pub(super) acceleration: Acceleration,
     pub(super) memory_mib: u32,
     pub(super) disks: Vec<PathBuf>,
+    pub(super) disk_ports: usize,
     pub(super) initrd: Option<PathBuf>,
     pub(super) initrd_bytes: Option<Vec<u8>>,
     pub(super) kernel: Option<PathBuf>,
@@ -82,6 +83,7 @@ impl Default for VmConfig {
             acceleration: Acceleration::default(),
             memory_mib: 64,
             disks: Vec::new(),
+            disk_ports: 0,
             initrd: None,
             initrd_bytes: None,
             kernel: None,
@@ -144,6 +146,14 @@ impl VmConfig {
     #[must_use]
     pub fn disk(mut self, image: impl Into<PathBuf>) -> Self {
         self.disks.push(image.into());
+        self
+    }
+
+    /// Makes so many ports for disks that are attached while the VM runs ([`crate::Vm::attach_disk`]). There is nothing to
+    /// plug them into on a [`Machine::Microvm`], nor does it number the buses behind ports on a [`Machine::MicrovmPci`].
+    #[must_use]
+    pub fn disk_ports(mut self, ports: usize) -> Self {
+        self.disk_ports = ports;
         self
     }
 

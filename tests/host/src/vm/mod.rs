@@ -17,6 +17,7 @@ mod config;
 mod control;
 mod dial;
 mod firecracker;
+mod hot_disk;
 mod journal;
 mod launch_error;
 mod log;
@@ -29,6 +30,7 @@ mod watchdog;
 
 pub use config::{Acceleration, Machine, VmConfig, Vmm, Vsock};
 pub(crate) use control::Control;
+pub use hot_disk::DiskAddress;
 pub use journal::{Journal, Line, Lines, Source};
 pub use launch_error::LaunchError;
 pub use log::{LogLevel, LogRecord};
@@ -72,6 +74,8 @@ pub struct Vm {
     ports: Arc<PortSpace>,
     dials: Mutex<Dials>,
     control: Control,
+    /// Which disk that was attached while it runs is in which port.
+    disk_ports: Mutex<hot_disk::Ports>,
     timeouts: Timeouts,
     launched_at: Instant,
     watcher: Option<JoinHandle<()>>,
@@ -160,6 +164,7 @@ impl Vm {
             ports,
             dials: Mutex::default(),
             control,
+            disk_ports: Mutex::new(vec![None; config.disk_ports]),
             timeouts: config.timeouts,
             launched_at: Instant::now(),
             watcher: Some(watcher),

@@ -4,6 +4,7 @@
 use super::accelerator::is_kvm_usable;
 use super::command_line::{self, CommandLine};
 use super::config::{Acceleration, Machine, VmConfig};
+use super::hot_disk::port_name;
 use super::{qmp, watchdog};
 use crate::listener::PortSpace;
 use std::ffi::{OsStr, OsString};
@@ -30,6 +31,7 @@ impl CommandLine {
         for (index, disk) in config.disks.iter().enumerate() {
             line.disk(config.machine, index, disk);
         }
+        line.disk_ports(config.disk_ports);
         line.plain(&["-kernel"]);
         line.0.push(kernel.into());
         if let Some(initrd) = command_line::initrd(config, run) {
@@ -92,6 +94,19 @@ impl CommandLine {
             Machine::MicrovmPci | Machine::Q35 => "vhost-user-vsock-pci,chardev=vsock",
         };
         self.plain(&["-device", device]);
+    }
+
+    /// Ports whose slots the guest switches by the registers of PCI Express, not by ACPI's methods, which it does not read.
+    fn disk_ports(&mut self, ports: usize) {
+        if ports > 0 {
+            let native = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
+            self.plain(&["-global", native]);
+        }
+        for index in 0..ports {
+            let name = port_name(index);
+            let port = format!("pcie-root-port,id={name},bus=pcie.0,chassis={index},slot={index}");
+            self.plain(&["-device", &port]);
+        }
     }
 
     fn disk(&mut self, machine: Machine, index: usize, image: &Path) {
