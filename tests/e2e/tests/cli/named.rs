@@ -205,6 +205,29 @@ fn dump_tells_what_the_guest_is_doing() {
 }
 
 #[test]
+fn a_disk_is_attached_to_a_vm_that_runs_where_the_machine_can() {
+    let place = Place::new();
+    let (_tree, image) = e2e::marker_disk(7);
+    let image = image.to_string_lossy().into_owned();
+    place.up("pci", &["--machine", "q35"]);
+    place.ok(&["attach-disk", "pci", &image, "--mount", "/mnt/seven"]);
+    assert_eq!(
+        place.ok(&["exec", "pci", "--", "cat", "/mnt/seven/marker"]),
+        "disk 7\n"
+    );
+    place.ok(&["attach-disk", "pci", &image]);
+    let disks = &place.json(&["inspect", "--json", "pci"])["disks"];
+    assert_eq!(disks.as_array().map(Vec::len), Some(3), "{disks}");
+    place.fails(&["attach-disk", "pci", "/no/such"], 125, &["/no/such"]);
+    place.up("mmio", &[]);
+    place.fails(
+        &["attach-disk", "mmio", &image],
+        125,
+        &["microvm", "--machine q35"],
+    );
+}
+
+#[test]
 fn what_is_not_there_is_named_with_the_next_step() {
     let place = Place::new();
     for command in [

@@ -8,17 +8,23 @@ use crate::explain::explain;
 use crate::failure::{Failure, Result};
 use crate::host_process;
 use crate::program::{self, Limits, Program, Shell};
-use mote_host::vm::Line;
-use mote_host::{GuestConnection, PropertyType, Vm};
+use mote_host::vm::{DiskAddress, Line};
+use mote_host::{GuestConnection, MappedDisk, PropertyType, Resource, Vm};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The id of the container of a main program that needs one.
 const CONTAINER_ID: &str = "main";
+
+/// The machine that takes disks while it runs.
+const PLUGGABLE: &str = "q35";
+
+/// The first logical unit of disks that are attached while the VM runs: those it is started with are below.
+const FIRST_LUN: u8 = 32;
 
 /// Most bytes of text in one packet, whatever JSON makes of them: six for one at worst.
 const TEXT_BYTES: usize = super::channel::LONGEST_PACKET_BYTES / 8;
@@ -41,6 +47,8 @@ pub(super) struct Server {
     pub(super) started: SystemTime,
     /// Counts programs that were run, for names of their containers.
     pub(super) sessions: AtomicU64,
+    /// Counts disks that were attached while the VM runs.
+    pub(super) attached: AtomicU8,
 }
 
 /// Takes connections for ever, each in a thread.
@@ -263,9 +271,30 @@ impl Server {
     }
 
     fn attach_disk(&self, file: &Path, mount: Option<&str>) -> Result<Reply> {
+        if self.machine != PLUGGABLE {
+            return Err(Failure::new(format!(
+                "{} runs on a {}, which takes no disks while it runs",
+                self.name, self.machine
+            ))
+            .hint(format!("start it with `mote up --machine {PLUGGABLE}`")));
+        }
         let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = (&mut disks, file, mount);
-        Err(Failure::new("disks cannot be attached to a running VM yet"))
+        let attached = self.attached.fetch_add(1, Ordering::Relaxed);
+        let address = DiskAddress {
+            controller: 0,
+            lun: FIRST_LUN + attached,
+        };
+        self.vm.attach_disk(file, address)?;
+        if let Some(path) = mount {
+            let disk = Resource::MappedVirtualDisk(MappedDisk::new(address, path));
+            if let Err(error) = self.guest.add(&disk) {
+                // It is of no use where it is; the first error counts.
+                let _ = self.vm.detach_disk(address);
+                return Err(error.into());
+            }
+        }
+        disks.push(file.to_owned());
+        Ok(Reply::Done)
     }
 }
 

@@ -102,7 +102,8 @@ fn start(arguments: &Arguments) -> Result<(Arc<Server>, Listener, Lock)> {
     if directory.exists() {
         return Err(taken(name));
     }
-    let vm = Vm::start(plan.config.run_directory(&directory))?;
+    let ports = arguments.vm.disk_ports();
+    let vm = Vm::start(plan.config.run_directory(&directory).disk_ports(ports))?;
     let claim = place.claim(name)?;
     drop(held);
     let listener = Listener::bind(&directory.join(SOCKET))
@@ -119,6 +120,7 @@ fn start(arguments: &Arguments) -> Result<(Arc<Server>, Listener, Lock)> {
         root: plan.root,
         started: std::time::SystemTime::now(),
         sessions: std::sync::atomic::AtomicU64::new(0),
+        attached: std::sync::atomic::AtomicU8::new(0),
     });
     if let Some(program) = program {
         server.start_main(&program, arguments.limits.limits())?;

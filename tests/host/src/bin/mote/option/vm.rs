@@ -15,6 +15,9 @@ const DIAL_LIMIT: Duration = Duration::from_secs(30);
 /// How long the VM may take to power off before the plug is pulled.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(2);
 
+/// Disks that can be attached to a named VM while it runs, where its machine takes any.
+const DISK_PORTS: usize = 8;
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct VmOptions {
     /// QEMU machine: microvm boots faster, q35 has PCI and takes disks while it runs
@@ -117,6 +120,14 @@ impl VmOptions {
         match self.machine {
             MachineName::Microvm => "microvm",
             MachineName::Q35 => "q35",
+        }
+    }
+
+    /// Returns how many disks can be attached while the VM runs.
+    pub(crate) const fn disk_ports(&self) -> usize {
+        match (self.vmm, self.machine) {
+            (VmmName::Qemu, MachineName::Q35) => DISK_PORTS,
+            _ => 0,
         }
     }
 
