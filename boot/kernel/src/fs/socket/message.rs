@@ -1,0 +1,227 @@
+//! What was sent to a socket and not yet received.
+
+use super::{Peer, SocketId, SocketKind, Sockets, State, asker};
+use crate::errno::Errno;
+use crate::fs::context::{Context, Span};
+use crate::fs::description::DescriptionId;
+use crate::fs::ring::RING_BYTES;
+use crate::fs::text::Text;
+use crate::limits::MAX_MESSAGES;
+use crate::wait::{Stall, WakeKey};
+use alloc::vec::Vec;
+
+/// What was sent at once, or bytes of a stream that may be received at once.
+#[derive(Debug)]
+pub struct Message {
+    /// Bytes of it in the ring.
+    pub len: usize,
+    /// Open files that come with it.
+    pub rights: Vec<DescriptionId>,
+    /// Who sent it.
+    pub sender: Peer,
+    /// The address it came from, of a datagram.
+    from: Option<Text>,
+}
+
+impl Sockets {
+    /// Returns who receives what a socket sends: `to`, or whom it is connected with.
+    ///
+    /// # Errors
+    ///
+    /// EPIPE, ENOTCONN, ECONNREFUSED, EISCONN, EPROTOTYPE.
+    pub(in crate::fs) fn receiver(
+        &self,
+        id: SocketId,
+        to: Option<SocketId>,
+    ) -> Result<SocketId, Errno> {
+        let socket = self.get(id)?;
+        if socket.shut.writing {
+            return Err(Errno::EPIPE);
+        }
+        let is_datagram = socket.kind == SocketKind::Datagram;
+        let to = match (to, &socket.state) {
+            (Some(to), _) if is_datagram => to,
+            (Some(_), State::Connected(_)) => return Err(Errno::EISCONN),
+            (Some(_), _) => return Err(Errno::EOPNOTSUPP),
+            (None, State::Connected(to) | State::Unaccepted(_, to)) => *to,
+            (None, _) => return Err(Errno::ENOTCONN),
+        };
+        match self.table.get(to) {
+            Some(other) if other.kind != socket.kind => Err(Errno::EPROTOTYPE),
+            Some(other) if !other.shut.reading => Ok(to),
+            None if is_datagram => Err(Errno::ECONNREFUSED),
+            _ => Err(Errno::EPIPE),
+        }
+    }
+
+    /// Says whether a message of `len` bytes, or some bytes of a stream, find room.
+    ///
+    /// # Errors
+    ///
+    /// EMSGSIZE for what never does, ENOMEM; waits for room.
+    pub(in crate::fs) fn make_room(&mut self, to: SocketId, len: usize) -> Result<(), Stall> {
+        let socket = self.get_mut(to)?;
+        let wanted = match socket.kind {
+            SocketKind::Stream => len.min(1),
+            _ => len,
+        };
+        if wanted > RING_BYTES {
+            return Err(Errno::EMSGSIZE.into());
+        }
+        if socket.ring.room() < wanted || socket.messages.len() >= MAX_MESSAGES {
+            return Err(Stall::wait(WakeKey::SocketWritable(to.index())));
+        }
+        socket
+            .messages
+            .try_reserve(1)
+            .map_err(|_| Errno::ENOMEM.into())
+    }
+
+    /// Puts bytes into a socket's ring. They belong to no message until [`Sockets::finish`]; [`Sockets::take_back`]
+    /// takes them back.
+    pub(in crate::fs) fn put(
+        &mut self,
+        context: &mut Context<'_>,
+        to: SocketId,
+        span: Span<'_>,
+    ) -> Result<usize, Errno> {
+        let socket = self.get_mut(to)?;
+        socket.ring.put(context, socket.account, span)
+    }
+
+    /// Takes the last `count` bytes out that were put and belong to no message.
+    pub(in crate::fs) fn take_back(
+        &mut self,
+        context: &mut Context<'_>,
+        to: SocketId,
+        count: usize,
+    ) {
+        if let Some(socket) = self.table.get_mut(to) {
+            socket.ring.take_back(context, socket.account, count);
+        }
+    }
+
+    /// Makes the last `len` bytes a message. Room for it was made.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM for a long sender's address.
+    pub(in crate::fs) fn finish(
+        &mut self,
+        context: &mut Context<'_>,
+        from: SocketId,
+        to: SocketId,
+        len: usize,
+        rights: Vec<DescriptionId>,
+    ) -> Result<(), (Errno, Vec<DescriptionId>)> {
+        let sender = asker(context);
+        let address = match self.get(from).map(|socket| socket.address.as_deref()) {
+            Ok(Some(address)) => match Text::copy_of(address) {
+                Ok(address) => Some(address),
+                Err(errno) => return Err((errno, rights)),
+            },
+            _ => None,
+        };
+        let socket = match self.get_mut(to) {
+            Ok(socket) => socket,
+            Err(errno) => return Err((errno, rights)),
+        };
+        context.wakes.wake(WakeKey::SocketReadable(to.index()));
+        if socket.kind == SocketKind::Stream
+            && rights.is_empty()
+            && let Some(last) = socket.messages.back_mut()
+            && last.rights.is_empty()
+            && last.sender == sender
+        {
+            last.len += len;
+            return Ok(());
+        }
+        socket.messages.push_back(Message {
+            len,
+            rights,
+            sender,
+            from: address.filter(|_| socket.kind == SocketKind::Datagram),
+        });
+        Ok(())
+    }
+
+    /// Returns the message that is received next; `None` at the end of what comes.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL or ENOTCONN without a connection, ECONNRESET once; waits for one.
+    pub(in crate::fs) fn next_message(&mut self, id: SocketId) -> Result<Option<&Message>, Stall> {
+        let socket = self.get(id)?;
+        if !socket.messages.is_empty() {
+            return Ok(self.get(id)?.messages.front());
+        }
+        if socket.reset {
+            self.get_mut(id)?.reset = false;
+            return Err(Errno::ECONNRESET.into());
+        }
+        let has_ended = match &socket.state {
+            _ if socket.shut.reading && socket.kind != SocketKind::Datagram => true,
+            State::Connected(peer) | State::Unaccepted(_, peer) => {
+                socket.kind != SocketKind::Datagram
+                    && self.table.get(*peer).is_none_or(|peer| peer.shut.writing)
+            }
+            State::Idle if socket.kind == SocketKind::Datagram => false,
+            _ if socket.kind == SocketKind::Stream => return Err(Errno::EINVAL.into()),
+            State::Idle | State::Listening(..) => return Err(Errno::ENOTCONN.into()),
+        };
+        if has_ended {
+            Ok(None)
+        } else {
+            Err(Stall::wait(WakeKey::SocketReadable(id.index())))
+        }
+    }
+
+    /// Returns the bytes of the address the next message came from.
+    pub(in crate::fs) fn next_sender(&self, id: SocketId) -> &[u8] {
+        let message = self.get(id).ok().and_then(|socket| socket.messages.front());
+        message
+            .and_then(|message| message.from.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Copies bytes of the next message from `skip` on; they stay.
+    pub(in crate::fs) fn copy_out(
+        &self,
+        context: &mut Context<'_>,
+        id: SocketId,
+        skip: usize,
+        span: Span<'_>,
+    ) -> Result<usize, Errno> {
+        let socket = self.get(id)?;
+        Ok(socket.ring.copy_out(context.pool, skip, span))
+    }
+
+    /// Takes `count` bytes of the next message out, and with the last of them, or in any case when it is not a stream's,
+    /// the message. Its open files, if it has any, are the caller's.
+    pub(in crate::fs) fn take(
+        &mut self,
+        context: &mut Context<'_>,
+        id: SocketId,
+        count: usize,
+    ) -> Vec<DescriptionId> {
+        let Some(socket) = self.table.get_mut(id) else {
+            return Vec::new();
+        };
+        let Some(message) = socket.messages.front_mut() else {
+            return Vec::new();
+        };
+        let count = if socket.kind == SocketKind::Stream {
+            count.min(message.len)
+        } else {
+            message.len
+        };
+        message.len -= count;
+        let rights = core::mem::take(&mut message.rights);
+        if message.len == 0 {
+            socket.messages.pop_front();
+        }
+        socket.ring.take(context, socket.account, count);
+        context.wakes.wake(WakeKey::SocketWritable(id.index()));
+        rights
+    }
+}

@@ -1,0 +1,226 @@
+//! Sockets between programs of this machine (unix(7)): streams, datagrams and sequenced packets.
+//!
+//! What was sent to a socket and not yet received lies in its ring; a queue of [`Message`]s says where one message ends
+//! and the next begins, who sent it, and which open files came with it. A stream's messages are runs of bytes that one
+//! reader may take together.
+//!
+//! Here are the sockets themselves and their table; the files beside this one say how they are named, connected, filled and
+//! emptied, sent through one another, and waited for.
+
+mod address;
+mod connection;
+mod message;
+mod readiness;
+mod right;
+
+pub use message::Message;
+
+use crate::account::AccountId;
+use crate::errno::Errno;
+use crate::fs::context::Context;
+use crate::fs::inode::InodeId;
+use crate::fs::ring::Ring;
+use crate::fs::text::Text;
+use crate::limits::MAX_SOCKETS;
+use crate::slab::{Id, Slab};
+use crate::wait::WakeKey;
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+/// Names a socket.
+pub type SocketId = Id<Socket>;
+
+/// How bytes go through a socket; the numbers are those of socket(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketKind {
+    /// SOCK_STREAM: a connection without boundaries.
+    Stream = 1,
+    /// SOCK_DGRAM: messages without a connection.
+    Datagram = 2,
+    /// SOCK_SEQPACKET: messages of a connection.
+    Sequenced = 5,
+}
+
+/// Who is at the other end (`struct ucred`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id.
+    pub pid: u32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// What a socket is doing.
+#[derive(Debug)]
+enum State {
+    /// Nothing yet.
+    Idle,
+    /// It waits for connections, at most so many unaccepted ones.
+    Listening(usize, VecDeque<SocketId>),
+    /// It was made for this listening socket and is not accepted yet.
+    Unaccepted(SocketId, SocketId),
+    /// It sends to this one, which may be gone by now.
+    Connected(SocketId),
+}
+
+/// Which direction shutdown(2) ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shut {
+    /// Nothing more is received.
+    pub reading: bool,
+    /// Nothing more is sent.
+    pub writing: bool,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub struct Socket {
+    kind: SocketKind,
+    state: State,
+    /// The bytes of its address behind the family; a path ends with a NUL, an abstract name begins with one.
+    address: Option<Text>,
+    /// Whether it was given that itself: a connection has the address of the socket it was made for.
+    is_bound: bool,
+    /// The file that stands for its address.
+    file: Option<InodeId>,
+    ring: Ring,
+    messages: VecDeque<Message>,
+    shut: Shut,
+    /// The other end was closed with bytes unread.
+    reset: bool,
+    /// How many queues it lies in.
+    in_flight: u32,
+    owner: Peer,
+    /// Who made the other end of its connection.
+    peer: Peer,
+    /// SO_PASSCRED.
+    pub wants_sender: bool,
+    /// SO_RCVTIMEO and SO_SNDTIMEO.
+    pub timeouts: [Option<Duration>; 2],
+    /// Pays for what is in the ring.
+    account: AccountId,
+}
+
+impl Socket {
+    /// Returns how it sends and receives.
+    #[must_use]
+    pub const fn kind(&self) -> SocketKind {
+        self.kind
+    }
+
+    /// Returns whether it waits for connections.
+    #[must_use]
+    pub const fn is_listening(&self) -> bool {
+        matches!(self.state, State::Listening(..))
+    }
+
+    /// Returns who made the other end.
+    #[must_use]
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+}
+
+/// All sockets.
+#[derive(Debug)]
+pub struct Sockets {
+    table: Slab<Socket>,
+    /// The last number given as an address of its own (bind(2) without one).
+    last_name: u32,
+}
+
+impl Sockets {
+    pub(super) const fn new() -> Self {
+        Self {
+            table: Slab::new(MAX_SOCKETS),
+            last_name: 0,
+        }
+    }
+
+    /// Returns a socket.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when it is gone.
+    pub fn get(&self, id: SocketId) -> Result<&Socket, Errno> {
+        self.table.get(id).ok_or(Errno::EBADF)
+    }
+
+    /// Returns a socket for changing its options.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when it is gone.
+    pub fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket, Errno> {
+        self.table.get_mut(id).ok_or(Errno::EBADF)
+    }
+
+    /// Makes a socket.
+    ///
+    /// # Errors
+    ///
+    /// ENFILE at the limit, ENOMEM.
+    #[inline(never)]
+    pub(super) fn create(
+        &mut self,
+        context: &Context<'_>,
+        kind: SocketKind,
+    ) -> Result<SocketId, Errno> {
+        let socket = Socket {
+            kind,
+            state: State::Idle,
+            address: None,
+            is_bound: false,
+            file: None,
+            ring: Ring::new(),
+            messages: VecDeque::new(),
+            shut: Shut {
+                reading: false,
+                writing: false,
+            },
+            reset: false,
+            in_flight: 0,
+            owner: asker(context),
+            peer: Peer::default(),
+            wants_sender: false,
+            timeouts: [None; 2],
+            account: context.account,
+        };
+        self.table
+            .insert(socket)
+            .map_err(|(_, full)| full.errno(Errno::ENFILE))
+    }
+
+    /// Lets a socket go whose messages and connections were taken out. `unread` says whether there were any.
+    pub(super) fn remove(&mut self, context: &mut Context<'_>, id: SocketId, unread: bool) {
+        let Some(mut socket) = self.table.remove(id) else {
+            return;
+        };
+        socket.ring.clear(context, socket.account);
+        wake_both(context, id);
+        if let State::Connected(peer) | State::Unaccepted(_, peer) = socket.state {
+            wake_both(context, peer);
+            if let Some(peer) = self.table.get_mut(peer)
+                && socket.kind != SocketKind::Datagram
+            {
+                peer.reset |= unread;
+            }
+        }
+    }
+}
+
+/// Returns who asks.
+fn asker(context: &Context<'_>) -> Peer {
+    Peer {
+        pid: context.processes.current().0,
+        uid: context.credentials.uid,
+        gid: context.credentials.gid,
+    }
+}
+
+fn wake_both(context: &mut Context<'_>, id: SocketId) {
+    context.wakes.wake(WakeKey::SocketReadable(id.index()));
+    context.wakes.wake(WakeKey::SocketWritable(id.index()));
+}
