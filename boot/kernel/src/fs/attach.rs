@@ -64,7 +64,8 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// As above; ENOTDIR, EINVAL for a directory that is in memory alone, E2BIG for more than [`MAX_LAYERS`].
+    /// As above; ENOTDIR, EINVAL for a directory that is in memory alone, E2BIG for more than
+    /// [`MAX_LAYERS`](crate::limits::MAX_LAYERS).
     pub fn unite<'p>(
         &mut self,
         context: &mut Context<'_>,

@@ -114,6 +114,17 @@ fn duplicate_to<B: Block>(system: &mut System<B>, call: &Call, close_on_exec: bo
     Ok(fd as u64)
 }
 
+/// Reads the flags of a call that makes a descriptor; `others` are the call's own.
+pub(super) fn flags_of(bits: u32, others: u32) -> Result<OpenFlags, Errno> {
+    let known = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
+    let flags = OpenFlags::from_bits_truncate(bits) & known;
+    if bits & !others == flags.bits() {
+        Ok(flags)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
 /// pipe(2).
 pub(super) fn pipe<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     make_pipe(system, call, OpenFlags::empty())
@@ -121,11 +132,7 @@ pub(super) fn pipe<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
 
 /// pipe2(2).
 pub(super) fn pipe2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let flags = OpenFlags::from_bits(call.uint(1)).ok_or(Errno::EINVAL)?;
-    let known = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
-    if !known.contains(flags) {
-        return Err(Errno::EINVAL.into());
-    }
+    let flags = flags_of(call.uint(1), 0)?;
     make_pipe(system, call, flags)
 }
 

@@ -1,6 +1,6 @@
 //! epoll: made, changed, waited for. Lists are told of from where the last telling ended.
 
-use super::event::flags_of;
+use super::descriptor::flags_of;
 use super::poll::{Part, end_of, park, read_mask, read_timeout, unmask, watch, with_mask};
 use super::{Call, Outcome};
 use crate::errno::Errno;

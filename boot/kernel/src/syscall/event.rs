@@ -1,6 +1,7 @@
 //! Events as files: eventfd, timerfd, signalfd.
 
 use super::clock::{read_timespec, timespec};
+use super::descriptor::flags_of;
 use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Event, EventId, OpenFlags};
@@ -23,17 +24,6 @@ const TIME_BYTES: u64 = 16;
 
 /// Where a read puts what it gets, or a write takes it: an address and a length.
 type Buffer = (UserAddr, usize);
-
-/// Reads the flags of a call that makes a descriptor; `others` are the call's own.
-pub(super) fn flags_of(bits: u32, others: u32) -> Result<OpenFlags, Errno> {
-    let known = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
-    let flags = OpenFlags::from_bits_truncate(bits) & known;
-    if bits & !others == flags.bits() {
-        Ok(flags)
-    } else {
-        Err(Errno::EINVAL)
-    }
-}
 
 fn make<B: Block>(system: &mut System<B>, call: &Call, event: Event, flags: OpenFlags) -> Outcome {
     let table = system.table_of(call)?;

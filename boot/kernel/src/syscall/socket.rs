@@ -1,5 +1,6 @@
 //! Sockets: made, named, connected, accepted, asked about. What goes through them is in `message`.
 
+use super::descriptor::flags_of;
 use super::path::AT_FDCWD;
 use super::{Call, Outcome};
 use crate::errno::Errno;
@@ -45,17 +46,7 @@ fn kind_of(call: &Call) -> Result<(SocketKind, OpenFlags), Errno> {
     if call.uint(2) != 0 && call.uint(2) != u32::from(UNIX) {
         return Err(Errno::EPROTONOSUPPORT);
     }
-    Ok((kind, flags_of(call.uint(1) & !KIND)?))
-}
-
-fn flags_of(bits: u32) -> Result<OpenFlags, Errno> {
-    let known = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK;
-    let flags = OpenFlags::from_bits(bits).ok_or(Errno::EINVAL)?;
-    if known.contains(flags) {
-        Ok(flags)
-    } else {
-        Err(Errno::EINVAL)
-    }
+    Ok((kind, flags_of(call.uint(1), KIND)?))
 }
 
 /// socket(2).
@@ -172,7 +163,7 @@ pub(super) fn accept<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 
 /// accept4(2).
 pub(super) fn accept4<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let flags = flags_of(call.uint(3))?;
+    let flags = flags_of(call.uint(3), 0)?;
     accept_with(system, call, flags)
 }
 
