@@ -3,8 +3,8 @@
 use crate::bench::{Bench, exit};
 use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{
-    CpuWeight, Event, ExitStatus, Kernel as _, Limits, Pid, Refusal, Signal, UNLIMITED, Usage,
-    View, Writes,
+    CpuWeight, Credentials, Event, ExitStatus, Kernel as _, Limits, Pid, Program, Refusal, Signal,
+    StringList, UNLIMITED, Usage, View, Writes,
 };
 use core::time::Duration;
 use fakes::user::Step::{self, *};
@@ -27,6 +27,16 @@ fn weight(shares: u64) -> Limits {
     Limits {
         cpu_weight: Some(CpuWeight::from_shares(shares)),
         ..Limits::default()
+    }
+}
+
+fn program(terminal: bool) -> Program<'static> {
+    Program {
+        args: StringList::from_packed(b"/x\0").expect("it ends with NUL"),
+        env: StringList::default(),
+        cwd: "",
+        credentials: Credentials::default(),
+        terminal,
     }
 }
 
@@ -172,20 +182,43 @@ fn a_container_that_is_full_is_told_so_and_loses_nobody_over_a_new_program() {
         .kernel
         .set_limits(view, memory(used / PAGE))
         .expect("kept");
-    let program = agent::kernel::Program {
-        args: agent::kernel::StringList::from_packed(b"/x\0").expect("it ends with NUL"),
-        env: agent::kernel::StringList::default(),
-        cwd: "",
-        credentials: agent::kernel::Credentials::default(),
-        terminal: false,
-    };
     assert_eq!(
-        bench.kernel.spawn(view, &program),
+        bench.kernel.spawn(view, &program(false)),
         Err(Refusal::OutOfMemory)
     );
     bench.settle();
     assert!(bench.ended().is_empty());
     assert!(bench.kernel.signal(pid, Signal::TERM).is_ok());
+}
+
+#[test]
+fn a_process_whose_terminal_is_refused_leaves_nothing_behind() {
+    let mut bench = Bench::new(1024);
+    let view = bench.container(Limits::default());
+    let spawned = bench.kernel.spawn(view, &program(false));
+    let alone = spawned.expect("there is room");
+    let used = bench.usage(view).memory_bytes;
+    bench.kernel.signal(alone, Signal::KILL).expect("it lives");
+    bench.settle();
+    bench.kernel.release(alone);
+    bench.settle();
+    let empty = bench.usage(view);
+    // Without a terminal it fits, with one it does not.
+    let limits = Limits {
+        tasks: Some(1),
+        ..memory(used / PAGE + 1)
+    };
+    bench.kernel.set_limits(view, limits).expect("kept");
+    for _ in 0..2 {
+        let refused = bench.kernel.spawn(view, &program(true));
+        assert_eq!(refused, Err(Refusal::OutOfMemory));
+        bench.settle();
+        let usage = bench.usage(view);
+        assert_eq!(usage.tasks, 0);
+        assert_eq!(usage.memory_bytes, empty.memory_bytes);
+    }
+    let entry = bench.kernel.system.views.get(view).expect("it is there");
+    assert_eq!(entry.init, 0, "it is nobody's first process");
 }
 
 #[test]
@@ -199,15 +232,8 @@ fn processes_are_made_below_and_at_the_limit_and_refused_by_name_above() {
         .map(|_| bench.run_in(view, vec![call(PAUSE, &[])]))
         .collect();
     bench.settle();
-    let program = agent::kernel::Program {
-        args: agent::kernel::StringList::from_packed(b"/x\0").expect("it ends with NUL"),
-        env: agent::kernel::StringList::default(),
-        cwd: "",
-        credentials: agent::kernel::Credentials::default(),
-        terminal: false,
-    };
     assert_eq!(
-        bench.kernel.spawn(view, &program),
+        bench.kernel.spawn(view, &program(false)),
         Err(Refusal::Limit("pids.limit", 3))
     );
     let usage = bench.usage(view);

@@ -69,9 +69,7 @@ impl<B: Block> System<B> {
             && let Some(id) = self.table.find(pid)
             && let Err(refusal) = self.give_terminal(id)
         {
-            self.drop_tasks(id);
-            self.drop_belongings(id);
-            self.table.remove(id);
+            self.abort_child(id);
             return Err(refusal);
         }
         Ok(pid)
