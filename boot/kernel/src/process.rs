@@ -186,9 +186,7 @@ impl ProcessTable {
                 self.last + 1
             };
             let number = self.last;
-            let taken =
-                self.is_used(number) || self.tasks.iter().any(|(_, task)| task.tid == number);
-            if !taken {
+            if !self.is_used(number) && self.find_task(number).is_none() {
                 return number;
             }
         }
@@ -275,6 +273,14 @@ impl ProcessTable {
             .binary_search_by_key(&pid.0, |&(number, _)| number)
             .ok()?;
         Some(self.numbers[at].1)
+    }
+
+    /// Returns the task with this number.
+    pub(crate) fn find_task(&self, tid: u32) -> Option<TaskId> {
+        self.tasks
+            .iter()
+            .find(|(_, task)| task.tid == tid)
+            .map(|(task, _)| task)
     }
 
     /// Returns the process with the smallest pid of a view.

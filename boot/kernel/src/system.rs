@@ -193,6 +193,11 @@ impl<B: Block> System<B> {
         self.epoch + self.now.since(Instant::ZERO)
     }
 
+    /// Returns when the wall shows `time`. What it showed before the machine began is long over.
+    pub(crate) fn at_wall(&self, time: Duration) -> Instant {
+        Instant::ZERO + time.saturating_sub(self.epoch)
+    }
+
     /// Borrows what an operation on files needs, on behalf of a process.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ pub(super) fn clock_nanosleep<B: Block>(system: &mut System<B>, call: &mut Call)
             match (clock, absolute) {
                 (Meaning::Processor, _) => return Err(Errno::EOPNOTSUPP.into()),
                 (_, false) => system.now + time,
-                (Meaning::Wall, true) => Instant::ZERO + time.saturating_sub(system.epoch),
+                (Meaning::Wall, true) => system.at_wall(time),
                 (Meaning::Monotonic, true) => Instant::ZERO + time,
             }
         }

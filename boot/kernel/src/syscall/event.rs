@@ -129,8 +129,7 @@ fn read_signals<B: Block>(
     }
     let mut done = 0;
     while done + INFO_BYTES <= len {
-        let pending = system.pending_of(call)?;
-        let Some(signal) = SignalSet::mask(pending.bits() & signals).first() else {
+        let Some(signal) = system.first_pending(call, SignalSet::mask(signals))? else {
             break;
         };
         let mut info = [0; INFO_BYTES];
@@ -224,8 +223,7 @@ pub(super) fn timerfd_settime<B: Block>(system: &mut System<B>, call: &mut Call)
     let due = match call.uint(1) & ABSOLUTE != 0 {
         _ if first.is_zero() => Instant::NEVER,
         false => system.now + first,
-        // A wall time from before the machine began is long over.
-        true if is_wall => Instant::ZERO + first.saturating_sub(system.epoch),
+        true if is_wall => system.at_wall(first),
         true => Instant::ZERO + first,
     };
     if !call.address(3).is_null() {

@@ -91,7 +91,7 @@ fn deadline<B: Block>(system: &mut System<B>, call: &Call) -> Result<Option<Inst
     } else if operation & REALTIME == 0 {
         Instant::ZERO + time
     } else {
-        Instant::ZERO + time.saturating_sub(system.epoch)
+        system.at_wall(time)
     }))
 }
 

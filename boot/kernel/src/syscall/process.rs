@@ -1,4 +1,4 @@
-//! The life of a process and its tasks: ending, yielding, names, segment bases.
+//! The life of a process and its tasks: ending, yielding, names, segment bases, and the one processor they share.
 
 use super::{Call, Outcome};
 use crate::errno::Errno;
@@ -56,18 +56,19 @@ pub(super) fn arch_prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> O
             registers.gs_base = base;
             Ok(0)
         }
-        GET_FS => store(system, call, fs),
-        GET_GS => store(system, call, gs),
+        GET_FS => store(system, call, &fs.to_le_bytes()),
+        GET_GS => store(system, call, &gs.to_le_bytes()),
         _ => Err(Errno::EINVAL.into()),
     }
 }
 
-fn store<B: Block>(system: &mut System<B>, call: &Call, value: u64) -> Outcome {
-    system.write_user(call.space, call.address(1), &value.to_le_bytes())?;
+fn store<B: Block>(system: &mut System<B>, call: &Call, bytes: &[u8]) -> Outcome {
+    system.write_user(call.space, call.address(1), bytes)?;
     Ok(0)
 }
 
-/// prctl(2): the name, and what can be answered truthfully without being done.
+/// prctl(2): the name, what ends with a parent or is taken over from one, and what can be answered truthfully without
+/// being done.
 pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     /// Options of linux/prctl.h.
     const SET_PARENT_DEATH_SIGNAL: i32 = 1;
@@ -86,8 +87,7 @@ pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
             let mut bytes = [0; 16];
             let name = system.process(call.process)?.name.as_bytes();
             bytes[..name.len()].copy_from_slice(name);
-            system.write_user(call.space, call.address(1), &bytes)?;
-            Ok(0)
+            store(system, call, &bytes)
         }
         GET_DUMPABLE => Ok(0),
         // Nothing dumps core, and no program gains privileges by being executed.
@@ -102,8 +102,7 @@ pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         GET_PARENT_DEATH_SIGNAL => {
             let signal = system.process(call.process)?.kin.death_signal;
             let number = signal.map_or(0, |signal| u32::from(signal.number()));
-            system.write_user(call.space, call.address(1), &number.to_le_bytes())?;
-            Ok(0)
+            store(system, call, &number.to_le_bytes())
         }
         SET_SUBREAPER => {
             system.process_mut(call.process)?.kin.is_subreaper = call.number(1) != 0;
@@ -111,9 +110,7 @@ pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         }
         GET_SUBREAPER => {
             let is_subreaper = system.process(call.process)?.kin.is_subreaper;
-            let number = u32::from(is_subreaper).to_le_bytes();
-            system.write_user(call.space, call.address(1), &number)?;
-            Ok(0)
+            store(system, call, &u32::from(is_subreaper).to_le_bytes())
         }
         _ => Err(Errno::EINVAL.into()),
     }
@@ -149,12 +146,9 @@ pub(super) fn sched_getaffinity<B: Block>(system: &mut System<B>, call: &mut Cal
     if bytes < 8 || !bytes.is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
     }
-    let is_known = |system: &System<B>| {
-        let tid = call.uint(0);
-        tid == 0 || system.table.tasks.iter().any(|(_, task)| task.tid == tid)
-    };
-    if !is_known(system) {
-        return Err(Errno::ESRCH.into());
+    let tid = call.uint(0);
+    if tid != 0 {
+        system.table.find_task(tid).ok_or(Errno::ESRCH)?;
     }
     system.write_user(call.space, call.address(2), &1_u64.to_le_bytes())?;
     Ok(8)

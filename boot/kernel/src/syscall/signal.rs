@@ -90,6 +90,16 @@ impl<B: Block> System<B> {
         let shared = self.process(call.process)?.pending;
         Ok(self.task_mut(call.task)?.pending.union(shared))
     }
+
+    /// Returns the lowest of the `wanted` signals that waits for the task that called.
+    pub(super) fn first_pending(
+        &mut self,
+        call: &Call,
+        wanted: SignalSet,
+    ) -> Result<Option<Signal>, Errno> {
+        let pending = self.pending_of(call)?;
+        Ok(pending.without(pending.without(wanted)).first())
+    }
 }
 
 /// rt_sigpending(2).
@@ -131,9 +141,7 @@ pub(super) fn rt_sigtimedwait<B: Block>(system: &mut System<B>, call: &mut Call)
         call.progress = 1;
         call.restart = Restart::Never;
     }
-    let shared = system.process(call.process)?.pending;
-    let pending = system.task_mut(call.task)?.pending.union(shared);
-    if let Some(signal) = pending.without(pending.without(wanted)).first() {
+    if let Some(signal) = system.first_pending(call, wanted)? {
         if !call.address(1).is_null() {
             let mut info = [0; 128];
             info[0] = signal.number();
@@ -294,13 +302,8 @@ fn signal_task<B: Block>(
     if tid <= 0 || group.is_some_and(|group| group <= 0) {
         return Err(Errno::EINVAL.into());
     }
-    let found = system
-        .table
-        .tasks
-        .iter()
-        .find(|(_, task)| task.tid == tid as u32)
-        .map(|(id, task)| (id, task.process));
-    let (task, process) = found.ok_or(Errno::ESRCH)?;
+    let task = system.table.find_task(tid as u32).ok_or(Errno::ESRCH)?;
+    let process = system.task_mut(task)?.process;
     let pid = system.process(process)?.pid.0 as i32;
     if group.is_some_and(|group| group != pid) {
         return Err(Errno::ESRCH.into());

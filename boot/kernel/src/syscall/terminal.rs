@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::fs::{DescriptionId, OpenFlags};
 use crate::signal::number;
 use crate::system::{FileParts, System};
-use crate::tty::{Flow, Queue, Side, TERMIOS_BYTES, TERMIOS2_BYTES, TerminalEnd};
+use crate::tty::{Character, Flow, Queue, Side, TERMIOS_BYTES, TERMIOS2_BYTES, TerminalEnd};
 use crate::wait::Stall;
 use core::time::Duration;
 use hal::block::Block;
@@ -155,16 +155,12 @@ fn set<B: Block>(
 }
 
 fn flow<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> Outcome {
-    /// Places of VSTOP and VSTART among the settings' bytes.
-    const STOP: usize = 17 + 9;
-    const START: usize = 17 + 8;
     check(system, call, end)?;
-    let termios = system.files.terminals.termios(end.id);
     let flow = match call.int(2) {
         0 => Flow::Hold,
         1 => Flow::GoOn,
-        2 => Flow::Send(termios.bytes()[STOP]),
-        3 => Flow::Send(termios.bytes()[START]),
+        2 => Flow::Send(Character::Stop),
+        3 => Flow::Send(Character::Start),
         _ => return Err(Errno::EINVAL.into()),
     };
     let mut parts = system.file_parts(call.process)?;

@@ -1,7 +1,7 @@
 //! What ioctl(2) asks of terminals, by either side.
 
 use super::terminal::{State, Terminal};
-use super::termios::{LocalFlags, Termios};
+use super::termios::{Character, LocalFlags, Termios};
 use super::{Side, TerminalEnd, TerminalId, Terminals};
 use crate::fs::Context;
 use crate::signal::{known, number};
@@ -26,7 +26,7 @@ pub(crate) enum Flow {
     /// TCOON: lets it go on.
     GoOn,
     /// TCIOFF and TCION: sends this character of `c_cc`.
-    Send(u8),
+    Send(Character),
 }
 
 impl Terminals {
@@ -96,9 +96,9 @@ impl Terminals {
                 terminal.state.remove(State::HELD_BY_CALL);
                 terminal.go_on();
             }
-            Flow::Send(0) => {}
-            Flow::Send(character) => {
-                if terminal.output_room() > 0 {
+            Flow::Send(which) => {
+                let character = terminal.termios.character(which);
+                if character != 0 && terminal.output_room() > 0 {
                     terminal.send(context.pool, &[character]);
                 }
             }

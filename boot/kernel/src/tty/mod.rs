@@ -31,7 +31,7 @@ mod tests;
 
 pub(crate) use agent::TerminalNews;
 pub(crate) use control::{Flow, Queue};
-pub(crate) use termios::{TERMIOS_BYTES, TERMIOS2_BYTES};
+pub(crate) use termios::{Character, TERMIOS_BYTES, TERMIOS2_BYTES};
 
 use crate::account::{AccountId, Resource};
 use crate::errno::Errno;
