@@ -1,81 +1,20 @@
 //! A kernel without programs: processes are entries that the test moves, kept for inspection when they are gone.
+//!
+//! [`FakeKernel`] and what a test does to it stand here, what the agent asks of it in [`call`]; one entry each for a
+//! [`process`] and for a [`change`].
 
-use crate::alloc::uncounted;
+mod call;
+mod change;
+mod process;
+
+pub use change::Changed;
+pub use process::{Process, State};
+
 use agent::kernel::{
-    Action, Change, ChangeId, Credentials, DiskUsage, End, Event, ExitStatus, Input, Kernel,
-    Limits, LoadError, Output, OutputStream, Pid, ProcessInfo, Program, Refusal, Signal, Stdio,
-    StringList, UNLIMITED, Usage, View, Writes,
+    DiskUsage, Event, ExitStatus, Limits, LoadError, OutputStream, Pid, Refusal, Signal,
+    StringList, Usage, View, Writes,
 };
-use core::fmt;
-use core::time::Duration;
-use hal::clock::Instant;
 use std::collections::{HashMap, VecDeque};
-
-/// Where a process is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Its program is being loaded.
-    Loading,
-    /// Loaded, not started.
-    Stopped,
-    /// Running.
-    Running,
-    /// Exited; its output can be read.
-    Exited,
-    /// Taken back or released; only this record is left.
-    Gone,
-}
-
-/// One process and everything that was done to it.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the names are those of agent::kernel")]
-pub struct Process {
-    pub pid: Pid,
-    pub view: View,
-    pub state: State,
-    pub args: Vec<String>,
-    pub env: Vec<String>,
-    pub cwd: String,
-    pub credentials: Credentials,
-    pub terminal: bool,
-    /// Rows and columns of its terminal's window.
-    pub window: [u16; 2],
-    pub stdio: Stdio,
-    pub signals: Vec<Signal>,
-    /// What it could read, and does when the test takes it.
-    pub stdin: VecDeque<u8>,
-    pub stdin_closed: bool,
-    /// Bytes its input pipe holds.
-    pub stdin_room: usize,
-    pub stdin_broken: bool,
-    pub user_time: Duration,
-    pub kernel_time: Duration,
-    pub memory_bytes: u64,
-    pub created: Option<Duration>,
-    outputs: [Pipe; 2],
-    wants_input: bool,
-}
-
-/// One change and what became of it.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the names are those of agent::kernel")]
-pub struct Changed {
-    pub id: ChangeId,
-    /// The change as `Debug` shows it.
-    pub change: String,
-    pub deadline: Instant,
-    /// Neither ended nor given up.
-    pub is_pending: bool,
-    pub is_given_up: bool,
-}
-
-/// One output stream.
-#[derive(Debug, Default)]
-struct Pipe {
-    bytes: VecDeque<u8>,
-    ended: bool,
-    closed: bool,
-}
 
 /// The scripted kernel.
 #[derive(Debug)]
@@ -179,27 +118,13 @@ impl FakeKernel {
     pub fn fork(&mut self, parent: u32, child: u32) {
         let parent = self.at(parent);
         let process = Process {
-            pid: Pid(child),
-            view: parent.view,
-            state: parent.state,
             args: parent.args.clone(),
             env: parent.env.clone(),
             cwd: parent.cwd.clone(),
             credentials: parent.credentials.clone(),
             terminal: parent.terminal,
             window: parent.window,
-            stdio: Stdio::default(),
-            signals: Vec::new(),
-            stdin: VecDeque::new(),
-            stdin_closed: false,
-            stdin_room: 0,
-            stdin_broken: false,
-            user_time: Duration::ZERO,
-            kernel_time: Duration::ZERO,
-            memory_bytes: 0,
-            created: None,
-            outputs: Default::default(),
-            wants_input: false,
+            ..Process::new(Pid(child), parent.view, parent.state)
         };
         self.processes.push(process);
     }
@@ -309,307 +234,8 @@ impl FakeKernel {
     }
 }
 
-/// Shows a change as a call of its action, with the paths it uses.
-fn show_change(change: &Change<'_>) -> String {
-    let Change {
-        action,
-        path,
-        source,
-        layers,
-    } = change;
-    match action {
-        Action::Mount(medium, part, writes) => {
-            format!("Mount({medium:?}, {part:?}, {writes:?}, {path:?})")
-        }
-        Action::BlockDevice(medium, part) => {
-            format!("BlockDevice({medium:?}, {part:?}, {path:?})")
-        }
-        Action::Unite => format!("Unite({:?}, {source:?}, {path:?})", strings(*layers)),
-        Action::Bind(view, writes) => format!("Bind({view:?}, {source:?}, {writes:?}, {path:?})"),
-        Action::Memory(view, mode) => format!("Memory({view:?}, {mode}, {path:?})"),
-        Action::Unmount => format!("Unmount({path:?})"),
-        Action::Eject(medium) => format!("Eject({medium:?})"),
-    }
-}
-
 fn strings(list: StringList<'_>) -> Vec<String> {
     list.iter()
         .map(|string| String::from_utf8_lossy(string).into_owned())
         .collect()
-}
-
-impl Kernel for FakeKernel {
-    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal> {
-        self.writes = writes;
-        uncounted(|| {
-            let view = View {
-                index: self.next_view,
-                generation: 0,
-            };
-            self.next_view += 1;
-            self.views.insert(view.index, root.into());
-            Ok(view)
-        })
-    }
-
-    fn remove_view(&mut self, view: View) {
-        assert!(
-            self.views.remove(&view.index).is_some(),
-            "a view is removed once"
-        );
-        for process in &mut self.processes {
-            if process.view == view {
-                process.state = State::Gone;
-            }
-        }
-    }
-
-    fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {
-        if let Some(refusal) = self.limits_refusal.take() {
-            return Err(refusal);
-        }
-        if view != View::UTILITY_VM && !self.views.contains_key(&view.index) {
-            return Err(Refusal::NoView);
-        }
-        uncounted(|| self.limits.push((view, limits)));
-        Ok(())
-    }
-
-    fn usage(&self, view: View) -> Option<Usage> {
-        if view != View::UTILITY_VM && !self.views.contains_key(&view.index) {
-            return None;
-        }
-        Some(self.usage.get(&view.index).copied().unwrap_or(Usage {
-            tasks_limit: UNLIMITED,
-            memory_limit_bytes: UNLIMITED,
-            ..Usage::default()
-        }))
-    }
-
-    fn disk_usage(&self, view: View, nth: usize) -> Option<DiskUsage> {
-        self.disks.get(&view.index)?.get(nth).copied()
-    }
-
-    fn change(&mut self, change: &Change<'_>, deadline: Instant) -> Result<ChangeId, Refusal> {
-        uncounted(|| {
-            if let Some(refusal) = self.refusal.take() {
-                return Err(refusal);
-            }
-            let id = ChangeId(self.changes.len() as u32);
-            let is_of_view = matches!(change.action, Action::Bind(..) | Action::Memory(..));
-            self.changes.push(Changed {
-                id,
-                change: show_change(change),
-                deadline,
-                is_pending: true,
-                is_given_up: false,
-            });
-            if self.changes_at_once && !is_of_view {
-                let outcome = self.change_error.take().map_or(Ok(()), Err);
-                self.end_change(id.0 as usize, outcome);
-            }
-            Ok(id)
-        })
-    }
-
-    fn give_up(&mut self, change: ChangeId) {
-        let known = &mut self.changes[change.0 as usize];
-        assert!(known.is_pending, "{known:?}");
-        known.is_pending = false;
-        known.is_given_up = true;
-    }
-
-    fn spawn(&mut self, view: View, program: &Program<'_>) -> Result<Pid, Refusal> {
-        uncounted(|| {
-            if let Some(refusal) = self.refusal.take() {
-                return Err(refusal);
-            }
-            assert!(!program.args.is_empty(), "a program has a name");
-            if view != View::UTILITY_VM && !self.views.contains_key(&view.index) {
-                return Err(Refusal::NoView);
-            }
-            let pid = Pid(self.next_pid);
-            self.next_pid += 1;
-            self.processes.push(Process {
-                pid,
-                view,
-                state: State::Loading,
-                args: strings(program.args),
-                env: strings(program.env),
-                cwd: program.cwd.into(),
-                credentials: program.credentials.clone(),
-                terminal: program.terminal,
-                window: [0; 2],
-                stdio: Stdio::default(),
-                signals: Vec::with_capacity(8),
-                stdin: VecDeque::new(),
-                stdin_closed: false,
-                stdin_room: 64 * 1024,
-                stdin_broken: false,
-                user_time: Duration::ZERO,
-                kernel_time: Duration::ZERO,
-                memory_bytes: 0,
-                created: None,
-                outputs: Default::default(),
-                wants_input: false,
-            });
-            if self.loads_at_once {
-                self.load(pid.0);
-            }
-            Ok(pid)
-        })
-    }
-
-    fn attach(&mut self, pid: Pid, stdio: Stdio) -> Result<(), Refusal> {
-        let process = self.find(pid).ok_or(Refusal::NoProcess)?;
-        if process.state != State::Stopped {
-            return Err(Refusal::WrongState);
-        }
-        process.stdio = stdio;
-        Ok(())
-    }
-
-    fn start(&mut self, pid: Pid) -> Result<(), Refusal> {
-        let process = self.find(pid).ok_or(Refusal::NoProcess)?;
-        if process.state != State::Stopped {
-            return Err(Refusal::WrongState);
-        }
-        process.state = State::Running;
-        for (pipe, end) in process
-            .outputs
-            .iter_mut()
-            .zip([process.stdio.stdout, process.stdio.stderr])
-        {
-            pipe.closed = end != End::Pipe;
-        }
-        Ok(())
-    }
-
-    fn abort(&mut self, pid: Pid) {
-        if let Some(process) = self.find(pid)
-            && matches!(process.state, State::Loading | State::Stopped)
-        {
-            process.state = State::Gone;
-        }
-    }
-
-    fn release(&mut self, pid: Pid) {
-        if let Some(process) = self.find(pid)
-            && process.state == State::Exited
-        {
-            process.state = State::Gone;
-        }
-    }
-
-    fn signal(&mut self, pid: Pid, signal: Signal) -> Result<(), Refusal> {
-        let ignored = self.ignored.contains(&signal);
-        let process = self.find(pid).ok_or(Refusal::NoProcess)?;
-        if !matches!(process.state, State::Running | State::Stopped) {
-            return Err(Refusal::NoProcess);
-        }
-        uncounted(|| process.signals.push(signal));
-        let deadly = matches!(signal, Signal::KILL | Signal::TERM) && !ignored;
-        if deadly {
-            uncounted(|| self.exit(pid.0, ExitStatus::Killed(signal)));
-        }
-        Ok(())
-    }
-
-    fn resize(&mut self, pid: Pid, rows: u16, columns: u16) -> Result<(), Refusal> {
-        let process = self.find(pid).ok_or(Refusal::NoProcess)?;
-        if process.terminal {
-            process.window = [rows, columns];
-            Ok(())
-        } else {
-            Err(Refusal::NotATerminal)
-        }
-    }
-
-    fn offer_input(&mut self, pid: Pid, bytes: &[u8]) -> Input {
-        let Some(process) = self.find(pid) else {
-            return Input::Broken;
-        };
-        assert_eq!(process.stdio.stdin, End::Pipe, "there is a pipe");
-        assert!(!process.stdin_closed, "nothing is offered behind the end");
-        if process.stdin_broken || process.state == State::Exited {
-            return Input::Broken;
-        }
-        let room = process.stdin_room.saturating_sub(process.stdin.len());
-        let count = room.min(bytes.len());
-        uncounted(|| process.stdin.extend(&bytes[..count]));
-        process.wants_input |= count < bytes.len();
-        Input::Took(count)
-    }
-
-    fn close_input(&mut self, pid: Pid) {
-        if let Some(process) = self.find(pid) {
-            process.stdin_closed = true;
-        }
-    }
-
-    fn output(&self, pid: Pid, stream: OutputStream) -> Output<'_> {
-        let process = self
-            .processes
-            .iter()
-            .rev()
-            .find(|process| process.pid == pid && process.state != State::Gone)
-            .expect("output of a process that is there");
-        let pipe = &process.outputs[stream as usize];
-        Output {
-            bytes: pipe.bytes.as_slices().0,
-            ended: pipe.ended,
-        }
-    }
-
-    fn consume(&mut self, pid: Pid, stream: OutputStream, count: usize) {
-        let process = self.find(pid).expect("output of a process that is there");
-        process.outputs[stream as usize].bytes.drain(..count);
-    }
-
-    fn close_output(&mut self, pid: Pid, stream: OutputStream) {
-        if let Some(process) = self.find(pid) {
-            let pipe = &mut process.outputs[stream as usize];
-            pipe.closed = true;
-            pipe.bytes.clear();
-        }
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    fn process(&self, view: View, nth: usize) -> Option<ProcessInfo> {
-        let process = self
-            .processes
-            .iter()
-            .filter(|process| {
-                process.view == view && matches!(process.state, State::Stopped | State::Running)
-            })
-            .nth(nth)?;
-        Some(ProcessInfo {
-            pid: process.pid,
-            view,
-            name: process.args[0]
-                .chars()
-                .take(15)
-                .filter(char::is_ascii)
-                .collect(),
-            user_time: process.user_time,
-            kernel_time: process.kernel_time,
-            memory_bytes: process.memory_bytes,
-            created: process.created,
-        })
-    }
-
-    fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        out.write_str(&self.report)
-    }
-
-    fn add_entropy(&mut self, bytes: &[u8]) {
-        uncounted(|| self.entropy.extend_from_slice(bytes));
-    }
-
-    fn power_off(&mut self) {
-        self.powered_off = true;
-    }
 }
