@@ -58,20 +58,14 @@ impl<K: Kernel> Properties<'_, K> {
         let processes = (0..).map_while(|nth| self.kernel.process(self.view, nth));
         let mut is_any = false;
         for process in processes {
-            if is_any {
-                out.begin(",{")?;
-            } else {
-                out.name("ProcessList")?;
-                out.begin("[{")?;
-            }
-            is_any = true;
+            out.element("ProcessList", &mut is_any)?;
             out.number("ProcessId", u64::from(process.pid.0))?;
             if out.bytes < PROCESS_DETAILS_BYTES {
                 details(&process, out)?;
             }
             out.close()?;
         }
-        out.write_str(if is_any { "]" } else { "" })
+        out.end_list(is_any)
     }
 
     fn metrics(&self, usage: &Usage, out: &mut Members<'_>) -> fmt::Result {
@@ -132,13 +126,7 @@ impl<K: Kernel> Properties<'_, K> {
         let disks = (0..).map_while(|nth| self.kernel.disk_usage(self.view, nth));
         let mut is_any = false;
         for disk in disks {
-            if is_any {
-                out.begin(",{")?;
-            } else {
-                out.name(name)?;
-                out.begin("[{")?;
-            }
-            is_any = true;
+            out.element(name, &mut is_any)?;
             out.text("op", "Read")?;
             out.number("major", u64::from(disk.major))?;
             out.number("minor", u64::from(disk.minor))?;
@@ -149,7 +137,7 @@ impl<K: Kernel> Properties<'_, K> {
             out.number("value", value)?;
             out.close()?;
         }
-        out.write_str(if is_any { "]" } else { "" })
+        out.end_list(is_any)
     }
 }
 
@@ -235,6 +223,19 @@ impl Members<'_> {
     fn begin(&mut self, text: &str) -> fmt::Result {
         self.is_first = true;
         self.write_str(text)
+    }
+
+    /// Begins an object of the list `name`, with the first one the list: an empty one is left out.
+    fn element(&mut self, name: &str, is_any: &mut bool) -> fmt::Result {
+        if core::mem::replace(is_any, true) {
+            return self.begin(",{");
+        }
+        self.name(name)?;
+        self.begin("[{")
+    }
+
+    fn end_list(&mut self, is_any: bool) -> fmt::Result {
+        self.write_str(if is_any { "]" } else { "" })
     }
 
     fn close(&mut self) -> fmt::Result {

@@ -84,14 +84,16 @@ pub(super) fn plan<'a>(
         (Kind::PodMemoryLimit, Verb::Update) => return Ok(Step::Done),
         // What was never there is removed (gcs-protocol §11.6).
         (Kind::Network, Verb::Remove) => return Ok(Step::Done),
-        (Kind::Network | Kind::Refused, _) => return Err(Cause::Refused(name).into()),
+        (Kind::Network | Kind::Refused, _) | (Kind::Directory, Verb::Add) => {
+            return Err(Cause::Refused(name).into());
+        }
         (Kind::Device, Verb::Remove) => Action::Eject(scsi),
         (Kind::Device | Kind::PodMemoryLimit, _) | (_, Verb::Update) => {
             return Ok(Step::WrongVerb);
         }
         (_, Verb::Remove) if settings.path.is_empty() => return Ok(Step::Done),
         (_, Verb::Remove) => Action::Unmount,
-        (Kind::Layers | Kind::Directory, Verb::Add) => Action::Unite,
+        (Kind::Layers, Verb::Add) => Action::Unite,
         (_, Verb::Add) => {
             let medium = match kind {
                 Kind::Memory => Medium::Pmem(settings.device),
@@ -125,7 +127,6 @@ pub(super) fn plan<'a>(
 /// Finds what cannot be done of what is to be added.
 fn refusal(kind: Kind, settings: &Settings<'_>) -> Option<Cause> {
     match kind {
-        Kind::Directory => Some(Cause::Refused("MappedDirectory")),
         Kind::Layers if settings.path.is_empty() => {
             Some(Cause::Missing("CombinedLayers.ContainerRootPath"))
         }
