@@ -1,7 +1,7 @@
 //! What is asked and answered, message by message (gcs-protocol §7).
 
 use crate::stage::*;
-use agent::kernel::{End, ExitStatus, Refusal, Signal};
+use agent::kernel::{End, Refusal, Signal};
 use fakes::kernel::State;
 use serde_json::json;
 
@@ -284,8 +284,7 @@ fn signals_outside_the_list_and_to_nobody_are_refused() {
         let request = json!({"ContainerId": id, "ProcessId": pid});
         assert_eq!(stage.ask(SIGNAL, &request).result(), result);
     }
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     let gone = stage.ask(SIGNAL, &json!({"ContainerId": "x", "ProcessId": init}));
     assert_eq!(gone.result(), NOT_FOUND);
 }
@@ -362,8 +361,7 @@ fn processes_run_up_to_their_limit_and_one_more_is_refused_by_its_name() {
             agent::limits::MAX_PROCESSES
         )
     );
-    stage.kernel.exit(pids[40], ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pids[40], 0);
     stage.quiet("spin");
 }
 

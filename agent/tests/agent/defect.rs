@@ -59,8 +59,7 @@ fn a_wait_that_completes_while_the_bridge_is_down_does_no_harm() {
     stage.vsock.host_reset(bridge);
     stage.run();
     stage.wait_ms(100);
-    stage.kernel.exit(init, ExitStatus::Exited(4));
-    stage.run();
+    stage.exit(init, 4);
     stage.vsock.on_call(BRIDGE, Answer::Accept);
     stage.wait_ms(100);
     stage.bridge = stage.vsock.host(BRIDGE);

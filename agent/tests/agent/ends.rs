@@ -16,8 +16,7 @@ fn output_then_wait_then_notification() {
         .kernel
         .write(init, OutputStream::Stdout, b"last words");
     stage.kernel.write(init, OutputStream::Stderr, b"last sigh");
-    stage.kernel.exit(init, ExitStatus::Exited(7));
-    stage.run();
+    stage.exit(init, 7);
     assert!(!stage.vsock.is_held(stdin));
     stage.assert_silent();
     assert_eq!(stage.vsock.host_read(stdout), b"last words");
@@ -61,8 +60,7 @@ fn a_wait_behind_the_exit_is_answered_before_the_notification() {
     let mut stage = Stage::negotiated();
     stage.create("x");
     let init = stage.execute("x", &json!({}));
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     stage.wait_ms(WAIT_GRACE_MS - 1);
     stage.assert_silent();
     assert_eq!(
@@ -83,8 +81,7 @@ fn a_container_nobody_waits_for_is_notified_after_its_grace() {
     let mut stage = Stage::negotiated();
     stage.create("x");
     let init = stage.execute("x", &json!({}));
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     assert!(stage.next_deadline > stage.now);
     stage.wait_ms(WAIT_GRACE_MS);
     assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
@@ -118,8 +115,7 @@ fn the_last_term_or_kill_delivered_to_init_names_the_end() {
                 json!({"ContainerId": "x", "ProcessId": init, "Options": {"Signal": signal}});
             assert_eq!(stage.ask(SIGNAL, &request).result(), 0);
         }
-        stage.kernel.exit(init, ExitStatus::Exited(0));
-        stage.run();
+        stage.exit(init, 0);
         assert_eq!(stage.receive().unwrap().message, 0x2010_0601);
         assert_eq!(stage.receive().unwrap().body["Type"], name, "{signals:?}");
     }
@@ -153,8 +149,7 @@ fn init_takes_the_rest_of_its_container_with_it() {
     let init = stage.execute("x", &json!({}));
     let exec = stage.execute("x", &json!({"OciProcess": {"args": ["sleep"]}}));
     let outside = stage.quiet("spin");
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     assert_eq!(stage.kernel.at(exec).signals, [Signal::KILL]);
     assert!(stage.kernel.at(outside).signals.is_empty());
 }
@@ -175,8 +170,7 @@ fn waits_time_out_at_their_time_and_not_before() {
     assert_eq!((answer.id, answer.result()), (wait, TIMEOUT));
     let now = stage.ask(WAIT, &wait_request(NULL_ID, pid, 0));
     assert_eq!(now.result(), TIMEOUT, "zero is a real time-out");
-    stage.kernel.exit(pid, ExitStatus::Exited(3));
-    stage.run();
+    stage.exit(pid, 3);
     let exit = stage.ask(WAIT, &wait_request(NULL_ID, pid, 0));
     assert_eq!(exit.body["ExitCode"], 3, "an exit code is preferred");
 }
@@ -198,8 +192,7 @@ fn an_exit_code_is_learnt_once_by_a_session() {
     let exec = stage.execute("x", &json!({"OciProcess": {"args": ["a"]}}));
     let external = stage.quiet("b");
     for (id, pid) in [("x", exec), (NULL_ID, external)] {
-        stage.kernel.exit(pid, ExitStatus::Exited(4));
-        stage.run();
+        stage.exit(pid, 4);
         let wait = wait_request(id, pid, INFINITE);
         assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 4);
         assert_eq!(stage.ask(WAIT, &wait).result(), NOT_FOUND);
@@ -236,8 +229,7 @@ fn waits_are_kept_up_to_their_limit_and_one_more_is_refused_by_its_name() {
         response.error(),
         format!("limit reached: MAX_WAITERS = {MAX_WAITERS}")
     );
-    stage.kernel.exit(pid, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pid, 0);
     for _ in 0..MAX_WAITERS {
         assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
     }
@@ -249,8 +241,7 @@ fn a_deleted_container_is_unknown_and_its_view_is_gone() {
     stage.create("x");
     let init = stage.execute("x", &json!({}));
     stage.send_wait("x", init, INFINITE);
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     stage.receive().unwrap();
     stage.receive().unwrap();
     assert_eq!(stage.ask(DELETE, &base("x")).result(), 0);

@@ -77,8 +77,7 @@ fn running() -> Stage {
 fn terminated() -> Stage {
     let mut stage = running();
     stage.send_wait("x", INIT, INFINITE);
-    stage.kernel.exit(INIT, ExitStatus::Exited(7));
-    stage.run();
+    stage.exit(INIT, 7);
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 7);
     assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
     stage
@@ -397,8 +396,7 @@ fn the_processes_of_other_containers_outlive_an_init() {
     let further = stage.ask(EXECUTE, &further).body["ProcessId"]
         .as_u64()
         .unwrap() as u32;
-    stage.kernel.exit(INIT, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(INIT, 0);
     for pid in [other, further] {
         assert_eq!(stage.kernel.at(pid).state, State::Running);
         assert!(stage.kernel.at(pid).signals.is_empty());
@@ -411,8 +409,7 @@ fn the_end_of_an_external_process_notifies_nobody() {
     let mut stage = Stage::negotiated();
     let pid = stage.quiet("a");
     stage.send_wait(NULL_ID, pid, INFINITE);
-    stage.kernel.exit(pid, ExitStatus::Exited(3));
-    stage.run();
+    stage.exit(pid, 3);
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 3);
     stage.wait_ms(60_000);
     stage.assert_silent();
@@ -482,8 +479,7 @@ fn the_normal_sequence_of_a_container_is_answered_step_by_step() {
     assert_eq!(stage.kernel.read(pid), b"in");
     stage.kernel.write(pid, OutputStream::Stdout, b"out");
     stage.kernel.write(pid, OutputStream::Stderr, b"err");
-    stage.kernel.exit(pid, ExitStatus::Exited(3));
-    stage.run();
+    stage.exit(pid, 3);
     assert_eq!(stage.vsock.host_read(stdout), b"out");
     assert_eq!(stage.vsock.host_read(stderr), b"err");
     stage.run();

@@ -182,8 +182,7 @@ fn an_input_the_host_never_ends_delays_no_exit() {
     let [stdin, ..] = stage.streams();
     stage.send_wait(NULL_ID, pid, INFINITE);
     stage.vsock.host_write(stdin, b"unread");
-    stage.kernel.exit(pid, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pid, 0);
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
     stage.wait_ms(FAREWELL_MS);
     assert!(!stage.vsock.is_held(stdin));
@@ -199,8 +198,7 @@ fn an_exit_waits_for_the_slower_of_both_outputs() {
         stage.send_wait(NULL_ID, pid, INFINITE);
         stage.kernel.write(pid, OutputStream::Stdout, b"out");
         stage.kernel.write(pid, OutputStream::Stderr, b"err");
-        stage.kernel.exit(pid, ExitStatus::Exited(0));
-        stage.run();
+        stage.exit(pid, 0);
         stage.vsock.host_read(streams[3 - slow]);
         stage.run();
         stage.assert_silent();
@@ -239,8 +237,7 @@ fn several_waits_with_and_without_time_outs_end_each_in_its_own_way() {
     stage.wait_ms(10);
     let answer = stage.receive().unwrap();
     assert_eq!((answer.id, answer.result()), (short, TIMEOUT));
-    stage.kernel.exit(pid, ExitStatus::Exited(6));
-    stage.run();
+    stage.exit(pid, 6);
     for wait in [long, endless] {
         let answer = stage.receive().unwrap();
         assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(6)));
@@ -256,8 +253,7 @@ fn an_inits_exit_code_is_told_until_its_container_is_deleted() {
     stage.create("x");
     let init = stage.execute("x", &json!({}));
     stage.send_wait("x", init, INFINITE);
-    stage.kernel.exit(init, ExitStatus::Exited(5));
-    stage.run();
+    stage.exit(init, 5);
     while stage.receive().is_some() {}
     for ms in [0, 50, INFINITE] {
         assert_eq!(
@@ -281,8 +277,7 @@ fn a_wait_after_the_exit_learns_it() {
     let further = stage.execute("x", &json!({"OciProcess": {"args": ["a"], "cwd": "/"}}));
     let external = stage.quiet("b");
     for (id, pid) in [("x", further), (NULL_ID, external)] {
-        stage.kernel.exit(pid, ExitStatus::Exited(8));
-        stage.run();
+        stage.exit(pid, 8);
         stage.wait_ms(3_600_000);
         assert_eq!(
             stage.ask(WAIT, &wait_request(id, pid, 0)).body["ExitCode"],

@@ -52,8 +52,7 @@ fn the_main_session_is_answered_as_recorded() {
     assert_plays(&mut stage, "main-12-exec-external");
     assert_eq!(stage.kernel.at(104).args, ["sh", "-c", "echo ext; exit 3"]);
     send(&mut stage, "main-13-wait-external");
-    stage.kernel.exit(104, ExitStatus::Exited(3));
-    stage.run();
+    stage.exit(104, 3);
     assert_like("main-13-wait-external-response", &stage.receive().unwrap());
 
     let stacks = play(&mut stage, "main-14-dumpstacks");
@@ -61,8 +60,7 @@ fn the_main_session_is_answered_as_recorded() {
     assert!(stacks.body["GuestStacks"].is_string());
     assert_eq!(play(&mut stage, "dumpstacks-with-otsc").result(), 0);
 
-    stage.kernel.exit(101, ExitStatus::Exited(7));
-    stage.run();
+    stage.exit(101, 7);
     assert_like("main-04-wait-init-response", &stage.receive().unwrap());
     let notice = stage.receive().unwrap();
     assert_eq!(notice.id, 0);
@@ -180,8 +178,7 @@ fn the_second_recorded_session_is_answered_as_recorded() {
     assert_eq!(stage.receive().unwrap().body["Type"], "ForcedExit");
     let external = stage.quiet("true");
     assert_eq!(external, 302);
-    stage.kernel.exit(external, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(external, 0);
     stage.ask(WAIT, &wait_request(NULL_ID, external, INFINITE));
     assert_plays(&mut stage, "error-wait-external-again");
     assert_eq!(stage.ask(DELETE, &base(ID)).result(), 0);

@@ -15,10 +15,15 @@ impl Stage {
         assert_eq!(self.ask(NEGOTIATE, &versions).result(), 0);
     }
 
+    /// The host goes on with its session on the connection that stands.
+    fn go_on(&mut self) {
+        self.negotiate_as(self.next_id);
+    }
+
     /// The host goes on with its session on a new connection.
     fn resume(&mut self) {
         self.hang_up();
-        self.negotiate_as(self.next_id);
+        self.go_on();
     }
 
     /// Another host comes, or the same without its memory.
@@ -42,8 +47,7 @@ fn an_id_that_is_not_above_every_one_seen_begins_a_new_session() {
         stage.next_id = 40;
         stage.send_wait(NULL_ID, pid, INFINITE);
         stage.hang_up();
-        stage.kernel.exit(pid, ExitStatus::Exited(3));
-        stage.run();
+        stage.exit(pid, 3);
         stage.negotiate_as(id);
         match stage.receive() {
             Some(answer) => assert_eq!((answer.id, resumed), (40, true), "{id}"),
@@ -62,8 +66,7 @@ fn ids_count_from_the_beginning_of_the_newest_session() {
     let wait = stage.send_wait(NULL_ID, pid, INFINITE);
     stage.resume();
     assert!(stage.next_id < 1000);
-    stage.kernel.exit(pid, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(pid, 1);
     assert_eq!(stage.receive().unwrap().id, wait);
 }
 
@@ -78,9 +81,8 @@ fn a_refused_negotiation_decides_nothing() {
         &json!({"MinimumVersion": 5, "MaximumVersion": 6}),
     );
     assert_eq!(refused.result(), 0xc037_010c);
-    stage.negotiate_as(stage.next_id);
-    stage.kernel.exit(pid, ExitStatus::Exited(1));
-    stage.run();
+    stage.go_on();
+    stage.exit(pid, 1);
     assert_eq!(stage.receive().unwrap().id, wait);
 }
 
@@ -90,8 +92,7 @@ fn a_session_that_goes_on_can_be_told_again_what_it_learnt_on_the_connection_tha
     let pid = stage.quiet("a");
     let wait = wait_request(NULL_ID, pid, INFINITE);
     stage.send(WAIT, &wait);
-    stage.kernel.exit(pid, ExitStatus::Exited(5));
-    stage.run();
+    stage.exit(pid, 5);
     for _ in 0..3 {
         stage.resume();
         assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 5);
@@ -106,8 +107,7 @@ fn a_wait_sent_again_on_a_new_connection_is_answered_beside_the_old_one() {
     let old = stage.send_wait(NULL_ID, pid, INFINITE);
     stage.resume();
     let new = stage.send_wait(NULL_ID, pid, INFINITE);
-    stage.kernel.exit(pid, ExitStatus::Exited(9));
-    stage.run();
+    stage.exit(pid, 9);
     for id in [old, new] {
         let answer = stage.receive().unwrap();
         assert_eq!((answer.id, &answer.body["ExitCode"]), (id, &json!(9)));
@@ -122,7 +122,7 @@ fn a_wait_that_timed_out_in_the_gap_says_so_under_its_old_id() {
     let wait = stage.send_wait(NULL_ID, pid, 50);
     stage.hang_up();
     stage.wait_ms(1000);
-    stage.negotiate_as(stage.next_id);
+    stage.go_on();
     let answer = stage.receive().unwrap();
     assert_eq!((answer.id, answer.result()), (wait, TIMEOUT));
 }
@@ -134,8 +134,7 @@ fn nothing_but_answers_leaves_before_a_version_is_negotiated() {
     let init = stage.execute("x", &json!({}));
     stage.send_wait("x", init, INFINITE);
     stage.hang_up();
-    stage.kernel.exit(init, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(init, 1);
     stage.assert_silent();
     assert_eq!(stage.ask(START, &base("x")).result(), NOT_IMPLEMENTED);
     stage.assert_silent();
@@ -154,7 +153,7 @@ fn a_launch_outlives_the_gap_and_is_answered_under_its_old_id() {
     stage.kernel.load(101);
     stage.kernel.load(102);
     stage.run();
-    stage.negotiate_as(stage.next_id);
+    stage.go_on();
     let mut answered: Vec<(u64, u32)> = (0..2)
         .map(|_| stage.receive().unwrap())
         .map(|frame| (frame.id, frame.result()))
@@ -175,7 +174,7 @@ fn a_container_that_ends_in_the_gap_is_notified_once_to_the_host_that_comes_back
     stage.kernel.exit(101, ExitStatus::Exited(1));
     stage.kernel.exit(102, ExitStatus::Exited(2));
     stage.wait_ms(60_000);
-    stage.negotiate_as(stage.next_id);
+    stage.go_on();
     let frames: Vec<Frame> = std::iter::from_fn(|| stage.receive()).collect();
     let kinds: Vec<u32> = frames.iter().map(|frame| frame.message).collect();
     assert_eq!(
@@ -195,10 +194,9 @@ fn a_host_that_comes_back_is_given_time_to_wait_before_it_is_notified() {
     }
     stage.hang_up();
     stage.kernel.exit(101, ExitStatus::Exited(1));
-    stage.kernel.exit(102, ExitStatus::Exited(2));
-    stage.run();
+    stage.exit(102, 2);
     stage.wait_ms(60_000);
-    stage.negotiate_as(stage.next_id);
+    stage.go_on();
     stage.assert_silent();
     let wait = wait_request("x", 101, 0);
     assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 1);
@@ -216,8 +214,7 @@ fn a_new_session_is_not_sent_the_queued_notifications_of_the_old_one() {
     let init = stage.execute("x", &json!({}));
     stage.send_wait("x", init, INFINITE);
     stage.hang_up();
-    stage.kernel.exit(init, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(init, 1);
     stage.negotiate_as(0);
     stage.wait_ms(60_000);
     stage.assert_silent();
@@ -250,15 +247,14 @@ fn streams_flow_on_while_there_is_no_bridge() {
     stage.run();
     assert_eq!(stage.kernel.read(pid), b"in");
     stage.kernel.write(pid, OutputStream::Stdout, b"out");
-    stage.kernel.exit(pid, ExitStatus::Exited(4));
-    stage.run();
+    stage.exit(pid, 4);
     assert_eq!(stage.vsock.host_read(stdout), b"out");
     stage.run();
     assert!(stage.vsock.host_sees_end(stdout) && stage.vsock.host_sees_end(stderr));
     stage.vsock.on_call(BRIDGE, Answer::Accept);
     stage.wait_ms(REDIAL_MS);
     stage.bridge = stage.vsock.host(BRIDGE);
-    stage.negotiate_as(stage.next_id);
+    stage.go_on();
     let wait = wait_request(NULL_ID, pid, INFINITE);
     assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 4);
 }
@@ -343,8 +339,7 @@ fn processes_and_exit_codes_outlive_the_bridge() {
     assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 5);
     // The container is known to this host by its wait, and its end is told.
     stage.send_wait("x", init, INFINITE);
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
     assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
 }
@@ -354,8 +349,7 @@ fn an_exit_code_whose_answer_was_lost_with_the_bridge_is_told_again() {
     let mut stage = Stage::negotiated();
     let external = stage.quiet("a");
     stage.send_wait(NULL_ID, external, INFINITE);
-    stage.kernel.exit(external, ExitStatus::Exited(5));
-    stage.run();
+    stage.exit(external, 5);
     stage.begin_anew();
     let wait = wait_request(NULL_ID, external, INFINITE);
     assert_eq!(stage.ask(WAIT, &wait).body["ExitCode"], 5);
@@ -383,10 +377,9 @@ fn a_host_that_goes_on_counting_is_owed_what_it_was_owed() {
     let init = stage.execute("x", &json!({}));
     let wait = stage.send_wait("x", init, INFINITE);
     stage.hang_up();
-    stage.kernel.exit(init, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(init, 1);
     stage.assert_silent();
-    stage.negotiate_as(stage.next_id);
+    stage.go_on();
     let answer = stage.receive().unwrap();
     assert_eq!((answer.id, &answer.body["ExitCode"]), (wait, &json!(1)));
     assert_eq!(stage.receive().unwrap().message, NOTIFICATION);
@@ -419,8 +412,7 @@ fn a_transport_reset_is_a_drop_of_every_connection_and_the_session_goes_on() {
     assert!(stage.vsock.host(STREAMS[0]).is_some());
     assert!(!stage.agent.can_log(), "its listener takes one connection");
     stage.resume();
-    stage.kernel.exit(pid, ExitStatus::Exited(3));
-    stage.run();
+    stage.exit(pid, 3);
     let answers: Vec<_> = std::iter::from_fn(|| stage.receive()).collect();
     assert_eq!(
         (answers[0].id, &answers[0].body["ExitCode"]),

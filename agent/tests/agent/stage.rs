@@ -1,5 +1,6 @@
 //! The stage every conversation plays on.
 
+use agent::kernel::ExitStatus;
 use agent::{Agent, Buffers, Config};
 use core::time::Duration;
 use fakes::kernel::FakeKernel;
@@ -144,6 +145,12 @@ impl Stage {
     /// Lets time pass.
     pub(crate) fn wait_ms(&mut self, ms: u64) {
         self.now = self.now + Duration::from_millis(ms);
+        self.run();
+    }
+
+    /// A process ends with this code, and nothing else holds its outputs.
+    pub(crate) fn exit(&mut self, pid: u32, code: u8) {
+        self.kernel.exit(pid, ExitStatus::Exited(code));
         self.run();
     }
 

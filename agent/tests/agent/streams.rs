@@ -1,7 +1,7 @@
 //! Standard streams: bytes both ways, back-pressure, ends (gcs-protocol §9.3).
 
 use crate::stage::*;
-use agent::kernel::{ExitStatus, OutputStream};
+use agent::kernel::OutputStream;
 use agent::limits::DRAIN_MS;
 use fakes::kernel::State;
 
@@ -108,8 +108,7 @@ fn a_host_that_closes_early_breaks_the_pipe_and_not_the_program() {
     assert!(!stage.kernel.write(pid, OutputStream::Stderr, b"y"));
     assert_eq!(stage.kernel.at(pid).state, State::Running);
     stage.send_wait(NULL_ID, pid, INFINITE);
-    stage.kernel.exit(pid, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(pid, 1);
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 1);
 }
 
@@ -124,8 +123,7 @@ fn a_host_that_only_ends_its_own_sending_still_gets_the_output() {
     stage.kernel.write(pid, OutputStream::Stdout, b"late");
     stage.run();
     stage.send_wait(NULL_ID, pid, INFINITE);
-    stage.kernel.exit(pid, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pid, 0);
     stage.assert_silent();
     assert_eq!(stage.vsock.host_read(stdout), b"late");
     stage.run();
@@ -140,8 +138,7 @@ fn an_exit_is_told_thirty_seconds_after_the_last_byte_a_stalled_host_took() {
     let [_, stdout, stderr] = stage.streams();
     stage.send_wait(NULL_ID, pid, INFINITE);
     stage.kernel.write(pid, OutputStream::Stdout, &[b'y'; 100]);
-    stage.kernel.exit(pid, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pid, 0);
     stage.vsock.host_close(stderr);
     stage.wait_ms(DRAIN_MS - 1);
     assert_eq!(stage.vsock.host_read_some(stdout, 1), b"y");
@@ -161,8 +158,7 @@ fn a_host_that_has_taken_everything_delays_no_exit_by_keeping_its_end_open() {
     let pid = stage.external("true");
     let [_, stdout, stderr] = stage.streams();
     stage.send_wait(NULL_ID, pid, INFINITE);
-    stage.kernel.exit(pid, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pid, 0);
     assert_eq!(stage.receive().unwrap().body["ExitCode"], 0);
     assert!(stage.vsock.host_sees_end(stdout) && stage.vsock.host_sees_end(stderr));
 }

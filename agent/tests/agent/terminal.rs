@@ -133,8 +133,7 @@ fn a_terminal_s_stderr_is_dialled_never_used_and_ends_with_the_process() {
     assert_eq!(stage.vsock.host_read(stdout), b"all");
     assert_eq!(stage.vsock.host_read(stderr), b"");
     assert!(!stage.vsock.host_sees_end(stderr));
-    stage.kernel.exit(pid, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(pid, 0);
     assert!(stage.vsock.host_sees_end(stderr));
 }
 
@@ -147,8 +146,7 @@ fn a_terminal_without_connections_runs_all_the_same() {
     assert_eq!(stage.kernel.at(pid).stdio.stdout, End::Null);
     assert_eq!(stage.kernel.at(pid).state, State::Running);
     stage.send_wait("x", pid, INFINITE);
-    stage.kernel.exit(pid, ExitStatus::Exited(4));
-    stage.run();
+    stage.exit(pid, 4);
     assert_eq!(stage.receive().expect("the answer").body["ExitCode"], 4);
 }
 
@@ -207,8 +205,7 @@ fn a_terminal_whose_output_is_never_read_delays_its_exit_for_a_bounded_time() {
     stage.vsock.set_window(1024);
     stage.send_wait("x", pid, INFINITE);
     stage.kernel.write(pid, OutputStream::Stdout, &[b'o'; 4000]);
-    stage.kernel.exit(pid, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(pid, 1);
     stage.wait_ms(DRAIN_MS);
     assert_eq!(stage.receive().expect("the answer").body["ExitCode"], 1);
 }
@@ -277,8 +274,7 @@ fn a_window_of_an_exited_init_is_resized_in_silence() {
     let mut stage = Stage::negotiated();
     let init = stage.container("x");
     let [_, stdout, stderr] = stage.streams();
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     stage.vsock.host_close(stdout);
     stage.vsock.host_close(stderr);
     stage.run();

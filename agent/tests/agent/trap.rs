@@ -218,8 +218,7 @@ fn trap_9_streams_end_before_the_wait_is_answered_and_that_before_the_notificati
     stage
         .kernel
         .write(init, OutputStream::Stdout, b"0123456789");
-    stage.kernel.exit(init, ExitStatus::Exited(0));
-    stage.run();
+    stage.exit(init, 0);
     let mut read = Vec::new();
     while read.len() < 10 {
         stage.assert_silent();
@@ -246,8 +245,7 @@ fn trap_10_waits_hold_nothing_else_up() {
     }
     // Cut by a small window, the frames still arrive one after the other.
     stage.vsock.set_window(7);
-    stage.kernel.exit(pid, ExitStatus::Exited(1));
-    stage.run();
+    stage.exit(pid, 1);
     let mut count = 0;
     for _ in 0..10_000 {
         count += all(&mut stage).len();
@@ -441,8 +439,7 @@ fn trap_22_container_ids_are_opaque_and_name_no_path() {
         assert_eq!(stage.create(id).result(), 0, "{id:?}");
         let pid = stage.execute(id, &json!({}));
         stage.send_wait(id, pid, INFINITE);
-        stage.kernel.exit(pid, ExitStatus::Exited(1));
-        stage.run();
+        stage.exit(pid, 1);
         assert_eq!(stage.receive().unwrap().body["ExitCode"], 1);
         assert_eq!(stage.receive().unwrap().body["ContainerId"], id);
     }
