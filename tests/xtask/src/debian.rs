@@ -5,9 +5,9 @@
 //! (`apt-get download`), unpacked and never configured: what their scripts would do that tests need is done here. The tree
 //! also gets the scripts of `tests/e2e/scripts`, as `/scripts`.
 
-use crate::place;
 use crate::progress::Progress;
-use anyhow::{Context, Result, bail};
+use crate::{output, place};
+use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<()> {
     fs::create_dir(&tree)?;
     for package in &packages {
         let mut unpack = Command::new("dpkg-deb");
-        tool(unpack.arg("-x").args([package, &tree]))?;
+        output::of(unpack.arg("-x").args([package, &tree]))?;
     }
     furnish(&tree, &scripts)?;
     // Complete or not there, whoever else makes it at the same time.
@@ -101,7 +101,7 @@ fn download(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut depends = Command::new("apt-cache");
     depends.args(["depends", "--recurse", "--no-recommends", "--no-suggests"]);
     depends.args(["--no-conflicts", "--no-breaks", "--no-replaces"]);
-    let listed = tool(depends.arg("--no-enhances").args(WANTED))?;
+    let listed = output::of(depends.arg("--no-enhances").args(WANTED))?;
     // A package stands at the start of a line; `<…>` is a name several packages provide.
     let names = listed
         .lines()
@@ -112,7 +112,7 @@ fn download(folder: &Path) -> Result<Vec<PathBuf>> {
     fs::create_dir(&new)?;
     let mut fetch = Command::new("apt-get");
     fetch.args(["-q", "-o", "APT::Sandbox::User=root", "download"]);
-    tool(fetch.args(names).current_dir(&new)).context(
+    output::of(fetch.args(names).current_dir(&new)).context(
         "the Debian packages cannot be downloaded: that needs a Debian machine with a network and `apt-get update`",
     )?;
     fs::remove_dir(folder)?;
@@ -162,17 +162,4 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
         .collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
-}
-
-/// Runs a tool to its end and returns what it says.
-fn tool(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("{name} cannot be started"))?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        bail!("{name} failed ({}): {words}", output.status);
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! setup ─► what the machine must have        image ─► the bare-metal ELF        programs ─► what it runs in tests
 //!   ▲          ▲                               ▲                                   ▲
-//!   └── demo ──┴── test ── bench ──────────────┴───────────────────────────────────┘
+//!   └── demo ──┴── test ── bench ── storm ─────┴───────────────────────────────────┘
 //! ```
 //!
 //! The guest packages (`boot`, `programs`) share the host's target triple, so Cargo would unify their features with
@@ -16,6 +16,7 @@ mod demo;
 mod disk;
 mod image;
 mod libfuzzer;
+mod output;
 mod place;
 mod plan;
 mod program;

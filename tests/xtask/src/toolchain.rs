@@ -1,6 +1,7 @@
 //! The compiler, asked where things lie on this machine, so that nothing built here has to tell.
 
-use anyhow::{Context, Result, bail};
+use crate::output;
+use anyhow::{Context, Result};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,12 +42,5 @@ fn cargo_home() -> Result<PathBuf> {
 
 fn rustc(arguments: &[&str]) -> Result<String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .args(arguments)
-        .output()
-        .context("rustc could not be started")?;
-    if !output.status.success() {
-        bail!("rustc {} failed ({})", arguments.join(" "), output.status);
-    }
-    Ok(String::from_utf8(output.stdout)?)
+    output::of(Command::new(rustc).args(arguments))
 }
