@@ -57,16 +57,7 @@ pub fn processes(guest: &GuestConnection, effort: Effort) -> Result<Vec<Duration
     let container = guest.create_container(ID, &ContainerConfig::new(&init))?;
     let init = container.create_process(&ProcessConfig::init().without_stdio())?;
     let config = exec::small();
-    let once = || {
-        let started = Instant::now();
-        let code = container.create_process(&config)?.wait()?;
-        ensure!(code == 0, "exit code {code}");
-        Ok(started.elapsed())
-    };
-    for _ in 0..3 {
-        once()?;
-    }
-    let times = (0..effort.repetitions(500)).map(|_| once()).collect();
+    let times = exec::one_at_a_time(|| container.create_process(&config), effort);
     container.terminate()?;
     init.wait().context("the init was killed")?;
     container.wait_timeout(DEADLINE)?;

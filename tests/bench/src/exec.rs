@@ -3,7 +3,7 @@
 use crate::bed::Effort;
 use crate::parallel;
 use anyhow::{Result, ensure};
-use mote_host::{GuestConnection, ProcessConfig};
+use mote_host::{GuestConnection, Process, ProcessConfig};
 use std::time::{Duration, Instant};
 
 /// How many processes are asked for at once.
@@ -27,22 +27,21 @@ pub fn busybox() -> ProcessConfig {
     ProcessConfig::new(["/bin/busybox", "true"]).without_stdio()
 }
 
-/// Runs `config` to its end, one after the other: ExecuteProcess sent to the answer of WaitForProcess read.
+/// Runs what `create` creates to its end, one after the other: ExecuteProcess sent to the answer of WaitForProcess read.
 ///
 /// # Errors
 ///
 /// The guest's refusal, or an exit code that is not 0.
 pub fn one_at_a_time(
-    guest: &GuestConnection,
-    config: &ProcessConfig,
+    create: impl Fn() -> mote_host::Result<Process>,
     effort: Effort,
 ) -> Result<Vec<Duration>> {
     // The first ones read the disk; what is measured is what follows.
     for _ in 0..3 {
-        run_once(guest, config)?;
+        run_once(&create)?;
     }
     (0..effort.repetitions(500))
-        .map(|_| run_once(guest, config))
+        .map(|_| run_once(&create))
         .collect()
 }
 
@@ -54,13 +53,13 @@ pub fn one_at_a_time(
 pub fn at_once(guest: &GuestConnection, effort: Effort) -> Result<Vec<f64>> {
     let config = small();
     parallel::rates(AT_ONCE, effort.repetitions(30), 1, || {
-        run_once(guest, &config).map(drop)
+        run_once(|| guest.create_process(&config)).map(drop)
     })
 }
 
-fn run_once(guest: &GuestConnection, config: &ProcessConfig) -> Result<Duration> {
+fn run_once(create: impl Fn() -> mote_host::Result<Process>) -> Result<Duration> {
     let started = Instant::now();
-    let process = guest.create_process(config)?;
+    let process = create()?;
     if process.stdio().iter().any(Option::is_some) {
         let output = process.output(b"")?;
         ensure!(output.exit_code == 0, "exit code {}", output.exit_code);

@@ -6,7 +6,7 @@ use crate::statistics::Samples;
 use crate::{boot, call, container, exec, idle, memory, reconnect, stream, whole};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use mote_host::Vm;
+use mote_host::{ProcessConfig, Vm};
 use std::fs;
 use std::time::Duration;
 
@@ -130,31 +130,28 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
         Ok(())
     })?;
     measure(&progress, "processes", || {
-        let small = microseconds(&exec::one_at_a_time(&guest, &exec::small(), effort)?);
+        let alone = |config: &ProcessConfig| -> Result<_> {
+            let times = exec::one_at_a_time(|| guest.create_process(config), effort)?;
+            Ok(microseconds(&times))
+        };
         report.add(row(
             "exec to exit, small",
             "µs",
-            small,
+            alone(&exec::small())?,
             Goal::AtMost(1000.0),
             "exec_small_p50_us",
-        )?);
-        let streams = microseconds(&exec::one_at_a_time(
-            &guest,
-            &exec::small_with_streams(),
-            effort,
         )?);
         report.add(row(
             "the same with three streams",
             "µs",
-            streams,
+            alone(&exec::small_with_streams())?,
             Goal::None,
             "",
         )?);
-        let busybox = microseconds(&exec::one_at_a_time(&guest, &exec::busybox(), effort)?);
         report.add(row(
             "exec to exit, busybox",
             "µs",
-            busybox,
+            alone(&exec::busybox())?,
             Goal::AtMost(4000.0),
             "exec_busybox_p50_us",
         )?);
