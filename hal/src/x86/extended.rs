@@ -24,6 +24,28 @@ static LOANS: AtomicU64 = AtomicU64::new(0);
 /// The loan whose state the processor holds.
 static LOAN: AtomicU64 = AtomicU64::new(0);
 
+/// Runs instructions on the state at `at`, with `components` in EDX:EAX. They may spoil the vector registers and MXCSR;
+/// behind them the kernel's MXCSR comes back.
+macro_rules! with_state {
+    ($at:expr, $components:expr, $($line:literal),+ $(,)?) => {
+        asm!(
+            $($line,)+
+            "ldmxcsr [{kernel}]",
+            at = in(reg) $at,
+            kernel = in(reg) &raw const KERNEL_MXCSR,
+            xmm = const LEGACY_XMM,
+            mxcsr = const LEGACY_MXCSR,
+            in("eax") $components as u32,
+            in("edx") 0,
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+            options(nostack),
+        )
+    };
+}
+
 /// Lends the processor `state`, which must be settled: loads all of it, and leaves in memory what the stubs load.
 #[inline(never)]
 pub(crate) fn lend(state: &mut ExtendedState) {
@@ -33,7 +55,9 @@ pub(crate) fn lend(state: &mut ExtendedState) {
     // SAFETY: the state is aligned and long enough, its components are those of XCR0 or fewer, and what a program
     // could have put in that would be refused was cleared (`ExtendedState::restore`). The kernel's MXCSR comes back.
     unsafe {
-        asm!(
+        with_state!(
+            at,
+            components,
             "test eax, eax",
             "jz 2f",
             "xrstor64 [{at}]",
@@ -44,18 +68,6 @@ pub(crate) fn lend(state: &mut ExtendedState) {
             "movaps [{at} + {xmm} + 16 * \\n], xmm\\n",
             ".endr",
             "stmxcsr [{at} + {mxcsr}]",
-            "ldmxcsr [{kernel}]",
-            at = in(reg) at,
-            kernel = in(reg) &raw const KERNEL_MXCSR,
-            xmm = const LEGACY_XMM,
-            mxcsr = const LEGACY_MXCSR,
-            in("eax") components as u32,
-            in("edx") 0,
-            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
-            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
-            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-            options(nostack),
         );
     }
     let loan = LOANS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -86,7 +98,9 @@ pub(crate) fn complete(state: &mut ExtendedState) {
     // SAFETY: the state is aligned and long enough; its XMM registers and MXCSR are in memory and go back to the
     // processor first, whose other registers are the program's (the loan). The kernel's MXCSR comes back.
     unsafe {
-        asm!(
+        with_state!(
+            at,
+            components,
             ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
             "movaps xmm\\n, [{at} + {xmm} + 16 * \\n]",
             ".endr",
@@ -97,18 +111,6 @@ pub(crate) fn complete(state: &mut ExtendedState) {
             "jmp 3f",
             "2: fxsave64 [{at}]",
             "3:",
-            "ldmxcsr [{kernel}]",
-            at = in(reg) at,
-            kernel = in(reg) &raw const KERNEL_MXCSR,
-            xmm = const LEGACY_XMM,
-            mxcsr = const LEGACY_MXCSR,
-            in("eax") components as u32,
-            in("edx") 0,
-            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
-            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
-            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-            options(nostack),
         );
     }
 }
