@@ -69,8 +69,9 @@ fn build_std(name: &str, relocation_model: &str) -> Result<PathBuf> {
     }
     let progress = Progress::start(&format!("Building {name}"));
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    // Complete or not there, whoever else builds it at the same time.
-    let new = path.with_extension(std::process::id().to_string());
+    // Complete or not there, whoever else builds it at the same time. The name has no extension: rustc names its object
+    // files, which lie beside it, after what stands before one, and two that run at once would share them.
+    let new = path.with_file_name(format!("{name}-{}", std::process::id()));
     let status = Command::new(rustc)
         .args([
             "--edition",
