@@ -1,7 +1,6 @@
 //! What is booted and what is run: built by Cargo, once, as `cargo xtask` builds it.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -15,14 +14,7 @@ use std::sync::OnceLock;
 pub fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        cargo(&[
-            "build",
-            "--locked",
-            "--package",
-            "boot",
-            "--profile",
-            "image",
-        ]);
+        guest("boot", "image");
         existing(target().join("image/mote-guest"))
     })
 }
@@ -36,14 +28,7 @@ pub fn image() -> &'static Path {
 pub fn checked_image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        cargo(&[
-            "build",
-            "--locked",
-            "--package",
-            "boot",
-            "--profile",
-            "image-debug",
-        ]);
+        guest("boot", "image-debug");
         existing(target().join("image-debug/mote-guest"))
     })
 }
@@ -57,16 +42,16 @@ pub fn checked_image() -> &'static Path {
 pub fn program(name: &str) -> PathBuf {
     static PROGRAMS: OnceLock<()> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
+        // Not all of them are built by Cargo: the chore knows how.
         cargo(&[
-            "build",
+            "run",
+            "--quiet",
             "--locked",
             "--package",
+            "xtask",
+            "--",
             "programs",
-            "--profile",
-            "image",
         ]);
-        std_program("std-hello", "static");
-        std_program("std-hello-pie", "pic");
     });
     existing(target().join("image").join(name))
 }
@@ -116,21 +101,16 @@ pub fn mote() -> &'static Path {
     })
 }
 
-/// Builds a program on the standard library as a user would ship it: linked statically.
-fn std_program(name: &str, relocation_model: &str) {
-    let source = root().join("tests/programs/std/hello.rs");
-    let output = target().join("image").join(name);
-    // Complete or not there, whoever else builds it at the same time.
-    let new = output.with_extension(std::process::id().to_string());
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let model = format!("relocation-model={relocation_model}");
-    run(Command::new(rustc)
-        .args(["--edition", "2024", "--crate-name", "std_hello"])
-        .args(["-C", "opt-level=s", "-C", "strip=symbols"])
-        .args(["-C", "target-feature=+crt-static", "-C", &model])
-        .arg("-o")
-        .args([&new, &source]));
-    fs::rename(&new, &output).expect("the target folder takes it");
+/// Builds a package for the machine without a system, with one of its profiles.
+fn guest(package: &str, profile: &str) {
+    cargo(&[
+        "build",
+        "--locked",
+        "--package",
+        package,
+        "--profile",
+        profile,
+    ]);
 }
 
 pub(crate) fn cargo(arguments: &[&str]) {
