@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod child;
 mod debian;
 mod disk;
 pub mod storm;
 
 pub use build::{checked_image, conform, image, mote, program};
+pub use child::{LOOK_AGAIN, wait, words};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};
 pub use disk::{Tree, busybox_disk, debugfs, gpt_disk, host_busybox, large_file_disk, marker_disk};
 
@@ -27,7 +29,7 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 const LONGEST_TEST: Duration = Duration::from_secs(300);
 
 /// How often that is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AT_VM: Duration = Duration::from_millis(500);
 
 /// The machines every promise is kept on.
 pub const MACHINES: [Machine; 2] = [Machine::Microvm, Machine::Q35];
@@ -91,7 +93,7 @@ impl Bed {
                     return;
                 }
                 drop(vm);
-                thread::sleep(LOOK_AGAIN);
+                thread::sleep(LOOK_AT_VM);
             }
         });
         Self { guest, vm }

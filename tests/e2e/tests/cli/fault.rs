@@ -1,10 +1,10 @@
 //! What goes wrong around a named VM: who else wants its name, who is killed, what is missing.
 
-use crate::tool::{Place, fails, process_of, text, until, wait};
-use e2e::{busybox_disk, host_busybox};
+use crate::tool::{Place, fails, process_of, text, until};
+use e2e::{busybox_disk, host_busybox, wait, words};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::thread;
@@ -72,13 +72,7 @@ fn a_vm_killed_outside_takes_its_supervisor_along_and_tells_who_waits() {
     let status = place.json(&["inspect", "--json", "box"]);
     kill(status["vmm_pid"].as_u64().expect("a number"));
     assert_eq!(wait(&mut child).code(), Some(125));
-    let mut words = String::new();
-    child
-        .stderr
-        .take()
-        .expect("piped")
-        .read_to_string(&mut words)
-        .expect("readable");
+    let words = words(&mut child);
     assert!(words.contains("signal 9"), "{words}");
     place.assert_nothing_left();
 }

@@ -1,6 +1,7 @@
 //! VMs with names: what each command does with one.
 
-use crate::tool::{Place, fails, text, until, wait};
+use crate::tool::{Place, fails, text, until};
+use e2e::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;

@@ -1,7 +1,7 @@
 //! `-t` and `top`: a person at a terminal, played through a pty.
 
-use crate::tool::{LOOK_AGAIN, Place, wait};
-use e2e::{DEADLINE, busybox_disk};
+use crate::tool::Place;
+use e2e::{DEADLINE, LOOK_AGAIN, busybox_disk, wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};

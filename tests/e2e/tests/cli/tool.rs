@@ -1,18 +1,15 @@
 //! `mote` with directories of its own, and what it must not leave there.
 
-use e2e::{DEADLINE, busybox_disk, image, mote};
+use e2e::{DEADLINE, LOOK_AGAIN, busybox_disk, image, mote};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tempfile::TempDir;
-
-/// How often something is looked for that another process brings about.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A user's place for VMs and converted images. All VMs in it end with it.
 pub(crate) struct Place {
@@ -167,22 +164,6 @@ pub(crate) fn fails(output: &Output, code: i32, words: &[&str]) {
     let error = text(&output.stderr);
     for word in words {
         assert!(error.contains(word), "{word:?} is missing in: {error}");
-    }
-}
-
-/// Waits for a process of ours to end.
-#[track_caller]
-pub(crate) fn wait(child: &mut Child) -> std::process::ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("ours") {
-            return status;
-        }
-        if start.elapsed() > DEADLINE {
-            child.kill().expect("ours");
-            panic!("mote does not end");
-        }
-        thread::sleep(LOOK_AGAIN);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The heap of the booted image is not called once caches are warm: one process after the other, many at once, containers;
 //! and never for the host's dials and the end of the VM.
 
+use crate::load::{PROCESSES, assert_all_echo};
 use e2e::{Bed, DEADLINE, busybox_disk, config};
 use mote_host::{
     Container, ContainerConfig, ContainerExit, GuestConnection, Machine, ProcessConfig,
@@ -9,9 +10,6 @@ use mote_host::{
 use serde_json::json;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
-
-/// As many as the product promises.
-const PROCESSES: usize = 64;
 
 /// Containers at once, each with its init process and another.
 const CONTAINERS: usize = 16;
@@ -109,21 +107,7 @@ fn many_at_once(bed: &Bed) {
                 .unwrap_or_else(|error| panic!("{error}"))
         })
         .collect();
-    for (number, process) in processes.iter().enumerate() {
-        let line = format!("process {number}\n");
-        process
-            .stdin()
-            .expect("asked for")
-            .write_all(line.as_bytes())
-            .expect("taken");
-        let mut back = vec![0; line.len()];
-        process
-            .stdout()
-            .expect("asked for")
-            .read_exact(&mut back)
-            .expect("answered");
-        assert_eq!(back, line.as_bytes());
-    }
+    assert_all_echo(&processes);
     for (number, process) in processes.iter().enumerate() {
         let status = if number % 2 == 0 {
             assert!(process.kill().expect("delivered"));

@@ -1,11 +1,31 @@
 //! Many processes at once, and some that would like the machine for themselves.
 
 use e2e::{Bed, DEADLINE, MACHINES, busybox_disk, config};
-use mote_host::{Machine, ProcessConfig};
+use mote_host::{Machine, Process, ProcessConfig};
 use std::io::{Read, Write};
 
 /// As many as the product promises.
-const PROCESSES: usize = 64;
+pub(crate) const PROCESSES: usize = 64;
+
+/// Checks that each of these gives a line back that it is given.
+#[track_caller]
+pub(crate) fn assert_all_echo(processes: &[Process]) {
+    for (number, process) in processes.iter().enumerate() {
+        let line = format!("process {number}\n");
+        process
+            .stdin()
+            .expect("asked for")
+            .write_all(line.as_bytes())
+            .expect("taken");
+        let mut back = vec![0; line.len()];
+        process
+            .stdout()
+            .expect("asked for")
+            .read_exact(&mut back)
+            .expect("answered");
+        assert_eq!(back, line.as_bytes());
+    }
+}
 
 #[test]
 fn sixty_four_processes_run_at_once() {
@@ -19,22 +39,8 @@ fn sixty_four_processes_run_at_once() {
             })
             .collect();
         // All of them live and answer before the first one ends.
-        for (number, process) in processes.iter().enumerate() {
-            let line = format!("process {number}\n");
-            process
-                .stdin()
-                .expect("asked for")
-                .write_all(line.as_bytes())
-                .expect("taken");
-            let mut back = vec![0; line.len()];
-            process
-                .stdout()
-                .expect("asked for")
-                .read_exact(&mut back)
-                .expect("answered");
-            assert_eq!(back, line.as_bytes());
-        }
-        let mut pids: Vec<u32> = processes.iter().map(mote_host::Process::pid).collect();
+        assert_all_echo(&processes);
+        let mut pids: Vec<u32> = processes.iter().map(Process::pid).collect();
         pids.sort_unstable();
         pids.dedup();
         assert_eq!(pids.len(), PROCESSES, "ids are unique");

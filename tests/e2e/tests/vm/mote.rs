@@ -1,6 +1,6 @@
 //! The command `mote`, as a process of its own: exit codes, streams, signals, and nothing left behind.
 
-use e2e::{DEADLINE, busybox_disk, host_busybox, image, mote};
+use e2e::{DEADLINE, LOOK_AGAIN, busybox_disk, host_busybox, image, mote, wait, words};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -10,9 +10,6 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// How often something is looked for that another process brings about.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A `mote run` with a directory of its own for what it makes.
 struct Run {
@@ -260,35 +257,13 @@ fn running(before: &str, after: &str) -> (Run, Child, BufReader<std::process::Ch
     let mut line = String::new();
     stdout.read_line(&mut line).expect("readable");
     if line != "running\n" {
-        let mut words = String::new();
-        child
-            .stderr
-            .take()
-            .expect("piped")
-            .read_to_string(&mut words)
-            .expect("readable");
-        panic!("{line:?}, {words}");
+        panic!("{line:?}, {}", words(&mut child));
     }
     (run, child, stdout)
 }
 
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("it is ours");
-}
-
-fn wait(child: &mut Child) -> std::process::ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("ours") {
-            return status;
-        }
-        if start.elapsed() > DEADLINE {
-            // So that who reads its output ends too.
-            child.kill().expect("ours");
-            panic!("mote does not end");
-        }
-        thread::sleep(LOOK_AGAIN);
-    }
 }
 
 #[test]
@@ -364,13 +339,7 @@ fn a_vm_killed_outside_is_125_and_says_so() {
     let vmm = qemu_of(&directory);
     kill_process(vmm, Signal::KILL).expect("ours");
     assert_eq!(wait(&mut child).code(), Some(125));
-    let mut words = String::new();
-    child
-        .stderr
-        .take()
-        .expect("piped")
-        .read_to_string(&mut words)
-        .expect("readable");
+    let words = words(&mut child);
     assert!(words.contains("signal 9"), "{words}");
     run.assert_nothing_left();
 }
