@@ -229,6 +229,27 @@ fn a_disk_is_attached_to_a_vm_that_runs_where_the_machine_can() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_mounted_is_taken_back_and_leaves_its_place() {
+    let place = Place::new();
+    let (_tree, image) = e2e::marker_disk(7);
+    let image = image.to_string_lossy().into_owned();
+    place.up("pci", &["--machine", "q35"]);
+    // More often than there are ports and numbers.
+    for _ in 0..40 {
+        place.fails(
+            &["attach-disk", "pci", &image, "--mount", "/bin/busybox"],
+            125,
+            &["/bin/busybox"],
+        );
+    }
+    place.ok(&["attach-disk", "pci", &image, "--mount", "/mnt/seven"]);
+    assert_eq!(
+        place.ok(&["exec", "pci", "--", "cat", "/mnt/seven/marker"]),
+        "disk 7\n"
+    );
+}
+
+#[test]
 fn what_is_not_there_is_named_with_the_next_step() {
     let place = Place::new();
     for command in [

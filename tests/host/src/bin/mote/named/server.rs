@@ -47,7 +47,7 @@ pub(super) struct Server {
     pub(super) started: SystemTime,
     /// Counts programs that were run, for names of their containers.
     pub(super) sessions: AtomicU64,
-    /// Counts disks that were attached while the VM runs.
+    /// Counts disks that were attached while the VM runs and are there still: no more than it has ports.
     pub(super) attached: AtomicU8,
 }
 
@@ -279,20 +279,22 @@ impl Server {
             .hint(format!("start it with `mote up --machine {PLUGGABLE}`")));
         }
         let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        let attached = self.attached.fetch_add(1, Ordering::Relaxed);
         let address = DiskAddress {
             controller: 0,
-            lun: FIRST_LUN + attached,
+            lun: FIRST_LUN + self.attached.load(Ordering::Relaxed),
         };
         self.vm.attach_disk(file, address)?;
         if let Some(path) = mount {
             let disk = Resource::MappedVirtualDisk(MappedDisk::new(address, path));
             if let Err(error) = self.guest.add(&disk) {
                 // It is of no use where it is; the first error counts.
-                let _ = self.vm.detach_disk(address);
+                if self.vm.detach_disk(address).is_err() {
+                    self.attached.fetch_add(1, Ordering::Relaxed);
+                }
                 return Err(error.into());
             }
         }
+        self.attached.fetch_add(1, Ordering::Relaxed);
         disks.push(file.to_owned());
         Ok(Reply::Done)
     }
