@@ -10,35 +10,56 @@
 //! calls, `conform FAMILY…` some. The exit code is 0; a family that could not be set up ends the program with a panic, which
 //! no oracle has.
 
+mod attribute;
 mod check;
+mod child;
+mod descriptor;
+mod epoll;
 mod event;
+mod exec;
 mod file;
+mod group;
+mod handle;
+mod mask;
 mod memory;
+mod open;
 mod path;
+mod poll;
 mod process;
 mod signal;
 mod socket;
 mod task;
 mod thread;
 mod time;
+mod user;
+mod wait;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 10] = [
+const FAMILIES: [(&str, fn()); 19] = [
+    ("attribute", attribute::run),
+    ("descriptor", descriptor::run),
+    ("epoll", epoll::run),
     ("event", event::run),
+    ("exec", exec::run),
     ("file", file::run),
+    ("group", group::run),
     ("memory", memory::run),
+    ("open", open::run),
     ("path", path::run),
+    ("poll", poll::run),
     ("process", process::run),
     ("signal", signal::run),
     ("socket", socket::run),
     ("task", task::run),
     ("thread", thread::run),
     ("time", time::run),
+    ("user", user::run),
+    ("wait", wait::run),
 ];
 
 fn main() {
     let arguments: Vec<_> = std::env::args_os().collect();
-    // What the family `process` executes: it tells what it was given by its exit code. Without arguments it has an empty
+    // What the family `exec` executes: it tells what it was given by its exit code. Without arguments it has an empty
     // name.
     let is_counting = |argument: &std::ffi::OsString| argument == "--count" || argument.is_empty();
     if arguments.iter().take(2).any(is_counting) {

@@ -1,0 +1,56 @@
+//! Signals that are blocked, raised and let through.
+
+use crate::check::sys;
+
+/// A set of signals, as the kernel has it.
+pub(crate) const USR1: u64 = 1 << 9;
+
+pub(crate) const USR2: u64 = 1 << 11;
+
+/// Bytes of that set.
+pub(crate) const SET: usize = 8;
+
+/// A handler that does nothing.
+pub(crate) extern "C" fn on_signal(_: i32) {}
+
+/// Blocks a signal, with a handler that does nothing.
+pub(crate) fn block(set: u64) {
+    sys!(
+        SYS_rt_sigprocmask,
+        libc::SIG_BLOCK,
+        &raw const set,
+        std::ptr::null::<u8>(),
+        SET
+    )
+    .expect("it can be blocked");
+}
+
+pub(crate) fn unblock(set: u64) {
+    sys!(
+        SYS_rt_sigprocmask,
+        libc::SIG_UNBLOCK,
+        &raw const set,
+        std::ptr::null::<u8>(),
+        SET
+    )
+    .expect("it can be let through");
+}
+
+pub(crate) fn raise(signal: i32) {
+    let own = sys!(SYS_getpid).expect("it has one");
+    let task = sys!(SYS_gettid).expect("it has one");
+    sys!(SYS_tgkill, own, task, signal).expect("it lives");
+}
+
+pub(crate) fn is_blocked(set: u64) -> bool {
+    let mut old = 0_u64;
+    sys!(
+        SYS_rt_sigprocmask,
+        libc::SIG_BLOCK,
+        std::ptr::null::<u8>(),
+        &raw mut old,
+        SET
+    )
+    .expect("it can be read");
+    old & set != 0
+}
