@@ -1,6 +1,6 @@
 //! What files have beside their content: stat, statx, statfs, access, chmod, chown, times, extended attributes.
 
-use crate::check::{Answer, BAD, check, say, sys};
+use crate::check::{Answer, BAD, CLOSED, check, say, sys};
 use crate::handle::{close, opened};
 use crate::path::long;
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, F_OK, R_OK, W_OK, X_OK};
@@ -49,11 +49,11 @@ fn stats() {
     check("stat", "a bad name", sys!(SYS_stat, BAD, at));
     check("stat", "a bad buffer", sys!(SYS_stat, c"stat", BAD));
     check("stat", "a long name", sys!(SYS_stat, &*long(256), at));
-    check("fstat", "not open", sys!(SYS_fstat, 99, at));
+    check("fstat", "not open", sys!(SYS_fstat, CLOSED, at));
     check(
         "newfstatat",
         "not open",
-        sys!(SYS_newfstatat, 99, c"stat", at, 0),
+        sys!(SYS_newfstatat, CLOSED, c"stat", at, 0),
     );
     check(
         "newfstatat",
@@ -146,7 +146,7 @@ fn stats() {
     check(
         "statx",
         "not open",
-        sys!(SYS_statx, 99, c"", AT_EMPTY_PATH, 0x7ff, into),
+        sys!(SYS_statx, CLOSED, c"", AT_EMPTY_PATH, 0x7ff, into),
     );
     close(file);
     let mut buffer = [0_u64; 16];
@@ -154,7 +154,7 @@ fn stats() {
     check("statfs", "a folder", sys!(SYS_statfs, c".", into));
     check("statfs", "nothing", sys!(SYS_statfs, c"nothing", into));
     check("statfs", "a bad buffer", sys!(SYS_statfs, c".", BAD));
-    check("fstatfs", "not open", sys!(SYS_fstatfs, 99, into));
+    check("fstatfs", "not open", sys!(SYS_fstatfs, CLOSED, into));
     say("statfs", "longest name", buffer[8]);
 }
 
@@ -172,7 +172,11 @@ fn rights() {
     access("a folder", c".", R_OK | W_OK | X_OK);
     access("below a file", c"rights/x", F_OK);
     check("access", "a bad address", sys!(SYS_access, BAD, F_OK));
-    check("faccessat", "not open", sys!(SYS_faccessat, 99, c"x", F_OK));
+    check(
+        "faccessat",
+        "not open",
+        sys!(SYS_faccessat, CLOSED, c"x", F_OK),
+    );
     check(
         "faccessat2",
         "an unknown flag",
@@ -196,7 +200,7 @@ fn rights() {
         "more bits than there are",
         sys!(SYS_chmod, c"rights", 0o777_640),
     );
-    say("chmod", "its mode", mode());
+    say("chmod", "its mode then", mode());
     check("chmod", "nothing", sys!(SYS_chmod, c"nothing", 0o600));
     check("chmod", "a bad address", sys!(SYS_chmod, BAD, 0o600));
     check(
@@ -207,12 +211,12 @@ fn rights() {
     check(
         "fchmodat",
         "not open",
-        sys!(SYS_fchmodat, 99, c"rights", 0o600),
+        sys!(SYS_fchmodat, CLOSED, c"rights", 0o600),
     );
     let fd = opened(c"rights", 0);
     check("fchmod", "a file", sys!(SYS_fchmod, fd, 0o755));
     say("fchmod", "its mode", mode());
-    check("fchmod", "not open", sys!(SYS_fchmod, 99, 0o600));
+    check("fchmod", "not open", sys!(SYS_fchmod, CLOSED, 0o600));
     let owner = || {
         let it = fs::symlink_metadata("rights").expect("there");
         format!("{} {}", it.uid(), it.gid())
@@ -220,7 +224,7 @@ fn rights() {
     check("chown", "a file", sys!(SYS_chown, c"rights", 7, 8));
     say("chown", "its owner", owner());
     check("chown", "only its group", sys!(SYS_chown, c"rights", -1, 9));
-    say("chown", "its owner", owner());
+    say("chown", "its owner then", owner());
     check("fchown", "a file", sys!(SYS_fchown, fd, 5, -1));
     say("fchown", "its owner", owner());
     check("lchown", "a file", sys!(SYS_lchown, c"rights", 0, 0));
@@ -240,7 +244,7 @@ fn rights() {
         sys!(SYS_fchownat, fd, c"", 2, 2, AT_EMPTY_PATH),
     );
     check("chown", "nothing", sys!(SYS_chown, c"nothing", 1, 1));
-    check("fchown", "not open", sys!(SYS_fchown, 99, 1, 1));
+    check("fchown", "not open", sys!(SYS_fchown, CLOSED, 1, 1));
     close(fd);
     check(
         "chmod",
@@ -278,7 +282,7 @@ fn times() {
     set("two times", [[1_000_000, 5], [2_000_000, 999_999_999]]);
     say("utimensat", "the times", shown());
     set("one time", [[0, OMIT], [3, 4]]);
-    say("utimensat", "the times", shown());
+    say("utimensat", "the times then", shown());
     set("neither", [[0, OMIT], [0, OMIT]]);
     set("too many nanoseconds", [[1, 1_000_000_000], [1, 0]]);
     set("negative nanoseconds", [[1, -1], [1, 0]]);
@@ -311,7 +315,7 @@ fn times() {
     check(
         "utimensat",
         "not open",
-        sys!(SYS_utimensat, 99, c"times", 0, 0),
+        sys!(SYS_utimensat, CLOSED, c"times", 0, 0),
     );
     let fd = opened(c"times", 0);
     check(
@@ -337,12 +341,16 @@ fn attributes() {
     check(
         "fgetxattr",
         "not open",
-        sys!(SYS_fgetxattr, 99, c"user.x", at, 64),
+        sys!(SYS_fgetxattr, CLOSED, c"user.x", at, 64),
     );
     check(
         "listxattr",
         "nothing",
         sys!(SYS_listxattr, c"nothing", at, 64),
     );
-    check("flistxattr", "not open", sys!(SYS_flistxattr, 99, at, 64));
+    check(
+        "flistxattr",
+        "not open",
+        sys!(SYS_flistxattr, CLOSED, at, 64),
+    );
 }

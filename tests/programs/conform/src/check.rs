@@ -185,3 +185,7 @@ pub(crate) fn in_folder(name: &str, run: fn()) {
 
 /// An address that no program has.
 pub(crate) const BAD: *mut u8 = std::ptr::without_provenance_mut(1);
+
+/// A descriptor that is not open. It is one that the smallest table of Linux has a place for (64): `select` does not look at
+/// what its table has no place for.
+pub(crate) const CLOSED: i64 = 58;

@@ -1,6 +1,6 @@
 //! Descriptors: dup, fcntl, ioctl, close_range, syncing, pipes.
 
-use crate::check::{BAD, check, say, sys, works};
+use crate::check::{BAD, CLOSED, check, say, sys, works};
 use crate::handle::{close, opened};
 use libc::{
     F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL, O_APPEND,
@@ -23,8 +23,12 @@ fn numbers() {
     );
     check("dup2", "to 50", sys!(SYS_dup2, fd, 50));
     check("dup2", "to 50 again", sys!(SYS_dup2, fd, 50));
-    check("dup2", "not open", sys!(SYS_dup2, 99, 51));
-    check("dup2", "not open, to itself", sys!(SYS_dup2, 99, 99));
+    check("dup2", "not open", sys!(SYS_dup2, CLOSED, 51));
+    check(
+        "dup2",
+        "not open, to itself",
+        sys!(SYS_dup2, CLOSED, CLOSED),
+    );
     check("dup2", "to a negative descriptor", sys!(SYS_dup2, fd, -1));
     check("dup2", "to a very high one", sys!(SYS_dup2, fd, 1 << 30));
     check("dup3", "to itself", sys!(SYS_dup3, fd, fd, 0));
@@ -43,7 +47,7 @@ fn numbers() {
     works("dup", "a file", sys!(SYS_dup, fd))
         .map(close)
         .expect("room");
-    check("dup", "not open", sys!(SYS_dup, 99));
+    check("dup", "not open", sys!(SYS_dup, CLOSED));
     check("fcntl", "F_DUPFD from 60", sys!(SYS_fcntl, fd, F_DUPFD, 60));
     check(
         "fcntl",
@@ -65,7 +69,7 @@ fn numbers() {
         "F_DUPFD from a very high one",
         sys!(SYS_fcntl, fd, F_DUPFD, 1 << 30),
     );
-    check("fcntl", "not open", sys!(SYS_fcntl, 99, F_GETFD));
+    check("fcntl", "not open", sys!(SYS_fcntl, CLOSED, F_GETFD));
     check("fcntl", "F_SETFD", sys!(SYS_fcntl, 50, F_SETFD, 1));
     check(
         "fcntl",
@@ -119,7 +123,7 @@ fn flags() {
     );
     check(
         "fcntl",
-        "F_GETFL after that",
+        "F_GETFL after taking it back",
         sys!(SYS_fcntl, fd, F_GETFL).map(|it| it & !large),
     );
     check(
@@ -137,7 +141,11 @@ fn flags() {
         "an unknown request",
         sys!(SYS_ioctl, fd, 0x1234, 0),
     );
-    check("ioctl", "not open", sys!(SYS_ioctl, 99, libc::TCGETS, 0));
+    check(
+        "ioctl",
+        "not open",
+        sys!(SYS_ioctl, CLOSED, libc::TCGETS, 0),
+    );
     sys!(SYS_write, fd, b"12345".as_ptr(), 5).expect("room");
     sys!(SYS_lseek, fd, 2, SEEK_SET).expect("a file");
     let mut count = 0_u32;
@@ -164,7 +172,7 @@ fn flags() {
         // SAFETY: numbers only.
         let answer = |fd: i64| unsafe { crate::check::call(call, [fd, 0, 0, 0, 0, 0]) };
         check(case, "a file", answer(fd));
-        check(case, "not open", answer(99));
+        check(case, "not open", answer(CLOSED));
     }
     check("sync", "all", sys!(SYS_sync));
     check("flock", "shared", sys!(SYS_flock, fd, libc::LOCK_SH));
@@ -175,14 +183,18 @@ fn flags() {
     );
     check("flock", "none", sys!(SYS_flock, fd, libc::LOCK_UN));
     check("flock", "an unknown operation", sys!(SYS_flock, fd, 77));
-    check("flock", "not open", sys!(SYS_flock, 99, libc::LOCK_SH));
+    check("flock", "not open", sys!(SYS_flock, CLOSED, libc::LOCK_SH));
     check(
         "fadvise64",
         "a file",
         sys!(SYS_fadvise64, fd, 0, 0, libc::POSIX_FADV_SEQUENTIAL),
     );
-    check("fadvise64", "not open", sys!(SYS_fadvise64, 99, 0, 0, 0));
-    check("readahead", "not open", sys!(SYS_readahead, 99, 0, 0));
+    check(
+        "fadvise64",
+        "not open",
+        sys!(SYS_fadvise64, CLOSED, 0, 0, 0),
+    );
+    check("readahead", "not open", sys!(SYS_readahead, CLOSED, 0, 0));
     close(fd);
 }
 

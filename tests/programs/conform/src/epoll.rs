@@ -1,6 +1,6 @@
 //! Lists of files: epoll_create, epoll_ctl, epoll_wait and its kin.
 
-use crate::check::{Answer, BAD, check, say, sys, works};
+use crate::check::{Answer, BAD, CLOSED, check, say, sys, works};
 use crate::handle::{close, pipe, read, write};
 use crate::mask::SET;
 use crate::poll::poll;
@@ -226,7 +226,7 @@ fn list_errors() {
     check(
         "epoll_ctl",
         "a file that is not open",
-        add(list, 999, input, 0),
+        add(list, CLOSED, input, 0),
     );
     check(
         "epoll_ctl",
@@ -298,7 +298,7 @@ fn list_errors() {
     check(
         "epoll_wait",
         "not open",
-        sys!(SYS_epoll_wait, 999, event.as_mut_ptr(), 1, 0),
+        sys!(SYS_epoll_wait, CLOSED, event.as_mut_ptr(), 1, 0),
     );
     check("epoll_pwait", "a mask of another size", {
         let set = 0_u64;

@@ -1,6 +1,6 @@
 //! Events as descriptors: eventfd, timerfd, signalfd.
 
-use crate::check::{BAD, check, say, sys, works};
+use crate::check::{BAD, CLOSED, check, say, sys, works};
 use crate::handle::{close, read, write};
 use crate::mask::{SET, USR1, USR2, block, raise, unblock};
 use crate::poll::poll;
@@ -182,7 +182,7 @@ fn timers() {
     check(
         "timerfd_create",
         "an unknown clock",
-        sys!(SYS_timerfd_create, 99, 0),
+        sys!(SYS_timerfd_create, CLOSED, 0),
     );
     check(
         "timerfd_create",

@@ -1,6 +1,6 @@
 //! Programs in the place of others: execve, execveat, scripts.
 
-use crate::check::{BAD, check, say, sys};
+use crate::check::{BAD, CLOSED, check, say, sys};
 use crate::child::{child, reap};
 use std::ffi::CStr;
 use std::ffi::CString;
@@ -46,7 +46,6 @@ pub(crate) fn run() {
     programs();
     failures();
     scripts();
-    replacing();
 }
 
 fn programs() {
@@ -129,8 +128,9 @@ fn failures() {
             sys!(SYS_execveat, fd, path, list, 0, flags),
         );
     };
+    at("no file", libc::AT_FDCWD, c"none", 0);
     at("unknown flags", libc::AT_FDCWD, c"text", 1);
-    at("not open", 99, c"text", 0);
+    at("not open", CLOSED as i32, c"text", 0);
     at("an empty name", libc::AT_FDCWD, c"", 0);
     at(
         "a link that is not followed",
@@ -195,75 +195,4 @@ fn scripts() {
         say("script", &format!("{depth} deep"), run(&name));
         before = name;
     }
-}
-
-fn replacing() {
-    let none: [*const u8; 1] = [std::ptr::null()];
-    let exec = |case: &str, path: &std::ffi::CStr| {
-        check(
-            "execve",
-            case,
-            sys!(SYS_execve, path, none.as_ptr(), none.as_ptr()),
-        )
-    };
-    exec("nothing", c"nothing");
-    exec("an empty name", c"");
-    exec("a folder", c"/");
-    std::fs::write("text", b"no program\n").expect("new");
-    exec("a file nobody may execute", c"text");
-    exec("below a file", c"text/x");
-    let allow = |path: &str| {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(path, mode).expect("there");
-    };
-    allow("text");
-    exec("a file that is no program", c"text");
-    std::fs::write("empty", b"").expect("new");
-    allow("empty");
-    exec("an empty file", c"empty");
-    std::fs::write("script", b"#!/no/such/shell\n").expect("new");
-    allow("script");
-    exec("a script without its shell", c"script");
-    std::fs::write("cut", b"\x7fELF\x02\x01\x01").expect("new");
-    allow("cut");
-    exec("a program cut short", c"cut");
-    check(
-        "execve",
-        "a bad name",
-        sys!(SYS_execve, BAD, none.as_ptr(), none.as_ptr()),
-    );
-    check(
-        "execve",
-        "bad arguments",
-        sys!(SYS_execve, c"/proc/self/exe", BAD, none.as_ptr()),
-    );
-    check(
-        "execveat",
-        "nothing",
-        sys!(
-            SYS_execveat,
-            libc::AT_FDCWD,
-            c"nothing",
-            none.as_ptr(),
-            none.as_ptr(),
-            0
-        ),
-    );
-    check(
-        "execveat",
-        "not open",
-        sys!(SYS_execveat, 99, c"x", none.as_ptr(), none.as_ptr(), 0),
-    );
-    check(
-        "execveat",
-        "an unknown flag",
-        sys!(
-            SYS_execveat,
-            libc::AT_FDCWD,
-            c"text",
-            none.as_ptr(),
-            none.as_ptr(),
-            1
-        ),
-    );
 }

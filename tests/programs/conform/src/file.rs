@@ -1,6 +1,6 @@
 //! Open files: read, write, lseek, truncate, fallocate, vectors, copies, devices.
 
-use crate::check::{BAD, check, say, sys};
+use crate::check::{BAD, CLOSED, check, say, sys};
 use crate::handle::{close, opened};
 use libc::{
     O_APPEND, O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, SEEK_CUR, SEEK_DATA, SEEK_END,
@@ -33,10 +33,10 @@ fn reading() {
     std::fs::write("read", b"0123456789").expect("new");
     let mut bytes = [0_u8; 16];
     let at = bytes.as_mut_ptr();
-    check("read", "not open", sys!(SYS_read, 99, at, 4));
-    check("write", "not open", sys!(SYS_write, 99, at, 4));
+    check("read", "not open", sys!(SYS_read, CLOSED, at, 4));
+    check("write", "not open", sys!(SYS_write, CLOSED, at, 4));
     check("read", "a negative descriptor", sys!(SYS_read, -1, at, 4));
-    check("close", "not open", sys!(SYS_close, 99));
+    check("close", "not open", sys!(SYS_close, CLOSED));
     check("close", "a negative descriptor", sys!(SYS_close, -1));
     let reader = opened(c"read", O_RDONLY);
     let writer = opened(c"read", O_WRONLY);
@@ -174,7 +174,7 @@ fn seeking() {
         check("lseek", case, sys!(SYS_lseek, fd, offset, whence));
     }
     close(fd);
-    check("lseek", "not open", sys!(SYS_lseek, 99, 0, SEEK_SET));
+    check("lseek", "not open", sys!(SYS_lseek, CLOSED, 0, SEEK_SET));
     let folder = opened(c".", O_RDONLY);
     check(
         "lseek",
@@ -198,7 +198,7 @@ fn lengths() {
     sys!(SYS_lseek, fd, 0, SEEK_SET).expect("a file");
     contents("read", "zeros where it was cut", fd);
     check("ftruncate", "negative", sys!(SYS_ftruncate, fd, -1));
-    check("ftruncate", "not open", sys!(SYS_ftruncate, 99, 1));
+    check("ftruncate", "not open", sys!(SYS_ftruncate, CLOSED, 1));
     check("truncate", "a path", sys!(SYS_truncate, c"length", 3));
     check("truncate", "negative", sys!(SYS_truncate, c"length", -3));
     check("truncate", "no file", sys!(SYS_truncate, c"no-length", 3));
@@ -216,7 +216,11 @@ fn lengths() {
         sys!(SYS_fallocate, reader, 0, 0, 10),
     );
     close(reader);
-    check("fallocate", "not open", sys!(SYS_fallocate, 99, 0, 0, 10));
+    check(
+        "fallocate",
+        "not open",
+        sys!(SYS_fallocate, CLOSED, 0, 0, 10),
+    );
     check("fallocate", "no bytes", sys!(SYS_fallocate, fd, 0, 0, 0));
     check(
         "fallocate",
@@ -257,7 +261,7 @@ fn vectors() {
     check(
         "writev",
         "not open",
-        sys!(SYS_writev, 99, parts.as_ptr(), 1),
+        sys!(SYS_writev, CLOSED, parts.as_ptr(), 1),
     );
     let bad = [
         part(b"good"),
@@ -330,7 +334,11 @@ fn vectors() {
         "a negative position",
         sys!(SYS_preadv, fd, into.as_ptr(), 1, -1, -1),
     );
-    check("readv", "not open", sys!(SYS_readv, 99, into.as_ptr(), 1));
+    check(
+        "readv",
+        "not open",
+        sys!(SYS_readv, CLOSED, into.as_ptr(), 1),
+    );
     close(fd);
 }
 
@@ -361,7 +369,7 @@ fn copies() {
         "a bad position",
         sys!(SYS_sendfile, to, from, BAD, 3),
     );
-    check("sendfile", "not open", sys!(SYS_sendfile, to, 99, 0, 3));
+    check("sendfile", "not open", sys!(SYS_sendfile, to, CLOSED, 0, 3));
     check(
         "sendfile",
         "to what is for reading",
@@ -404,7 +412,7 @@ fn copies() {
     check(
         "copy_file_range",
         "not open",
-        sys!(SYS_copy_file_range, 99, 0, to, 0, 4, 0),
+        sys!(SYS_copy_file_range, CLOSED, 0, to, 0, 4, 0),
     );
     check(
         "copy_file_range",

@@ -1,6 +1,6 @@
 //! Opening: open, openat, creat, and what a path only (O_PATH) can do.
 
-use crate::check::{BAD, check, sys, works};
+use crate::check::{BAD, CLOSED, check, sys, works};
 use crate::handle::{close, open, opened};
 use libc::{
     AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_WRONLY,
@@ -83,7 +83,7 @@ fn opening() {
         "a bad address",
         sys!(SYS_openat, AT_FDCWD, BAD, 0),
     );
-    check("openat", "no folder", sys!(SYS_openat, 99, c"file", 0));
+    check("openat", "no folder", sys!(SYS_openat, CLOSED, c"file", 0));
     works("open", "a file", sys!(SYS_open, c"file", 0))
         .map(close)
         .expect("it is there");

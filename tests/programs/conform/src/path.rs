@@ -1,6 +1,6 @@
 //! Names: mkdir, rmdir, rename, link, symlink, unlink, readlink, mknod, folders and places.
 
-use crate::check::{BAD, check, say, sys, works};
+use crate::check::{BAD, CLOSED, check, say, sys, works};
 use crate::handle::{close, opened};
 use libc::{
     AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, O_PATH, RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFCHR,
@@ -42,11 +42,15 @@ fn folders() {
     make("a name of 256 bytes", &long(256));
     make("deeper", c"folder/deeper");
     check("mkdir", "a bad address", sys!(SYS_mkdir, BAD, 0o777));
-    check("mkdirat", "not open", sys!(SYS_mkdirat, 99, c"x", 0o777));
+    check(
+        "mkdirat",
+        "not open",
+        sys!(SYS_mkdirat, CLOSED, c"x", 0o777),
+    );
     check(
         "mkdirat",
         "an absolute path does not care",
-        sys!(SYS_mkdirat, 99, c"/", 0o777),
+        sys!(SYS_mkdirat, CLOSED, c"/", 0o777),
     );
     say(
         "mkdir",
@@ -89,7 +93,7 @@ fn folders() {
         "a folder",
         sys!(SYS_unlinkat, AT_FDCWD, c"folder", AT_REMOVEDIR),
     );
-    check("unlinkat", "not open", sys!(SYS_unlinkat, 99, c"x", 0));
+    check("unlinkat", "not open", sys!(SYS_unlinkat, CLOSED, c"x", 0));
     fs::write("gone", b"still here").expect("new");
     let fd = opened(c"gone", 0);
     fs::remove_file("gone").expect("there");
@@ -147,7 +151,7 @@ fn renames() {
     check(
         "renameat",
         "not open",
-        sys!(SYS_renameat, 99, c"b", AT_FDCWD, c"x"),
+        sys!(SYS_renameat, CLOSED, c"b", AT_FDCWD, c"x"),
     );
     let two = |case: &str, from: &CStr, to: &CStr, flags: u32| {
         check(
@@ -239,7 +243,7 @@ fn links() {
     check(
         "linkat",
         "not open",
-        sys!(SYS_linkat, 99, c"symbolic", AT_FDCWD, c"s4", 0),
+        sys!(SYS_linkat, CLOSED, c"symbolic", AT_FDCWD, c"s4", 0),
     );
     check(
         "symlink",
@@ -266,7 +270,7 @@ fn links() {
     check(
         "symlinkat",
         "not open",
-        sys!(SYS_symlinkat, c"x", 99, c"sym2"),
+        sys!(SYS_symlinkat, c"x", CLOSED, c"sym2"),
     );
     let deep = CString::new(b"x/".repeat(3000)).expect("no NUL");
     check(
@@ -342,7 +346,7 @@ fn reading_links() {
     check(
         "readlinkat",
         "not open",
-        sys!(SYS_readlinkat, 99, c"link", at, 32),
+        sys!(SYS_readlinkat, CLOSED, c"link", at, 32),
     );
     let fd = opened(c"link", O_PATH | libc::O_NOFOLLOW);
     check(
@@ -361,19 +365,19 @@ fn nodes() {
         "a fifo",
         sys!(SYS_mknod, c"fifo", S_IFIFO | 0o666, 0),
     );
-    say("mknod", "its mode", mode("fifo"));
+    say("mknod", "the mode of a FIFO", mode("fifo"));
     check(
         "mknod",
         "a file",
         sys!(SYS_mknod, c"regular", S_IFREG | 0o666, 0),
     );
-    say("mknod", "its mode", mode("regular"));
+    say("mknod", "the mode of a file", mode("regular"));
     check(
         "mknod",
         "without a type",
         sys!(SYS_mknod, c"untyped", 0o600, 0),
     );
-    say("mknod", "its mode", mode("untyped"));
+    say("mknod", "the mode of what has no type", mode("untyped"));
     check(
         "mknod",
         "a name in use",
@@ -398,7 +402,7 @@ fn nodes() {
     check(
         "mknodat",
         "not open",
-        sys!(SYS_mknodat, 99, c"x", S_IFIFO, 0),
+        sys!(SYS_mknodat, CLOSED, c"x", S_IFIFO, 0),
     );
     check(
         "mknodat",
@@ -476,7 +480,7 @@ fn listings() {
     check(
         "getdents64",
         "not open",
-        sys!(SYS_getdents64, 99, bytes.as_mut_ptr(), 1024),
+        sys!(SYS_getdents64, CLOSED, bytes.as_mut_ptr(), 1024),
     );
     let file = opened(c"list/one", 0);
     check(
@@ -518,7 +522,7 @@ fn places() {
     check("chdir", "a bad address", sys!(SYS_chdir, BAD));
     let (file, folder) = (opened(c"no-place", 0), opened(c"place", 0));
     check("fchdir", "a file", sys!(SYS_fchdir, file));
-    check("fchdir", "not open", sys!(SYS_fchdir, 99));
+    check("fchdir", "not open", sys!(SYS_fchdir, CLOSED));
     check("fchdir", "a folder", sys!(SYS_fchdir, folder));
     fs::remove_dir(here.join("place")).expect("there");
     check("getcwd", "a folder that is gone", sys!(SYS_getcwd, at, 256));

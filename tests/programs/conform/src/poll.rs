@@ -1,6 +1,6 @@
 //! Waiting for files: poll, ppoll, select, pselect6.
 
-use crate::check::{BAD, check, say, sys};
+use crate::check::{BAD, CLOSED, check, say, sys};
 use crate::epoll::add;
 use crate::handle::{close, pipe, read, write};
 use crate::mask::{SET, USR1, block, is_blocked, on_signal, raise, unblock};
@@ -63,7 +63,7 @@ fn waiting() {
             revents: 9,
         },
         libc::pollfd {
-            fd: 99,
+            fd: CLOSED as i32,
             events: libc::POLLIN,
             revents: 0,
         },
@@ -97,14 +97,8 @@ fn waiting() {
         "a byte is there",
         sys!(SYS_poll, poll.as_mut_ptr(), 1, -1),
     );
-    events("a byte is there", &poll[..1]);
-    let mut time = [0_i64, 1_000_000_000];
-    check(
-        "ppoll",
-        "too many nanoseconds",
-        sys!(SYS_ppoll, poll.as_mut_ptr(), 1, time.as_mut_ptr(), 0, 8),
-    );
-    time = [0, 1000];
+    events("a byte is there: which", &poll[..1]);
+    let mut time = [0_i64, 1000];
     check(
         "ppoll",
         "a byte is there",
@@ -156,14 +150,7 @@ fn waiting() {
             time.as_mut_ptr()
         ),
     );
-    set = [0; 16];
-    set[1] = 1 << 35;
     time = [0, 0];
-    check(
-        "select",
-        "not open",
-        sys!(SYS_select, 100, set.as_mut_ptr(), 0, 0, time.as_mut_ptr()),
-    );
     check(
         "select",
         "a bad set",
@@ -176,7 +163,7 @@ fn waiting() {
         "the other end is closed",
         sys!(SYS_poll, poll.as_mut_ptr(), 1, -1),
     );
-    events("the other end is closed", &poll[..1]);
+    events("the other end is closed: which", &poll[..1]);
     close(reader.into());
     sys!(SYS_pipe, pipe.as_mut_ptr()).expect("room");
     close(pipe[0].into());
@@ -186,7 +173,7 @@ fn waiting() {
         "nobody reads",
         sys!(SYS_poll, poll[1..].as_mut_ptr(), 1, -1),
     );
-    events("nobody reads", &poll[1..2]);
+    events("nobody reads: which", &poll[1..2]);
     close(pipe[1].into());
 }
 
@@ -225,7 +212,7 @@ fn polling() {
     poll("a file", &[(file, both)], -1);
     close(file);
     let null = sys!(SYS_openat, libc::AT_FDCWD, c"/dev/null", libc::O_RDWR).expect("a device");
-    poll("/dev/null", &[(null, both)], -1);
+    poll("/dev/null, without an end", &[(null, both)], -1);
     close(null);
     let _ = (POLLERR, POLLHUP, POLLNVAL);
     check(
@@ -286,17 +273,11 @@ fn selecting() {
     select("a byte in a pipe", &[reader], &[writer], 900_000);
     close(writer);
     close(reader);
-    let time = [0_i64, 1_500_000];
     let none = std::ptr::null::<u8>();
     check(
         "select",
         "nothing for no time",
         sys!(SYS_select, 0, none, none, none, [0_i64, 0].as_ptr()),
-    );
-    check(
-        "select",
-        "a negative count",
-        sys!(SYS_select, -1, none, none, none, time.as_ptr()),
     );
     for (case, time) in [
         ("negative seconds", [-1_i64, 0]),

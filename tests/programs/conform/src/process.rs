@@ -116,10 +116,6 @@ fn clones() {
     clone("like fork", i64::from(SIGCHLD));
     clone("without a signal", 0);
     clone(
-        "signal actions without memory",
-        i64::from(libc::CLONE_SIGHAND),
-    );
-    clone(
         "a thread without signal actions",
         i64::from(libc::CLONE_THREAD | libc::CLONE_VM),
     );

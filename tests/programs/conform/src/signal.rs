@@ -298,7 +298,7 @@ fn stacks() {
     set("a stack", [at, 0, 16384]);
     check(
         "sigaltstack",
-        "asked",
+        "asked once it is set",
         sys!(SYS_sigaltstack, 0, old.as_mut_ptr()),
     );
     say(
@@ -329,7 +329,7 @@ fn stacks() {
     set("none", [0, 2, 0]);
     check(
         "sigaltstack",
-        "asked",
+        "asked once it is gone",
         sys!(SYS_sigaltstack, 0, old.as_mut_ptr()),
     );
     say("sigaltstack", "there is none", old[1] as u32);

@@ -1,7 +1,7 @@
 //! Sockets made and connected: socket, socketpair, listen, connect, accept, shutdown.
 
 use super::{Address, bind, connect, pair, receive, received, send, socket};
-use crate::check::{BAD, check, say, sys, works};
+use crate::check::{BAD, CLOSED, check, say, sys, works};
 use crate::handle::close;
 use libc::{
     AF_INET, AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_WAITALL, SOCK_CLOEXEC, SOCK_DGRAM,
@@ -189,7 +189,7 @@ pub(super) fn pairs() {
             .map(|_| 0)
             .or_else(|it| if it == libc::ENOTSOCK { Err(it) } else { Ok(1) }),
     );
-    check("sendto", "not open", send(99, b"x", 0));
+    check("sendto", "not open", send(CLOSED, b"x", 0));
 }
 
 pub(super) fn streams() {
@@ -245,7 +245,7 @@ pub(super) fn streams() {
             address.len()
         ),
     );
-    check("accept", "a connection", sys!(SYS_accept, server, 0, 0));
+    check("accept", "of a connection", sys!(SYS_accept, server, 0, 0));
     check(
         "accept4",
         "an unknown flag",

@@ -1,7 +1,7 @@
 //! getsockopt and setsockopt.
 
 use super::{pair, receive, received, socket};
-use crate::check::{check, say, sys};
+use crate::check::{CLOSED, check, say, sys};
 use crate::handle::close;
 use libc::{SOCK_STREAM, SOL_SOCKET};
 
@@ -100,7 +100,7 @@ pub(super) fn options() {
         "not open",
         sys!(
             SYS_getsockopt,
-            99,
+            CLOSED,
             SOL_SOCKET,
             3,
             peer.as_mut_ptr(),
