@@ -5,6 +5,7 @@ use crate::tool::Place;
 use e2e::host_busybox;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -83,16 +84,13 @@ fn write_layout(layout: &Path) {
     )
     .expect("written");
     let diffs: Vec<String> = layers().iter().map(|layer| digest(layer)).collect();
-    let descriptors: Vec<Value> = layers()
-        .iter()
-        .map(|layer| {
-            blob(
-                layout,
-                "application/vnd.oci.image.layer.v1.tar+gzip",
-                &gzip(layer),
-            )
-        })
-        .collect();
+    let [base, middle, top] = layers();
+    let zstd = compress_to_vec(top.as_slice(), CompressionLevel::Fastest);
+    let descriptors =
+        [("+gzip", gzip(&base)), ("", middle), ("+zstd", zstd)].map(|(suffix, layer)| {
+            let media_type = format!("application/vnd.oci.image.layer.v1.tar{suffix}");
+            blob(layout, &media_type, &layer)
+        });
     let config = configuration(&diffs).to_string();
     let config = blob(
         layout,
@@ -180,7 +178,21 @@ fn what_docker_save_writes_runs_too() {
         tar = tar.file(&format!("{index}/layer.tar"), 0o644, layer);
     }
     let saved = place.path("saved.tar");
-    fs::write(&saved, tar.bytes()).expect("written");
+    let tar = tar.bytes();
+    let compressed = place.path("saved.tar.gz");
+    fs::write(&compressed, gzip(&tar)).expect("written");
+    assert_eq!(
+        place.ok(&[
+            "run",
+            "--oci",
+            &compressed.to_string_lossy(),
+            "--",
+            "echo",
+            "gzipped"
+        ]),
+        "gzipped\n"
+    );
+    fs::write(&saved, tar).expect("written");
     let saved = saved.to_string_lossy().into_owned();
     assert_eq!(place.ok(&["run", "--oci", &saved]), EXPECTED);
     assert_eq!(

@@ -217,7 +217,7 @@ fn what_is_wrong_with_a_tar_is_named_and_no_image_is_left() {
             Tar::new().link(EntryType::Link, "a", "absent").bytes(),
             &["hard link to absent"],
         ),
-        (vec![0x28, 0xb5, 0x2f, 0xfd, 0], &["zstd", "zstd -d"]),
+        (vec![0x28, 0xb5, 0x2f, 0xfd, 0], &["bad.tar", "zstd"]),
         (sample().bytes()[..100_000].to_vec(), &["bad.tar"]),
         (vec![7; 5000], &["bad.tar"]),
     ] {

@@ -1,13 +1,12 @@
 //! A tree from a tar: an OCI layer with its whiteouts, or any other.
 
+use super::compression;
 use super::path::{join, normalize, split};
 use super::tree::{Attributes, Content, Kind, Tree};
 use crate::error::{Error, Result};
-use flate2::read::MultiGzDecoder;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, Read};
 use std::path::Path;
 use tar::{Archive, Entry, EntryType};
 
@@ -18,31 +17,11 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What extended attributes are called in PAX records.
 const EXTENDED: &[u8] = b"SCHILY.xattr.";
 
-/// First bytes of what compresses tars.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-/// Reads a tar, plain or gzipped; the contents of its files go to `scratch`.
+/// Reads a tar, plain or compressed; the contents of its files go to `scratch`.
 pub(super) fn read(path: &Path, scratch: &Path) -> Result<Tree> {
-    let named = |error| Error::io(format!("cannot read {}", path.display()), error);
-    let mut file = File::open(path).map_err(named)?;
-    let mut magic = Vec::new();
-    (&mut file)
-        .take(ZSTD.len() as u64)
-        .read_to_end(&mut magic)
-        .and_then(|_| file.rewind())
-        .map_err(named)?;
-    let file = BufReader::with_capacity(1 << 20, file);
-    let reader: Box<dyn Read> = if magic.starts_with(&GZIP) {
-        Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(file)))
-    } else if magic == ZSTD {
-        return Err(named(io::Error::other(
-            "it is compressed with zstd, which is not supported; decompress it first (`zstd -d`)",
-        )));
-    } else {
-        Box::new(file)
-    };
-    unpack(reader, scratch).map_err(named)
+    compression::open(path)
+        .and_then(|reader| unpack(reader, scratch))
+        .map_err(|error| Error::io(format!("cannot read {}", path.display()), error))
 }
 
 fn unpack(reader: impl Read, scratch: &Path) -> io::Result<Tree> {
@@ -90,6 +69,8 @@ fn unpack(reader: impl Read, scratch: &Path) -> io::Result<Tree> {
         let attributes = attributes(&mut entry)?;
         put(&mut tree, path, kind, attributes);
     }
+    // What follows the end of a tar says nothing, but the end of what compresses it says whether all of it was right.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
     Ok(tree)
 }
 

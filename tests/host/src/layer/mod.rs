@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! directory ─► Tree ┐
-//! tar(.gz)  ─► Tree ┼─ stack ─► Tree ─► script for debugfs ─► ext4 image
-//! tar(.gz)  ─► Tree ┘
+//! tar.gz    ─► Tree ┼─ stack ─► Tree ─► script for debugfs ─► ext4 image
+//! tar.zst   ─► Tree ┘
 //! ```
 //!
 //! A [`Tree`] holds names and attributes; the content of its files stays where it lies, that of tars in a temporary
@@ -13,6 +13,7 @@
 //! devices and `trusted` attributes, since nothing of it is ever a file of the host.
 
 mod archive;
+mod compression;
 mod directory;
 mod image;
 mod path;
@@ -20,13 +21,14 @@ mod script;
 mod stack;
 mod tree;
 
+pub(crate) use compression::open as open_compressed;
 pub use image::{Progress, Written, write_image};
 pub use tree::{Attributes, Content, Kind, Tree};
 
 use crate::error::Result;
 use std::path::Path;
 
-/// Reads a directory, or a tar, plain or gzipped.
+/// Reads a directory, or a tar, plain, gzipped or compressed with zstd.
 ///
 /// # Errors
 ///

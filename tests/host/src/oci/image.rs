@@ -138,11 +138,11 @@ fn split(reference: &str) -> (PathBuf, Option<&str>) {
     (reference.into(), None)
 }
 
-/// Unpacks a tar of an image: regular files only, none outside of a directory of its own.
+/// Unpacks a tar of an image, plain or compressed: regular files only, none outside of a directory of its own.
 fn unpack(place: &Path) -> Result<TempDir> {
     let named = |error: io::Error| refused(place, error.to_string());
     let directory = tempfile::tempdir().map_err(named)?;
-    let mut archive = Archive::new(File::open(place).map_err(named)?);
+    let mut archive = Archive::new(layer::open_compressed(place).map_err(named)?);
     for entry in archive.entries().map_err(named)? {
         let mut entry = entry.map_err(named)?;
         let kind = entry.header().entry_type();
@@ -172,7 +172,12 @@ fn unpack(place: &Path) -> Result<TempDir> {
 }
 
 /// Makes a link of a tar a hard link to what it leads to, inside of the directory.
-fn link(place: &Path, directory: &Path, path: &Path, entry: &tar::Entry<'_, File>) -> Result<()> {
+fn link(
+    place: &Path,
+    directory: &Path,
+    path: &Path,
+    entry: &tar::Entry<'_, impl io::Read>,
+) -> Result<()> {
     let named = |error: io::Error| refused(place, error.to_string());
     let target = entry.link_name().map_err(named)?.unwrap_or_default();
     let mut resolved = path.parent().unwrap_or(directory).to_owned();

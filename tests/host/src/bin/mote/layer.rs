@@ -14,7 +14,7 @@ use std::time::Duration;
 ///
 /// The image is a read-only ext4 file system, for --disk and for layers.
 ///
-/// Tars are OCI layers, plain or gzipped: owners, permissions, times, links, devices and extended attributes are kept.
+/// Tars are OCI layers, plain, gzipped or compressed with zstd: owners, permissions, times, links, devices and extended attributes are kept.
 /// Several sources are stacked, the first one lowest. Whiteouts hide what is below them and stay in the image in
 /// overlayfs's form (a character device 0/0, trusted.overlay.opaque), for an image that lies over others; --flatten
 /// leaves them out.
