@@ -288,17 +288,55 @@ fn an_interrupt_is_passed_on_to_the_program() {
     }
 }
 
+/// Interrupts until this process has ended. Two of the same kind that are both outstanding count once.
+fn interrupt_until_ended(child: &mut Child) -> Option<i32> {
+    let start = Instant::now();
+    while child.try_wait().expect("ours").is_none() && start.elapsed() < DEADLINE {
+        signal(child, Signal::INT);
+        thread::sleep(LOOK_AGAIN * 10);
+    }
+    wait(child).code()
+}
+
 #[test]
 fn a_second_interrupt_kills_a_program_that_ignores_the_first() {
     let (run, mut child, _stdout) = running("trap '' INT;", "while :; do :; done");
-    signal(&child, Signal::INT);
-    // Two of the same kind that are both outstanding count once.
-    let start = Instant::now();
-    while child.try_wait().expect("ours").is_none() && start.elapsed() < DEADLINE {
-        thread::sleep(LOOK_AGAIN * 10);
-        signal(&child, Signal::INT);
+    // Killed by the second one; or the third one came before its end.
+    assert!(matches!(interrupt_until_ended(&mut child), Some(137 | 130)));
+    run.assert_nothing_left();
+}
+
+#[test]
+fn a_third_interrupt_ends_a_vm_that_does_not_answer_and_counts_as_the_users() {
+    for _ in 0..3 {
+        let (run, mut child, _stdout) = running("", "read line");
+        let directory = run.directory.path().to_string_lossy().into_owned();
+        kill_process(qemu_of(&directory), Signal::STOP).expect("ours");
+        assert_eq!(interrupt_until_ended(&mut child), Some(130));
+        let words = words(&mut child);
+        assert_eq!(words, "mote: interrupted; ending the VM\n");
+        run.assert_nothing_left();
     }
-    assert!(matches!(wait(&mut child).code(), Some(137 | 130)));
+}
+
+#[test]
+fn a_program_whose_time_is_over_is_ended_with_its_vm_when_that_does_not_answer() {
+    let mut run = Run::new(args(
+        &["--timeout", "3"],
+        &["sh", "-c", "echo running; read line"],
+    ));
+    run.command.stdin(Stdio::piped());
+    let mut child = run.command.spawn().expect("mote starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("readable");
+    assert_eq!(line, "running\n");
+    kill_process(
+        qemu_of(&run.directory.path().to_string_lossy()),
+        Signal::STOP,
+    )
+    .expect("ours");
+    assert_eq!(wait(&mut child).code(), Some(124));
     run.assert_nothing_left();
 }
 

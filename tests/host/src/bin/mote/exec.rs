@@ -2,7 +2,7 @@
 
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Result};
-use crate::interrupt::{self, Interrupt};
+use crate::interrupt::{self, Interrupt, Messenger};
 use crate::job::Job;
 use crate::named::client::Client;
 use crate::named::place::Name;
@@ -14,9 +14,6 @@ use clap::Args;
 use mote_host::oci::ImageDefaults;
 use std::process;
 use std::sync::Arc;
-
-/// Exit code of a process that a signal ended: this and the signal's number.
-const SIGNALLED: i32 = 128;
 
 /// Run a program in a VM that `up` started
 ///
@@ -54,17 +51,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let (remote, streams) = Remote::start(client, program)?;
     let job: Arc<dyn Job> = Arc::new(remote);
+    let messenger = Messenger::start(Arc::clone(&job))?;
     let input = if raw.is_some() {
-        if let Some(size) = terminal::size() {
-            job.resize(size);
-        }
+        messenger.resize();
         Input::Terminal(Box::new(|| give_up(Interrupt::ESCAPE)))
     } else {
         Input::Bytes
     };
     let relay = Relay::start(streams, input)
         .map_err(|error| Failure::io("cannot start a thread", &error))?;
-    interrupt::forward(interrupts, Arc::clone(&job), give_up)?;
+    interrupt::forward(interrupts, messenger, give_up)?;
     let code = job.wait(None)?.expect("without a limit it comes");
     relay.finish();
     drop(raw);
@@ -72,8 +68,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Ends this process as the signal would have; the supervisor ends the program.
-fn give_up(Interrupt(signal): Interrupt) {
+fn give_up(interrupt: Interrupt) {
     terminal::give_back();
     eprintln!("mote: interrupted; leaving the program to its end");
-    process::exit(SIGNALLED + signal);
+    let ExitCode(code) = interrupt.exit_code();
+    process::exit(code);
 }

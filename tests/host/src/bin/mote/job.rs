@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// A running program. [`Process`] is one in a VM of this process, `Remote` one in the VM of a supervisor.
 pub(crate) trait Job: Debug + Send + Sync {
-    /// Sends a signal. `false` when it could not be delivered.
-    fn signal(&self, signal: i32) -> bool;
+    /// Sends a signal. One that cannot be delivered is noticed by who waits: the program has ended, or does not end.
+    fn signal(&self, signal: i32);
 
     /// Sets the window size of its terminal.
     fn resize(&self, size: Size);
@@ -19,8 +19,8 @@ pub(crate) trait Job: Debug + Send + Sync {
 }
 
 impl Job for Process {
-    fn signal(&self, signal: i32) -> bool {
-        Self::signal(self, signal).is_ok_and(|delivered| delivered)
+    fn signal(&self, signal: i32) {
+        let _ = Self::signal(self, signal);
     }
 
     fn resize(&self, size: Size) {

@@ -3,7 +3,7 @@
 use crate::exit_code::{self, ExitCode};
 use crate::explain::explain;
 use crate::failure::{Failure, Result};
-use crate::interrupt::{self, Interrupt};
+use crate::interrupt::{self, Interrupt, Messenger};
 use crate::job::Job;
 use crate::option::limit::LimitOptions;
 use crate::option::process::ProcessOptions;
@@ -16,7 +16,7 @@ use clap::Args;
 use mote_host::Vm;
 use signal_hook::consts::{SIGKILL, SIGTERM};
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// The id of the container of `--container`.
@@ -24,9 +24,6 @@ const CONTAINER_ID: &str = "mote";
 
 /// How long a program may take to end after SIGTERM when its time is over; then SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
-
-/// Exit code of a process that a signal ended: this and the signal's number.
-const SIGNALLED: i32 = 128;
 
 /// Run a program in a new VM
 ///
@@ -113,52 +110,100 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .map_err(|failure| explain(&vm, failure))?;
     let streams = process.detach_stdio()?;
     let job: Arc<dyn Job> = Arc::new(process);
-    // Weak: however this function is left, the VM is dropped with it, and so is all it needed.
-    let plug = Arc::downgrade(&vm);
-    let give_up = move |interrupt| {
-        if let Some(vm) = plug.upgrade() {
-            give_up(&vm, interrupt);
-        }
-    };
+    let plug = Plug::of(&vm);
+    let messenger = Messenger::start(Arc::clone(&job))?;
     let input = if raw.is_some() {
-        if let Some(size) = terminal::size() {
-            job.resize(size);
-        }
-        let give_up = give_up.clone();
-        Input::Terminal(Box::new(move || give_up(Interrupt::ESCAPE)))
+        messenger.resize();
+        let pull = plug.puller();
+        Input::Terminal(Box::new(move || pull(Interrupt::ESCAPE)))
     } else {
         Input::Bytes
     };
     let relay = Relay::start(streams, input)
         .map_err(|error| Failure::io("cannot start a thread", &error))?;
-    interrupt::forward(interrupts, Arc::clone(&job), give_up)?;
+    interrupt::forward(interrupts, messenger.clone(), plug.puller())?;
 
-    let code = wait(job.as_ref(), arguments.timeout).map_err(|failure| explain(&vm, failure))?;
-    relay.finish();
-    drop((raw, container));
-    if vm.power_off().is_err() {
+    let end =
+        wait(job.as_ref(), &messenger, arguments.timeout).map_err(|failure| explain(&vm, failure));
+    if let Some(interrupt) = plug.pulled_by() {
+        // The connection ended because the user gave up: that is no failure of the VM.
+        vm.kill();
+        return Ok(interrupt.exit_code());
+    }
+    if !matches!(end, Ok(End::Exited(_))) {
+        // A program that did not end leaves its output open.
         vm.kill();
     }
-    Ok(code)
+    relay.finish();
+    drop((raw, container));
+    match end? {
+        End::Exited(code) => {
+            if vm.power_off().is_err() {
+                vm.kill();
+            }
+            Ok(ExitCode::of_program(code))
+        }
+        End::TimedOut => Ok(ExitCode::TIMED_OUT),
+    }
+}
+
+/// How waiting for a program ends.
+enum End {
+    Exited(u32),
+    TimedOut,
 }
 
 /// Waits for the program's end, and brings it about when its time is over.
-fn wait(job: &dyn Job, timeout: Option<Duration>) -> Result<ExitCode> {
+fn wait(job: &dyn Job, messenger: &Messenger, timeout: Option<Duration>) -> Result<End> {
     if let Some(code) = job.wait(timeout)? {
-        return Ok(ExitCode::of_program(code));
+        return Ok(End::Exited(code));
     }
-    job.signal(SIGTERM);
-    if job.wait(Some(TERM_GRACE))?.is_none() {
-        job.signal(SIGKILL);
-        job.wait(Some(TERM_GRACE))?;
+    for signal in [SIGTERM, SIGKILL] {
+        messenger.signal(signal);
+        if job.wait(Some(TERM_GRACE))?.is_some() {
+            break;
+        }
     }
-    Ok(ExitCode::TIMED_OUT)
+    Ok(End::TimedOut)
 }
 
-/// Pulls the plug and ends this process as the signal would have.
-fn give_up(vm: &Vm, Interrupt(signal): Interrupt) {
-    terminal::give_back();
-    eprintln!("mote: interrupted; ending the VM");
-    vm.kill();
-    process::exit(SIGNALLED + signal);
+/// What a user who has given up on a program pulls: this process ends as the signal would have ended it, and with it the VM.
+struct Plug {
+    /// Weak: however the command is left, the VM is dropped with it, and so is all it needed.
+    vm: Weak<Vm>,
+    pulled: Arc<OnceLock<Interrupt>>,
+}
+
+impl Plug {
+    fn of(vm: &Arc<Vm>) -> Self {
+        Self {
+            vm: Arc::downgrade(vm),
+            pulled: Arc::default(),
+        }
+    }
+
+    /// Returns who pulled it.
+    fn pulled_by(&self) -> Option<Interrupt> {
+        self.pulled.get().copied()
+    }
+
+    /// Returns what pulls it.
+    fn puller(&self) -> impl Fn(Interrupt) + Send + 'static {
+        let (vm, pulled) = (Weak::clone(&self.vm), Arc::clone(&self.pulled));
+        move |interrupt| {
+            let Some(vm) = vm.upgrade() else {
+                return;
+            };
+            // Before the VM ends: who waits for the program learns of that end at once.
+            if pulled.set(interrupt).is_err() {
+                return;
+            }
+            terminal::give_back();
+            eprintln!("mote: interrupted; ending the VM");
+            vm.kill();
+            let ExitCode(code) = interrupt.exit_code();
+            // The caller may be blocked on an output that nobody reads.
+            process::exit(code);
+        }
+    }
 }

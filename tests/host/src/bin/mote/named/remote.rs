@@ -6,7 +6,6 @@ use crate::failure::{Failure, Result};
 use crate::job::Job;
 use crate::program::Program;
 use crate::terminal::Size;
-use signal_hook::consts::SIGKILL;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,8 +65,9 @@ impl Remote {
 }
 
 impl Job for Remote {
-    fn signal(&self, signal: i32) -> bool {
-        self.client.channel.send(&Steer::Signal(signal)).is_ok() || signal == SIGKILL
+    fn signal(&self, signal: i32) {
+        // As below.
+        let _ = self.client.channel.send(&Steer::Signal(signal));
     }
 
     fn resize(&self, size: Size) {
