@@ -283,6 +283,56 @@ mod tests {
         assert!(last.bridge_port() + RANGE_PORTS - 1 <= i32::MAX.cast_unsigned());
     }
 
+    /// Whether this system has sockets of the family; a sandbox may forbid them.
+    fn has_vsock() -> bool {
+        VsockListener::bind_with_cid_port(VMADDR_CID_ANY, u32::MAX).is_ok()
+    }
+
+    #[test]
+    fn a_port_of_the_hosts_vsock_is_bound_by_one_at_a_time() {
+        if !has_vsock() {
+            eprintln!("not tried: this system has no vsock");
+            return;
+        }
+        let ports = PortSpace::kernel(3, std::process::id());
+        let held = ports.listen(ports.bridge_port()).expect("free");
+        let error = ports.listen(ports.bridge_port()).expect_err("held");
+        assert!(error.to_string().contains("vsock port"), "{error}");
+        assert!(
+            held.accept(Duration::ZERO).expect("ours").is_none(),
+            "nobody has come"
+        );
+        drop(held);
+        let (_, _first) = ports.listen_stdio().expect("free");
+        ports.listen(ports.bridge_port()).expect("free again");
+    }
+
+    #[test]
+    fn a_connection_over_the_hosts_vsock_is_taken_from_its_own_guest_only() {
+        use std::io::{Read, Write};
+        use vsock::{VMADDR_CID_LOCAL, VsockStream};
+        if !Path::new("/sys/module/vsock_loopback").exists() {
+            eprintln!("not tried: this system has no vsock_loopback");
+            return;
+        }
+        for (cid, is_taken) in [(VMADDR_CID_LOCAL, true), (77, false)] {
+            let ports = PortSpace::kernel(cid, std::process::id().wrapping_add(1));
+            let listener = ports.listen(ports.log_port()).expect("free");
+            let mut guest = VsockStream::connect_with_cid_port(VMADDR_CID_LOCAL, ports.log_port())
+                .expect("it listens");
+            let taken = listener.accept(Duration::from_secs(60)).expect("ours");
+            assert_eq!(taken.is_some(), is_taken, "guest {cid}");
+            let Some(mut taken) = taken else {
+                assert_eq!(guest.read(&mut [0]).unwrap_or(0), 0, "it is hung up on");
+                continue;
+            };
+            guest.write_all(b"up").expect("taken");
+            let mut bytes = [0; 2];
+            taken.read_exact(&mut bytes).expect("it comes");
+            assert_eq!(&bytes, b"up");
+        }
+    }
+
     #[test]
     fn a_stdio_port_is_bound_before_it_is_known_and_never_used_twice() {
         let directory = tempfile::tempdir().expect("a directory");

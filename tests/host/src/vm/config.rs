@@ -42,7 +42,7 @@ pub enum Vmm {
 /// What carries the guest's connections to this process. Cloud Hypervisor and Firecracker do so themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vsock {
-    /// vhost-device-vsock where it is installed, else the kernel's.
+    /// The kernel's vhost-vsock where it can be used (it is tried out), else vhost-device-vsock.
     #[default]
     Detect,
     /// vhost-device-vsock: Unix sockets only this user can reach.

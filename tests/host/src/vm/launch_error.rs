@@ -32,6 +32,13 @@ pub enum LaunchError {
     },
     /// The watchdog could not be started.
     Watchdog(io::Error),
+    /// Nothing is there that could carry the guest's connections.
+    NoBackEnd {
+        /// Why the kernel's back end cannot.
+        kernel: String,
+        /// Why the daemon cannot.
+        daemon: Box<LaunchError>,
+    },
     /// What was asked for is not what this VMM can do.
     Unsuitable {
         /// Which VMM.
@@ -87,6 +94,12 @@ impl fmt::Display for LaunchError {
             }
             Self::Watchdog(source) => {
                 write!(f, "cannot start the watchdog (/bin/sh): {source}")
+            }
+            Self::NoBackEnd { kernel, daemon } => {
+                write!(
+                    f,
+                    "{daemon}\nnor can the kernel's vhost-vsock be used: {kernel}"
+                )
             }
             Self::Unsuitable { vmm, reason } => write!(f, "{vmm} cannot run this VM: {reason}"),
             Self::RunDirectory { path, words } => write!(

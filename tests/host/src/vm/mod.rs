@@ -6,6 +6,9 @@
 //!      └────────────── run directory: vsock_1, vsock_109, vsock_1073741824 … ◄────────────┘
 //! ```
 //!
+//! Where the kernel's vhost-vsock can be used there is no daemon: QEMU opens the device, and this process listens on ports of
+//! the host's own vsock ([`crate::PortSpace::kernel`]).
+//!
 //! The watchdog owns both children and the run directory. When the leash ends — the [`Vm`] is dropped, or this process
 //! is killed — it kills its children, waits for them and removes the directory (see [`watchdog`]).
 
@@ -19,6 +22,7 @@ mod dial;
 mod firecracker;
 mod hot_disk;
 mod journal;
+mod kernel_vsock;
 mod launch_error;
 mod log;
 mod qemu;
@@ -122,7 +126,10 @@ impl Vm {
     /// [`Error::Launch`], saying what is missing or what the daemon said.
     pub fn start(config: VmConfig) -> Result<Self> {
         let program = tool::find_vmm(config.vmm, config.vmm_program.as_deref())?;
-        let back_end = vsock::choose(&config)?;
+        let vsock::Choice {
+            back_end,
+            passed_over,
+        } = vsock::choose(&config)?;
         let kernel = tool::find_kernel(config.kernel.as_deref())?;
         for disk in &config.disks {
             tool::check_readable("disk", disk)?;
@@ -149,6 +156,9 @@ impl Vm {
             exit: Once::new(),
             bridges: Mutex::default(),
         });
+        if let Some(word) = passed_over {
+            shared.vmm_words.fill_from(word.as_bytes());
+        }
         let console = watchdog.take_stdout();
         let words = watchdog.take_stderr();
         let watcher = watch(Arc::clone(&shared), watchdog, console, words)?;

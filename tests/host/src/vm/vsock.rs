@@ -2,26 +2,19 @@
 
 use super::accelerator::is_kvm_usable;
 use super::config::{VmConfig, Vmm, Vsock};
+use super::kernel_vsock::{self, Numbers, Unusable};
 use super::launch_error::LaunchError;
 use super::{tool, watchdog};
 use crate::listener::PortSpace;
-use std::fs::{File, OpenOptions};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// The device of the kernel's back end.
-const DEVICE: &str = "/dev/vhost-vsock";
-
-/// The first id a guest may have.
-const FIRST_CID: u32 = 3;
 
 /// A back end that is there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BackEnd {
     /// vhost-device-vsock.
     Daemon(PathBuf),
-    /// The kernel's; numbers drawn for the guest's id and its ports.
-    Kernel { cid: u32, choice: u32 },
+    /// The kernel's, with these numbers.
+    Kernel(Numbers),
     /// The VMM's own.
     BuiltIn,
 }
@@ -31,7 +24,7 @@ impl BackEnd {
     pub(super) fn ports(&self, run_directory: &Path) -> PortSpace {
         match self {
             Self::Daemon(_) | Self::BuiltIn => PortSpace::new(run_directory.join(watchdog::VSOCK)),
-            Self::Kernel { cid, choice } => PortSpace::kernel(*cid, *choice),
+            Self::Kernel(numbers) => PortSpace::kernel(numbers.cid, numbers.choice),
         }
     }
 
@@ -39,13 +32,29 @@ impl BackEnd {
     pub(super) fn daemon(&self) -> Option<&Path> {
         match self {
             Self::Daemon(program) => Some(program),
-            Self::Kernel { .. } | Self::BuiltIn => None,
+            Self::Kernel(_) | Self::BuiltIn => None,
         }
     }
 }
 
-/// Chooses one.
-pub(super) fn choose(config: &VmConfig) -> Result<BackEnd, LaunchError> {
+/// A back end, and why it is not the one that would have been preferred.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) back_end: BackEnd,
+    pub(super) passed_over: Option<String>,
+}
+
+impl From<BackEnd> for Choice {
+    fn from(back_end: BackEnd) -> Self {
+        Self {
+            back_end,
+            passed_over: None,
+        }
+    }
+}
+
+/// Chooses one: what was asked for, else the kernel's where it can be used, else the daemon.
+pub(super) fn choose(config: &VmConfig) -> Result<Choice, LaunchError> {
     match config.vmm {
         Vmm::Qemu => {}
         Vmm::CloudHypervisor => return built_in("Cloud Hypervisor"),
@@ -53,45 +62,53 @@ pub(super) fn choose(config: &VmConfig) -> Result<BackEnd, LaunchError> {
     }
     let daemon = || tool::find_vsock_daemon(config.vsock_daemon.as_deref());
     match config.vsock {
-        Vsock::Daemon => daemon().map(BackEnd::Daemon),
-        Vsock::Kernel => kernel(),
-        Vsock::Detect => daemon()
-            .map(BackEnd::Daemon)
-            .or_else(|missing| kernel().map_err(|_| missing)),
+        Vsock::Daemon => Ok(BackEnd::Daemon(daemon()?).into()),
+        Vsock::Kernel => match kernel_vsock::probe() {
+            Ok(numbers) => Ok(BackEnd::Kernel(numbers).into()),
+            Err(unusable) => Err(LaunchError::Unsuitable {
+                vmm: "the kernel's vhost-vsock",
+                reason: unusable.to_string(),
+            }),
+        },
+        Vsock::Detect => detect(kernel_vsock::probe(), daemon),
     }
 }
 
-fn built_in(vmm: &'static str) -> Result<BackEnd, LaunchError> {
+/// Prefers the kernel's back end, which needs no process beside QEMU.
+fn detect(
+    kernel: Result<Numbers, Unusable>,
+    daemon: impl FnOnce() -> Result<PathBuf, LaunchError>,
+) -> Result<Choice, LaunchError> {
+    let unusable = match kernel {
+        Ok(numbers) => return Ok(BackEnd::Kernel(numbers).into()),
+        Err(unusable) => unusable,
+    };
+    match daemon() {
+        Ok(program) => Ok(Choice {
+            back_end: BackEnd::Daemon(program),
+            passed_over: match unusable {
+                Unusable::Absent => None,
+                Unusable::Refused { .. } => Some(format!(
+                    "the kernel's vhost-vsock is passed over: {unusable}\n"
+                )),
+            },
+        }),
+        Err(missing) => Err(LaunchError::NoBackEnd {
+            kernel: unusable.to_string(),
+            daemon: Box::new(missing),
+        }),
+    }
+}
+
+fn built_in(vmm: &'static str) -> Result<Choice, LaunchError> {
     if is_kvm_usable() {
-        return Ok(BackEnd::BuiltIn);
+        return Ok(BackEnd::BuiltIn.into());
     }
     Err(LaunchError::Unsuitable {
         vmm,
         reason: "it needs KVM: a processor with vmx or svm, and a /dev/kvm this user can open; \
                  QEMU runs without"
             .into(),
-    })
-}
-
-fn kernel() -> Result<BackEnd, LaunchError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(DEVICE)
-        .map_err(|source| LaunchError::Unreadable {
-            what: "the kernel's vsock back end",
-            path: DEVICE.into(),
-            source,
-        })?;
-    let mut random = [0; 8];
-    // Without it every VM asks for the same numbers, and the second one is refused by the kernel.
-    let _ = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random));
-    let [a, b, c, d, e, f, g, h] = random;
-    Ok(BackEnd::Kernel {
-        // Below 2^31, which every tool can print.
-        cid: FIRST_CID
-            + (u32::from_le_bytes([a, b, c, d]) >> 1) % (i32::MAX.cast_unsigned() - FIRST_CID),
-        choice: u32::from_le_bytes([e, f, g, h]),
     })
 }
 
@@ -105,7 +122,7 @@ mod tests {
         let daemon = BackEnd::Daemon("/d".into());
         assert_eq!(daemon.daemon(), Some(Path::new("/d")));
         assert_eq!(daemon.ports(run).kernel_cid(), None);
-        let kernel = BackEnd::Kernel { cid: 9, choice: 0 };
+        let kernel = BackEnd::Kernel(Numbers { cid: 9, choice: 0 });
         assert_eq!(
             (kernel.daemon(), kernel.ports(run).kernel_cid()),
             (None, Some(9))
@@ -117,8 +134,52 @@ mod tests {
     fn a_vmm_that_needs_kvm_says_so_where_there_is_none() {
         let config = VmConfig::new().vmm(Vmm::Firecracker);
         match choose(&config) {
-            Ok(back_end) => assert!(is_kvm_usable() && back_end == BackEnd::BuiltIn),
+            Ok(choice) => assert!(is_kvm_usable() && choice.back_end == BackEnd::BuiltIn),
             Err(error) => assert!(error.to_string().contains("needs KVM"), "{error}"),
+        }
+    }
+
+    fn refused() -> Unusable {
+        Unusable::Refused {
+            tried: "the device cannot be opened".into(),
+            source: std::io::ErrorKind::PermissionDenied.into(),
+        }
+    }
+
+    fn missing() -> Result<PathBuf, LaunchError> {
+        Err(LaunchError::NotFound {
+            what: "vhost-device-vsock",
+            tried: Vec::new(),
+            hint: "install it",
+        })
+    }
+
+    #[test]
+    fn the_kernels_back_end_comes_before_the_daemon() {
+        let numbers = Numbers { cid: 9, choice: 1 };
+        let choice = detect(Ok(numbers), || Ok("/d".into())).expect("there is one");
+        assert_eq!(choice.back_end, BackEnd::Kernel(numbers));
+        assert_eq!(choice.passed_over, None);
+    }
+
+    #[test]
+    fn the_daemon_is_taken_where_the_kernel_has_none_and_with_a_word_where_it_refuses() {
+        let choice = detect(Err(Unusable::Absent), || Ok("/d".into())).expect("there is one");
+        assert_eq!(choice.back_end, BackEnd::Daemon("/d".into()));
+        assert_eq!(choice.passed_over, None);
+        let choice = detect(Err(refused()), || Ok("/d".into())).expect("there is one");
+        let word = choice.passed_over.expect("it says why");
+        assert!(word.contains("permission denied"), "{word}");
+    }
+
+    #[test]
+    fn without_any_back_end_both_are_named() {
+        for unusable in [Unusable::Absent, refused()] {
+            let word = unusable.to_string();
+            let error = detect(Err(unusable), missing).expect_err("there is none");
+            let words = error.to_string();
+            assert!(words.contains("vhost-device-vsock not found"), "{words}");
+            assert!(words.contains(&word), "{words}");
         }
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct VmOptions {
     #[arg(long, value_enum, default_value = "qemu", help_heading = "Machine")]
     vmm: VmmName,
 
-    /// What carries the VM's connections under QEMU: vhost-device-vsock or the kernel's vhost-vsock [default: the former
-    /// where it is installed]
+    /// What carries the VM's connections under QEMU: the kernel's vhost-vsock or vhost-device-vsock [default: the former
+    /// where it can be used]
     #[arg(long, value_enum, value_name = "BACK-END", help_heading = "Machine")]
     vsock: Option<VsockName>,
 
