@@ -287,7 +287,9 @@ impl Server {
         if let Some(path) = mount {
             let disk = Resource::MappedVirtualDisk(MappedDisk::new(address, path));
             if let Err(error) = self.guest.add(&disk) {
-                // It is of no use where it is; the first error counts.
+                // It is of no use where it is; the first error counts. A guest that has found it lets it go first, and one
+                // that has not refuses: either way it can be pulled.
+                let _ = self.guest.remove(&Resource::ScsiDevice(address));
                 if self.vm.detach_disk(address).is_err() {
                     self.attached.fetch_add(1, Ordering::Relaxed);
                 }
