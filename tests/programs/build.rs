@@ -24,7 +24,21 @@ fn main() {
 }
 
 /// The programs with a fixed address: all of `Cargo.toml` but `pie`.
-const FIXED: [&str; 15] = [
-    "args", "badcalls", "echo", "exit", "fault", "files", "fpu", "memory", "nullcall", "reader",
-    "sleep", "spin", "stack", "true", "writer",
+const FIXED: [&str; 16] = [
+    "args",
+    "badcalls",
+    "echo",
+    "exit",
+    "fault",
+    "files",
+    "fpu",
+    "memory",
+    "nullcall",
+    "reader",
+    "sleep",
+    "spin",
+    "stack",
+    "true",
+    "writer",
+    "yardstick",
 ];

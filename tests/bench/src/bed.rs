@@ -77,6 +77,12 @@ impl Bed {
         self.folder.join("mote-guest")
     }
 
+    /// A program of `tests/programs`, on this machine.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// The image that ends the machine with its first instruction.
     #[must_use]
     pub fn floor(&self) -> PathBuf {

@@ -13,6 +13,7 @@ pub mod call;
 pub mod container;
 pub mod exec;
 pub mod idle;
+pub mod linux;
 pub mod memory;
 pub mod parallel;
 pub mod reconnect;

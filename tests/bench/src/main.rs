@@ -16,6 +16,9 @@ struct Arguments {
     /// Fewer repetitions: numbers for a first look, not for a comparison
     #[arg(long)]
     quick: bool,
+    /// Compare with this Linux kernel instead: the same program on both, taking turns
+    #[arg(long, value_name = "KERNEL")]
+    linux: Option<PathBuf>,
     /// Where the image and the test programs were built [default: beside this program's profile]
     #[arg(long, value_name = "FOLDER")]
     built: Option<PathBuf>,
@@ -32,7 +35,17 @@ fn main() -> Result<()> {
     } else {
         Effort::Full
     };
-    let report = bench::run::all(&Bed::make(&folder)?, effort)?;
+    let bed = Bed::make(&folder)?;
+    if let Some(kernel) = arguments.linux {
+        let comparison = bench::linux::compare(&bed, &kernel, effort)?;
+        if arguments.json {
+            println!("{}", comparison.json());
+        } else {
+            print!("{comparison}");
+        }
+        return Ok(());
+    }
+    let report = bench::run::all(&bed, effort)?;
     if arguments.json {
         println!("{}", report.json());
     } else {

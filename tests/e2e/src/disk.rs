@@ -154,7 +154,7 @@ pub fn busybox_disk() -> &'static Path {
 }
 
 /// The programs of `tests/programs` that the tests run.
-const PROGRAMS: [&str; 21] = [
+const PROGRAMS: [&str; 22] = [
     "args",
     "badcalls",
     "echo",
@@ -174,6 +174,7 @@ const PROGRAMS: [&str; 21] = [
     "terminal",
     "true",
     "writer",
+    "yardstick",
     "std-hello",
     "std-hello-pie",
 ];

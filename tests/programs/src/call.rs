@@ -49,6 +49,7 @@ const BRK: u64 = 12;
 const IOCTL: u64 = 16;
 const GETPID: u64 = 39;
 const KILL: u64 = 62;
+const GETPPID: u64 = 110;
 const FTRUNCATE: u64 = 77;
 const GETDENTS64: u64 = 217;
 const CLOCK_GETTIME: u64 = 228;
@@ -67,7 +68,7 @@ const UNKNOWN: u64 = 1000;
 ///
 /// The call with these arguments must not touch memory that Rust believes to own, except as the caller's types allow.
 #[inline]
-unsafe fn system_call(number: u64, arguments: [u64; 6]) -> Result<u64, Errno> {
+pub(crate) unsafe fn system_call(number: u64, arguments: [u64; 6]) -> Result<u64, Errno> {
     let result: u64;
     // SAFETY: the kernel keeps all registers but rax, rcx and r11; what it does to memory is the caller's obligation.
     unsafe {
@@ -328,6 +329,12 @@ pub fn grow_break(bytes: usize) -> Option<&'static mut [u8]> {
 pub fn process_id() -> u64 {
     // SAFETY: touches no memory.
     unsafe { system_call(GETPID, [0; 6]) }.unwrap_or(0)
+}
+
+/// The id of the process that made this one; 0 when that is outside.
+pub fn parent_id() -> u64 {
+    // SAFETY: touches no memory.
+    unsafe { system_call(GETPPID, [0; 6]) }.unwrap_or(u64::MAX)
 }
 
 /// Sends `signal` to `process`.

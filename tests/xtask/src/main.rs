@@ -16,6 +16,7 @@ mod demo;
 mod disk;
 mod image;
 mod libfuzzer;
+mod linux;
 mod output;
 mod place;
 mod plan;

@@ -1,7 +1,7 @@
 //! Chores that are programs of their own: they are built optimized, which this one is not worth.
 
 use crate::image::Image;
-use crate::{cargo, image, libfuzzer, place, program, setup};
+use crate::{cargo, image, libfuzzer, linux, place, program, setup};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ pub(crate) struct BenchOptions {
     /// Fewer repetitions: numbers for a first look, not for a comparison
     #[arg(long)]
     quick: bool,
+    /// Compare with Debian's cloud kernel instead: the same program on both, in the same QEMU, taking turns
+    #[arg(long)]
+    linux: bool,
 }
 
 #[derive(Args)]
@@ -77,6 +80,9 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<ExitCode> {
     command
         .args(options.json.then_some("--json"))
         .args(options.quick.then_some("--quick"));
+    if options.linux {
+        command.arg("--linux").arg(linux::kernel()?);
+    }
     finish(command)
 }
 

@@ -28,6 +28,7 @@ fn every_program_of_the_tests_says_that_all_is_well() {
             &["/programs/sleep", "20"],
             &["/programs/stack", "256"],
             &["/programs/terminal"],
+            &["/programs/yardstick", "1", "100"],
         ] {
             let output = bed.output(args);
             assert_eq!(
