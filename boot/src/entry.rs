@@ -15,14 +15,6 @@ const STACK_BYTES: usize = 64 * 1024;
 
 global_asm!(
     r#"
-.section .note.xen, "a", @note
-.balign 4
-    .long 4                             // name size
-    .long 8                             // descriptor size
-    .long 18                            // XEN_ELFNOTE_PHYS32_ENTRY
-    .asciz "Xen"
-    .quad mote_start + {physical}
-
 .section .stacks, "aw", @nobits
 .balign 4096
 .global mote_stack_guard

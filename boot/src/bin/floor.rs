@@ -7,14 +7,6 @@ use core::arch::global_asm;
 
 global_asm!(
     r#"
-.section .note.xen, "a", @note
-.balign 4
-    .long 4
-    .long 8
-    .long 18                            // XEN_ELFNOTE_PHYS32_ENTRY
-    .asciz "Xen"
-    .quad mote_start + 0x80000000
-
 .section .text.entry, "ax"
 .code32
 .global mote_start

@@ -11,7 +11,7 @@ use std::fs;
 use std::time::Duration;
 
 /// The size that `cargo xtask test` holds the image to.
-const IMAGE_BYTES: f64 = 512.0 * 1024.0;
+const IMAGE_BYTES: f64 = 400.0 * 1024.0;
 /// What may lie between the floor and a negotiated protocol.
 const ABOVE_FLOOR_MS: f64 = 15.0;
 

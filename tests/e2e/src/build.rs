@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Returns the guest image, built.
+/// Returns the guest image, built and packed as it is shipped.
 ///
 /// # Panics
 ///
@@ -14,12 +14,32 @@ use std::sync::OnceLock;
 pub fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        guest("boot", "image");
+        chore("image");
         existing(target().join("image/mote-guest"))
     })
 }
 
-/// Returns the guest image with checks on (profile `image-debug`), built.
+/// Returns the kernel of [`image`] as it is linked, built. A VMM loads it too.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn kernel() -> PathBuf {
+    existing(image().with_file_name("mote-kernel"))
+}
+
+/// Returns the linked stub that unpacks the kernel, built.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn stub() -> PathBuf {
+    existing(image().with_file_name("mote-unpack"))
+}
+
+/// Returns the kernel with checks on (profile `image-debug`), built; it is not packed.
 ///
 /// # Panics
 ///
@@ -28,8 +48,15 @@ pub fn image() -> &'static Path {
 pub fn checked_image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        guest("boot", "image-debug");
-        existing(target().join("image-debug/mote-guest"))
+        cargo(&[
+            "build",
+            "--locked",
+            "--package",
+            "boot",
+            "--profile",
+            "image-debug",
+        ]);
+        existing(target().join("image-debug/mote-kernel"))
     })
 }
 
@@ -43,15 +70,7 @@ pub fn program(name: &str) -> PathBuf {
     static PROGRAMS: OnceLock<()> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         // Not all of them are built by Cargo: the chore knows how.
-        cargo(&[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "xtask",
-            "--",
-            "programs",
-        ]);
+        chore("programs");
     });
     existing(target().join("image").join(name))
 }
@@ -101,15 +120,16 @@ pub fn mote() -> &'static Path {
     })
 }
 
-/// Builds a package for the machine without a system, with one of its profiles.
-fn guest(package: &str, profile: &str) {
+/// Has `cargo xtask` do a chore.
+pub(crate) fn chore(name: &str) {
     cargo(&[
-        "build",
+        "run",
+        "--quiet",
         "--locked",
         "--package",
-        package,
-        "--profile",
-        profile,
+        "xtask",
+        "--",
+        name,
     ]);
 }
 

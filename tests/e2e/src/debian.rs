@@ -18,15 +18,7 @@ pub const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/bin:/bin"), ("LC_ALL"
 pub fn debian_disk() -> &'static Path {
     static DISK: OnceLock<PathBuf> = OnceLock::new();
     DISK.get_or_init(|| {
-        build::cargo(&[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "xtask",
-            "--",
-            "debian",
-        ]);
+        build::chore("debian");
         build::target().join("debian/root.ext4")
     })
 }

@@ -18,7 +18,8 @@ const SMALLEST_RAM: usize = 4 << 20;
 /// Both VMMs refuse an `e_entry` below.
 const HIGH_MEMORY: GuestAddress = GuestAddress(1 << 20);
 
-const IMAGES: [&str; 2] = ["mote-guest", "mote-floor"];
+/// All that VMMs load: the packed kernel, the kernel itself, the floor.
+const IMAGES: [&str; 3] = ["mote-guest", "mote-kernel", "mote-floor"];
 
 fn path(image: &str) -> PathBuf {
     e2e::image().with_file_name(image)
@@ -113,12 +114,62 @@ fn no_segment_is_writable_and_executable_and_all_load_from_one_mib_in_order() {
             }
             assert_ne!(segment.p_flags & (PF_W | PF_X), PF_W | PF_X, "{image}");
             assert!(segment.p_paddr >= end, "{image}: {:#x}", segment.p_paddr);
-            assert_eq!(
-                segment.p_vaddr - segment.p_paddr,
-                0xffff_ffff_8000_0000,
-                "{image}"
-            );
+            // The stub of the packed one runs without paging.
+            let linked = if image == "mote-guest" {
+                0
+            } else {
+                0xffff_ffff_8000_0000
+            };
+            assert_eq!(segment.p_vaddr - segment.p_paddr, linked, "{image}");
             end = segment.p_paddr + segment.p_memsz;
         }
     }
+}
+
+#[test]
+fn the_packed_image_takes_the_ram_of_the_kernel_and_no_more() {
+    let span = |image: &str| {
+        let loads: Vec<_> = segments(image)
+            .into_iter()
+            .filter(|segment| segment.p_type == PT_LOAD)
+            .collect();
+        let (first, last) = (&loads[0], &loads[loads.len() - 1]);
+        first.p_paddr..last.p_paddr + last.p_memsz
+    };
+    assert_eq!(span("mote-guest"), span("mote-kernel"));
+}
+
+#[test]
+fn another_decoder_unpacks_the_kernels_bytes_as_a_loader_would_leave_them() {
+    let blocks: Vec<_> = segments("mote-guest")
+        .into_iter()
+        .filter(|segment| segment.p_type == PT_LOAD)
+        .collect();
+    let [_, block, _] = blocks.as_slice() else {
+        panic!("headers, block and stub: {blocks:?}");
+    };
+    let at = block.p_offset as usize;
+    let packed = &bytes("mote-guest")[at..at + block.p_filesz as usize];
+    let unpacked = lz4_flex::block::decompress(packed, SMALLEST_RAM).expect("a sound block");
+
+    let (memory, _) = load("mote-kernel");
+    let mut loaded = vec![0; unpacked.len()];
+    memory
+        .read_slice(&mut loaded, HIGH_MEMORY)
+        .expect("it lies in RAM");
+    assert!(unpacked == loaded, "they differ");
+    // All of the file: what a loader adds behind it is bss, which is zeros.
+    let end = segments("mote-kernel")
+        .iter()
+        .filter(|segment| segment.p_type == PT_LOAD)
+        .map(|segment| segment.p_paddr + segment.p_filesz)
+        .max();
+    let end = (end.expect("it has segments") - HIGH_MEMORY.0) as usize;
+    assert!((end..end + 16).contains(&unpacked.len()), "{end}");
+}
+
+#[test]
+fn packing_the_same_kernel_again_gives_the_same_bytes() {
+    let again = pack::pack(&bytes("mote-kernel"), &bytes("mote-unpack")).expect("it packs");
+    assert!(again == bytes("mote-guest"));
 }

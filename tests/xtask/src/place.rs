@@ -25,7 +25,7 @@ pub(crate) fn image_folder() -> PathBuf {
     target().join("image")
 }
 
-/// The bare-metal image.
+/// The bare-metal image, as a VMM loads it.
 pub(crate) fn image() -> PathBuf {
     image_folder().join("mote-guest")
 }

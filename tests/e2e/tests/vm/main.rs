@@ -19,4 +19,5 @@ mod reconnect;
 mod storm;
 mod stream;
 mod terminal;
+mod unpack;
 mod wire;
