@@ -130,6 +130,39 @@ impl Default for ExtendedState {
     }
 }
 
+/// What a program is told of itself at once: the calls getpid, gettid and getppid are answered where they enter, without
+/// leaving user mode for its caller. Their answers cannot change while the program runs, because nothing else does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Identity {
+    /// For getpid(2).
+    pub process: u64,
+    /// For gettid(2).
+    pub thread: u64,
+    /// For getppid(2).
+    pub parent: u64,
+}
+
+impl Identity {
+    /// getpid's number (Linux arch/x86/entry/syscalls/syscall_64.tbl).
+    pub(crate) const PROCESS: u32 = 39;
+    /// gettid's.
+    pub(crate) const THREAD: u32 = 186;
+    /// getppid's.
+    pub(crate) const PARENT: u32 = 110;
+
+    /// Returns the answer to a call with this number; `None` for all others, which reach the kernel.
+    #[must_use]
+    pub const fn answer(&self, number: u64) -> Option<u64> {
+        match number as u32 {
+            Self::PROCESS => Some(self.process),
+            Self::THREAD => Some(self.thread),
+            Self::PARENT => Some(self.parent),
+            _ => None,
+        }
+    }
+}
+
 /// Everything of a task that lives in the processor while it runs.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
@@ -137,6 +170,8 @@ pub struct Context {
     /// General registers, instruction pointer, flags and segment bases. Whatever stands in `rflags`, the program runs
     /// with interrupts on and without privileges; a non-canonical `rip` is a fault of the program.
     pub registers: Registers,
+    /// Set before each entry.
+    pub identity: Identity,
     /// Floating point and vector state.
     pub extended: ExtendedState,
 }

@@ -17,7 +17,7 @@ use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::clock::{Clock, Instant};
 use hal::page_table::Page;
-use hal::user::{Fault, Trap, User};
+use hal::user::{Fault, Identity, Trap, User};
 
 /// Whether a task goes on in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -387,6 +387,11 @@ fn enter<U: User, B: Block>(
 ) -> Option<Trap> {
     let task = system.table.tasks.get_mut(id)?;
     let process = system.table.processes.get(payer.process)?;
+    task.context.identity = Identity {
+        process: process.pid.0.into(),
+        thread: task.tid.into(),
+        parent: process.kin.parent.into(),
+    };
     let space = system.spaces.get_mut(process.space)?;
     let before = clock.now();
     let trap = user.run(&mut system.pool, &mut space.table, &mut task.context, end);

@@ -57,6 +57,8 @@ pub struct FakeUser {
     clock: HandClock,
     interrupt: bool,
     entries: u64,
+    /// The machine answers some calls itself: behind which step, and with what. The kernel has to say the same.
+    told: Option<(u64, u64)>,
 }
 
 impl FakeUser {
@@ -68,6 +70,7 @@ impl FakeUser {
             clock,
             interrupt: false,
             entries: 0,
+            told: None,
         }
     }
 
@@ -192,6 +195,7 @@ impl User for FakeUser {
                     (registers.rdi, registers.rsi, registers.rdx) = (rdi, rsi, rdx);
                     (registers.r10, registers.r8, registers.r9) = (r10, r8, r9);
                     registers.rip = next;
+                    self.told = context.identity.answer(number).map(|value| (next, value));
                     return Trap::Syscall;
                 }
                 Step::CallRegisters => {
@@ -200,6 +204,9 @@ impl User for FakeUser {
                 }
                 Step::Expect(value) => {
                     assert_eq!(registers.rax as i64, value, "at {rip:#x}");
+                    if let Some((at, told)) = self.told.take() {
+                        assert!(at != rip || told == registers.rax, "{told} at {rip:#x}");
+                    }
                     Ok(())
                 }
                 Step::Do(action) => {
