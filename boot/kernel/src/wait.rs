@@ -62,24 +62,34 @@ impl KeySet {
     }
 
     fn bit(key: WakeKey) -> u32 {
-        let mut fold = Fold(FNV_BASIS);
+        let mut fold = Fold(0);
         key.hash(&mut fold);
-        // The upper bits are those that all bytes have gone into.
+        // The upper bits are those that everything has gone into.
         1 << (fold.0 >> 59)
     }
 }
 
-/// FNV-1a (draft-eastlake-fnv), the 64-bit form.
+/// Multiplicative hashing (Knuth, The Art of Computer Programming, vol. 3, 6.4), a word at a time.
 struct Fold(u64);
 
-const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
+/// 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Hasher for Fold {
     fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-        }
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(GOLDEN);
     }
 
     fn finish(&self) -> u64 {

@@ -250,6 +250,13 @@ impl Pipes {
         self.table.get(id).map_or(0, |pipe| pipe.ring.len())
     }
 
+    /// Returns how many bytes can be read, and whether nobody writes any more.
+    pub(crate) fn reading(&self, id: PipeId) -> (usize, bool) {
+        self.table
+            .get(id)
+            .map_or((0, true), |pipe| (pipe.ring.len(), pipe.writers == 0))
+    }
+
     /// Returns whether a write of [`ATOMIC_BYTES`] would not wait.
     pub(crate) fn is_writable(&self, id: PipeId) -> bool {
         self.table

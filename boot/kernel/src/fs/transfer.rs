@@ -252,24 +252,27 @@ impl<B: Block> Files<B> {
     /// Returns what poll(2) says of an open file.
     #[must_use]
     pub fn readiness(&self, id: DescriptionId) -> Readiness {
-        let Some(file) = self.descriptions.get(id) else {
-            return Readiness::INVALID;
-        };
+        match self.descriptions.get(id) {
+            Some(file) => self.readiness_of(file.target),
+            None => Readiness::INVALID,
+        }
+    }
+
+    /// Returns what poll(2) says of what an open file reaches.
+    pub(super) fn readiness_of(&self, target: Target) -> Readiness {
         let read = Readiness::READ | Readiness::READ_NORMAL;
         let write = Readiness::WRITE | Readiness::WRITE_NORMAL;
-        match file.target {
+        match target {
             Target::Nothing => Readiness::INVALID,
             Target::Inode(_) | Target::Device(_) => read | write,
             Target::Socket(socket) => self.sockets.readiness(socket),
-            // `watch_file` and `look` know.
+            // `watch` knows.
             Target::Event(_) | Target::Epoll(_) => Readiness::empty(),
             Target::Pipe(pipe, PipeEnd::Read) => {
+                let (bytes, is_broken) = self.pipes.reading(pipe);
                 let mut ready = Readiness::empty();
-                ready.set(read, self.pipes.readable_bytes(pipe) > 0);
-                ready.set(
-                    Readiness::HANG_UP,
-                    self.pipes.is_broken(pipe, PipeEnd::Read),
-                );
+                ready.set(read, bytes > 0);
+                ready.set(Readiness::HANG_UP, is_broken);
                 ready
             }
             Target::Terminal(end) => self.terminals.readiness(end),
@@ -279,18 +282,6 @@ impl<B: Block> Files<B> {
                 ready.set(Readiness::ERROR, self.pipes.is_broken(pipe, PipeEnd::Write));
                 ready
             }
-        }
-    }
-
-    /// Returns what to wait for until the answer of [`Files::readiness`] may change; `None` when it never does.
-    #[must_use]
-    pub fn readiness_key(&self, id: DescriptionId) -> Option<WakeKey> {
-        match self.descriptions.get(id)?.target {
-            Target::Pipe(pipe, PipeEnd::Read) => Some(WakeKey::PipeReadable(pipe.index())),
-            Target::Pipe(pipe, PipeEnd::Write) => Some(WakeKey::PipeWritable(pipe.index())),
-            Target::Socket(socket) => Some(WakeKey::SocketReadable(socket.index())),
-            Target::Terminal(end) => Some(end.key()),
-            _ => None,
         }
     }
 

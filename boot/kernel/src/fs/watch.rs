@@ -2,6 +2,7 @@
 
 use crate::fs::Files;
 use crate::fs::description::{DescriptionId, Target};
+use crate::fs::pipe::PipeEnd;
 use crate::fs::transfer::Readiness;
 use crate::wait::{KeySet, WakeKey};
 use hal::block::Block;
@@ -14,6 +15,8 @@ pub struct Watch {
     keys: KeySet,
     /// When it has to look again even if nothing does.
     pub until: Instant,
+    /// Whether who looks waits when nothing is found.
+    waits: bool,
     /// The time of the look.
     now: Instant,
     /// The signals that wait for who looks.
@@ -27,6 +30,7 @@ impl Watch {
         Self {
             keys: KeySet::default(),
             until: end,
+            waits: now < end,
             now,
             pending,
         }
@@ -37,9 +41,11 @@ impl Watch {
         Self::new(Instant::NEVER, Instant::ZERO, 0)
     }
 
-    /// Adds a key.
+    /// Adds a key, unless nobody is going to wait.
     pub(crate) fn add(&mut self, key: WakeKey) {
-        self.keys.insert(key);
+        if self.waits {
+            self.keys.insert(key);
+        }
     }
 
     /// Returns the key to park on.
@@ -52,8 +58,16 @@ impl Watch {
 impl<B: Block> Files<B> {
     /// Returns what an open file is ready for, and adds what changes that to `watch`.
     pub fn look(&self, id: DescriptionId, watch: &mut Watch) -> Readiness {
-        let Ok(list) = self.epoll_of(id) else {
-            return self.watch_file(id, watch);
+        let Some(file) = self.descriptions.get(id) else {
+            return Readiness::INVALID;
+        };
+        self.look_at(file.target, watch)
+    }
+
+    /// Looks at what an open file reaches.
+    pub(crate) fn look_at(&self, target: Target, watch: &mut Watch) -> Readiness {
+        let Target::Epoll(list) = target else {
+            return self.watch_target(target, watch);
         };
         let mut ready = Readiness::empty();
         ready.set(
@@ -65,10 +79,14 @@ impl<B: Block> Files<B> {
 
     /// Looks at a file that is no list of others.
     pub(super) fn watch_file(&self, id: DescriptionId, watch: &mut Watch) -> Readiness {
-        let Some(file) = self.descriptions.get(id) else {
-            return Readiness::INVALID;
-        };
-        match file.target {
+        match self.descriptions.get(id) {
+            Some(file) => self.watch_target(file.target, watch),
+            None => Readiness::INVALID,
+        }
+    }
+
+    fn watch_target(&self, target: Target, watch: &mut Watch) -> Readiness {
+        match target {
             Target::Event(event) => {
                 let Some(known) = self.events.get(event) else {
                     return Readiness::INVALID;
@@ -96,12 +114,13 @@ impl<B: Block> Files<B> {
                 let end = self.sockets.receiver(socket, None).unwrap_or(socket);
                 watch.add(WakeKey::SocketWritable(end.index()));
                 watch.add(WakeKey::SocketWritable(socket.index()));
+                watch.add(WakeKey::SocketReadable(socket.index()));
             }
+            Target::Pipe(pipe, PipeEnd::Read) => watch.add(WakeKey::PipeReadable(pipe.index())),
+            Target::Pipe(pipe, PipeEnd::Write) => watch.add(WakeKey::PipeWritable(pipe.index())),
+            Target::Terminal(end) => watch.add(end.key()),
             _ => {}
         }
-        if let Some(key) = self.readiness_key(id) {
-            watch.add(key);
-        }
-        self.readiness(id)
+        self.readiness_of(target)
     }
 }

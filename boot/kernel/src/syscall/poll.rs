@@ -4,7 +4,7 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::fs::{Readiness, Watch};
+use crate::fs::{Files, Readiness, TableId, Watch};
 use crate::limits::MAX_DESCRIPTORS;
 use crate::signal::SignalSet;
 use crate::system::System;
@@ -15,7 +15,10 @@ use hal::block::Block;
 use hal::clock::Instant;
 
 /// Bytes of `struct pollfd`.
-const ENTRY_BYTES: u64 = 8;
+const ENTRY_BYTES: usize = 8;
+
+/// How many of them are read and written at once.
+const POLL_BATCH: usize = 64;
 
 /// Bytes of an `fd_set`.
 const SET_BYTES: usize = MAX_DESCRIPTORS / 8;
@@ -176,39 +179,48 @@ pub(super) fn park<B: Block>(
 }
 
 fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -> Outcome {
-    let count = call.number(1);
-    if count > MAX_DESCRIPTORS as u64 {
+    let count = call.size(1)?;
+    if count > MAX_DESCRIPTORS {
         return Err(Errno::EINVAL.into());
     }
     let table = system.table_of(call)?;
     let mut watch = watch(system, call, end)?;
     let mut ready = 0;
-    for nth in 0..count {
-        let at = call.address(0).offset(nth * ENTRY_BYTES)?;
-        let mut entry = [0; ENTRY_BYTES as usize];
-        system.read_user(call.space, at, &mut entry)?;
-        let fd = i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
-        let wanted = u16::from_le_bytes([entry[4], entry[5]]);
-        let always = Readiness::ERROR | Readiness::HANG_UP | Readiness::INVALID;
-        let found = if fd < 0 {
-            Readiness::empty()
-        } else {
-            match system.files.description(table, fd) {
-                Ok((id, _)) => system.files.look(id, &mut watch),
-                Err(_) => Readiness::INVALID,
-            }
-        };
-        let found = found & (Readiness::from_bits_truncate(wanted) | always);
-        ready += u64::from(!found.is_empty());
-        let answer = found.bits().to_le_bytes();
-        if entry[6..] != answer {
-            system.write_user(call.space, at.offset(6)?, &answer)?;
+    let mut entries = [0; POLL_BATCH * ENTRY_BYTES];
+    for first in (0..count).step_by(POLL_BATCH) {
+        let bytes = (count - first).min(POLL_BATCH) * ENTRY_BYTES;
+        let (entries, mut changed) = (&mut entries[..bytes], false);
+        let at = call.address(0).offset((first * ENTRY_BYTES) as u64)?;
+        system.read_user(call.space, at, entries)?;
+        for entry in entries.chunks_exact_mut(ENTRY_BYTES) {
+            let found = system.files.answer_poll(table, entry, &mut watch).bits();
+            ready += u64::from(found != 0);
+            changed |= entry[6..] != found.to_le_bytes();
+            entry[6..].copy_from_slice(&found.to_le_bytes());
+        }
+        if changed {
+            system.write_user(call.space, at, entries)?;
         }
     }
     if ready > 0 {
         return Ok(ready);
     }
     park(system, call, end, watch)
+}
+
+impl<B: Block> Files<B> {
+    /// Returns what is to be said of the file that a `struct pollfd` names.
+    fn answer_poll(&self, table: TableId, entry: &[u8], watch: &mut Watch) -> Readiness {
+        let fd = i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
+        let wanted = u16::from_le_bytes([entry[4], entry[5]]);
+        let always = Readiness::ERROR | Readiness::HANG_UP | Readiness::INVALID;
+        let found = match self.description(table, fd) {
+            _ if fd < 0 => Readiness::empty(),
+            Ok((_, file)) => self.look_at(file.target, watch),
+            Err(_) => Readiness::INVALID,
+        };
+        found & (Readiness::from_bits_truncate(wanted) | always)
+    }
 }
 
 /// select(2).
