@@ -108,6 +108,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             other_unknown_calls: 0,
             futex_turn: 0,
             turns: 0,
+            boot_id: None,
             power_off: false,
         };
         Self { user, system }

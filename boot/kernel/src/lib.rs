@@ -61,6 +61,7 @@ mod interruption_tests;
 mod job_tests;
 mod kernel;
 pub mod limits;
+mod live;
 #[cfg(test)]
 mod loading_tests;
 mod out_of_memory;

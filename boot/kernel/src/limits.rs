@@ -132,6 +132,9 @@ pub const MAX_TABLES: usize = 2 * MAX_TASKS;
 /// Pipes in the whole VM. One more is ENFILE.
 pub const MAX_PIPES: usize = 4096;
 
+/// Bytes one read of a text of `/proc` gives at most; what is behind them comes with the next one.
+pub const LIVE_BYTES: usize = 1024;
+
 /// Files in all epoll lists together. One more is ENOSPC, as at Linux's `max_user_watches`.
 pub const MAX_INTERESTS: usize = 8192;
 

@@ -84,6 +84,8 @@ pub(crate) struct System<B> {
     pub(crate) futex_turn: u64,
     /// How often the machine's loop came round.
     pub(crate) turns: u64,
+    /// What tells this start of the machine from others, once somebody asked.
+    pub(crate) boot_id: Option<[u8; 16]>,
     /// Whether somebody asked for the machine's end.
     pub(crate) power_off: bool,
 }

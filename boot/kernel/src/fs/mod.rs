@@ -74,6 +74,7 @@ pub use listing::Listed;
 pub use mount::Sort;
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
+pub(crate) use proc::Live;
 pub use sharing::AgentPipes;
 pub use socket::{Message, Peer, Shut, SocketId, SocketKind, Sockets};
 pub use sockets::ADDRESS_BYTES;

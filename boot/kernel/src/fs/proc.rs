@@ -34,6 +34,12 @@ pub(super) enum ProcNode {
     Mounts,
     /// `/proc/filesystems`.
     Sorts,
+    /// A text that tells what is so at the moment; of the machine, or of a process.
+    Live(Live, Pid),
+    /// A directory of `/proc/sys`, by its number in [`SYSTEM`].
+    Folder(u8),
+    /// A file there, and what it says.
+    Knob(&'static str),
     /// A link of a process to a place.
     Link(Pid, LinkKind),
     /// `/proc/PID/fd`.
@@ -62,20 +68,91 @@ pub(super) enum Jump {
     Open(DescriptionId),
 }
 
+/// A text that the process side writes, because it takes more than one table to do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Live {
+    /// `/proc/meminfo` (proc(5) has all of them).
+    Memory,
+    /// `/proc/cpuinfo`.
+    Processors,
+    /// `/proc/uptime`.
+    Uptime,
+    /// `/proc/stat`.
+    Times,
+    /// `/proc/loadavg`.
+    Load,
+    /// `/proc/sys/kernel/random/boot_id`.
+    BootId,
+    /// `/proc/sys/kernel/random/uuid`.
+    NewId,
+    /// `/proc/PID/maps`.
+    Maps,
+    /// `/proc/PID/statm`.
+    Pages,
+    /// `/proc/PID/cmdline`.
+    Arguments,
+    /// `/proc/PID/environ`.
+    Environment,
+}
+
+/// Nobody: what a text of the machine is about.
+const NOBODY: Pid = Pid(0);
+
+/// The files of `/proc/sys`: number of the directory, name, node. What they say is so for good.
+const SYSTEM: [(u8, &str, ProcNode); 25] = [
+    (0, "kernel", ProcNode::Folder(1)),
+    (0, "vm", ProcNode::Folder(2)),
+    (0, "fs", ProcNode::Folder(3)),
+    (1, "random", ProcNode::Folder(4)),
+    (1, "ostype", ProcNode::Knob("Linux\n")),
+    (1, "osrelease", ProcNode::Knob("6.6.0-mote\n")),
+    (1, "hostname", ProcNode::Knob("mote\n")),
+    (1, "domainname", ProcNode::Knob("(none)\n")),
+    (1, "pid_max", ProcNode::Knob("4194304\n")),
+    (1, "threads-max", ProcNode::Knob("512\n")),
+    (1, "ngroups_max", ProcNode::Knob("32\n")),
+    (1, "cap_last_cap", ProcNode::Knob("40\n")),
+    (1, "randomize_va_space", ProcNode::Knob("2\n")),
+    (2, "overcommit_memory", ProcNode::Knob("1\n")),
+    (2, "overcommit_ratio", ProcNode::Knob("50\n")),
+    (2, "max_map_count", ProcNode::Knob("4096\n")),
+    (2, "mmap_min_addr", ProcNode::Knob("65536\n")),
+    (2, "swappiness", ProcNode::Knob("0\n")),
+    (3, "file-max", ProcNode::Knob("16384\n")),
+    (3, "nr_open", ProcNode::Knob("1024\n")),
+    (3, "pipe-max-size", ProcNode::Knob("65536\n")),
+    (4, "boot_id", ProcNode::Live(Live::BootId, NOBODY)),
+    (4, "uuid", ProcNode::Live(Live::NewId, NOBODY)),
+    (4, "entropy_avail", ProcNode::Knob("256\n")),
+    (4, "poolsize", ProcNode::Knob("256\n")),
+];
+
+const _: () = {
+    assert!(crate::limits::MAX_THREADS == 512 && crate::limits::MAX_OPEN_FILES == 16384);
+    assert!(crate::limits::MAX_DESCRIPTORS == 1024 && crate::limits::MAX_AREAS == 4096);
+    assert!(crate::fs::PIPE_BYTES == 65536);
+};
+
 type Named<T> = (&'static str, T);
 
 /// Makes the node of one process's file.
 type OfProcess = fn(Pid) -> ProcNode;
 
-const ROOT_FILES: [Named<ProcNode>; 5] = [
+const ROOT_FILES: [Named<ProcNode>; 11] = [
     ("self", ProcNode::Current),
     ("version", ProcNode::Text(Report::Version)),
     ("mounts", ProcNode::Mounts),
     ("filesystems", ProcNode::Sorts),
     ("thread-self", ProcNode::Current),
+    ("meminfo", ProcNode::Live(Live::Memory, NOBODY)),
+    ("cpuinfo", ProcNode::Live(Live::Processors, NOBODY)),
+    ("uptime", ProcNode::Live(Live::Uptime, NOBODY)),
+    ("stat", ProcNode::Live(Live::Times, NOBODY)),
+    ("loadavg", ProcNode::Live(Live::Load, NOBODY)),
+    ("sys", ProcNode::Folder(0)),
 ];
 
-const PROCESS_FILES: [Named<OfProcess>; 8] = [
+const PROCESS_FILES: [Named<OfProcess>; 12] = [
     ("stat", |pid| ProcNode::Text(Report::Stat(pid))),
     ("status", |pid| ProcNode::Text(Report::Status(pid))),
     ("comm", |pid| ProcNode::Text(Report::Name(pid))),
@@ -84,17 +161,25 @@ const PROCESS_FILES: [Named<OfProcess>; 8] = [
     ("root", |pid| ProcNode::Link(pid, LinkKind::Root)),
     ("cwd", |pid| ProcNode::Link(pid, LinkKind::Working)),
     ("fd", ProcNode::Descriptors),
+    ("maps", |pid| ProcNode::Live(Live::Maps, pid)),
+    ("statm", |pid| ProcNode::Live(Live::Pages, pid)),
+    ("cmdline", |pid| ProcNode::Live(Live::Arguments, pid)),
+    ("environ", |pid| ProcNode::Live(Live::Environment, pid)),
 ];
 
 impl ProcNode {
     const fn kind(self) -> Kind {
         match self {
-            Self::Root | Self::Process(_) | Self::Descriptors(_) | Self::Terminals => {
-                Kind::Directory
-            }
+            Self::Root
+            | Self::Process(_)
+            | Self::Descriptors(_)
+            | Self::Terminals
+            | Self::Folder(_) => Kind::Directory,
             Self::Terminal(..) => Kind::Character,
             Self::Current | Self::Link(..) | Self::Descriptor(..) => Kind::Symlink,
-            Self::Text(_) | Self::Mounts | Self::Sorts => Kind::Regular,
+            Self::Text(_) | Self::Mounts | Self::Sorts | Self::Live(..) | Self::Knob(_) => {
+                Kind::Regular
+            }
         }
     }
 
@@ -104,6 +189,7 @@ impl ProcNode {
             | Self::Link(pid, _)
             | Self::Descriptors(pid)
             | Self::Descriptor(pid, _)
+            | Self::Live(Live::Maps | Live::Pages | Live::Arguments | Live::Environment, pid)
             | Self::Text(Report::Stat(pid) | Report::Status(pid) | Report::Name(pid)) => Some(pid),
             _ => None,
         }
@@ -123,6 +209,10 @@ impl ProcNode {
             Self::Link(_, kind) => 6 + kind as u64,
             Self::Descriptors(_) => 9,
             Self::Terminals => 10,
+            Self::Folder(number) => 0x300 + u64::from(number),
+            Self::Live(live, _) => 0x200 + live as u64,
+            // The same text has the same number.
+            Self::Knob(text) => 0x1000 + (text.as_ptr().addr() as u64 & 0x7fff),
             Self::Terminal(number, _) => 0x8000_0000 + u64::from(number),
         };
         pid << 32 | which
@@ -137,7 +227,10 @@ impl ProcNode {
             special = terminal::slave_number(number);
         }
         let kind = self.kind();
-        let is_private = matches!(self, Self::Descriptors(_));
+        let is_private = matches!(
+            self,
+            Self::Descriptors(_) | Self::Live(Live::Environment, _)
+        );
         Attributes {
             kind,
             permissions: match (kind, is_private) {
@@ -281,6 +374,10 @@ impl<B: Block> Files<B> {
                 self.table(table).ok()?.get(fd).ok()?;
                 Some(ProcNode::Descriptor(pid, fd))
             }
+            ProcNode::Folder(folder) => SYSTEM
+                .iter()
+                .find(|file| file.0 == folder && file.1.as_bytes() == name)
+                .map(|file| file.2),
             ProcNode::Terminals => {
                 let wanted = u32::try_from(number()?).ok()?;
                 let (number, _, uid) = self.terminals.owned(wanted, context.account)?;
@@ -330,6 +427,10 @@ impl<B: Block> Files<B> {
                 let (fd, _) = self.table(table).ok()?.next_used(at)?;
                 let node = ProcNode::Descriptor(pid, fd as i32);
                 numbered(fd as u32, node, fd as u64 + 1)
+            }
+            ProcNode::Folder(folder) => {
+                let (_, name, node) = SYSTEM.iter().filter(|file| file.0 == folder).nth(at)?;
+                listed(name.as_bytes(), *node, cookie + 1)
             }
             ProcNode::Terminals => {
                 let from = u32::try_from(cookie).ok()?;
@@ -451,10 +552,38 @@ impl<B: Block> Files<B> {
                 self.scratch = path;
                 written?;
             }
+            ProcNode::Knob(text) => sink.put(text.as_bytes()),
+            // What needs more than files is read by `crate::live`.
+            ProcNode::Live(..) => return Err(Errno::EINVAL.into()),
             ProcNode::Sorts => sink.put(b"nodev\toverlay\nnodev\ttmpfs\nnodev\tproc\n\text4\n"),
             _ => return Err(Errno::EISDIR.into()),
         }
         Ok(sink.at - span.offset)
+    }
+
+    /// Returns which live text an open file is, and of whom.
+    pub(crate) fn live_of(&self, id: DescriptionId) -> Option<(Live, Pid)> {
+        let Target::Inode(inode) = self.descriptions.get(id)?.target else {
+            return None;
+        };
+        match self.inodes.get(inode)?.node {
+            Node::Proc(ProcNode::Live(live, pid)) => Some((live, pid)),
+            _ => None,
+        }
+    }
+
+    /// Returns where an open file is read next, and moves that on.
+    pub(crate) fn pass(&mut self, id: DescriptionId, count: u64) -> u64 {
+        self.descriptions.get_mut(id).map_or(0, |file| {
+            let at = file.offset;
+            file.offset += count;
+            at
+        })
+    }
+
+    /// Returns how many frames hold copies of what disks have.
+    pub(crate) fn cached_frames(&self) -> usize {
+        self.pages.len()
     }
 
     /// Returns the root directory of a process.

@@ -156,7 +156,8 @@ impl<B: Block> System<B> {
         let mut list = PointerList::new(start + 8);
         let last =
             self.write_pointers(load, strings.argument_count, strings.arguments, &mut list)?;
-        self.write_pointers(load, strings.environment_count, last, &mut list)?;
+        let end = self.write_pointers(load, strings.environment_count, last, &mut list)?;
+        self.space_mut(load.space)?.strings = [strings.arguments.0, last.0, end.0];
         self.flush(load, &mut list)?;
         let vector = auxiliary(&strings, image, credentials);
         let mut bytes = [0; 16 * AUXILIARY_PAIRS];

@@ -24,6 +24,7 @@ impl<B: Block> System<B> {
             space.break_end = parent.break_end;
             space.map_top = parent.map_top;
             space.stack_top = parent.stack_top;
+            space.strings = parent.strings;
             copied = space.areas.copy_from(&parent.areas);
         }
         let copy = self.keep_space(space, copied)?;

@@ -82,6 +82,8 @@ pub(crate) struct AddressSpace {
     pub(crate) map_top: u64,
     /// Address behind the stack.
     pub(crate) stack_top: u64,
+    /// Where the argument strings lie, where the environment follows them, and where that ends.
+    pub(crate) strings: [u64; 3],
 }
 
 impl<B: Block> System<B> {
@@ -133,6 +135,7 @@ impl<B: Block> System<B> {
             break_end: 0,
             map_top: 0,
             stack_top: 0,
+            strings: [0; 3],
         })
     }
 

@@ -167,6 +167,12 @@ fn transfer<B: Block>(
         terminal::begin(system, call, end, signal)?;
     }
     let read_from = terminal.filter(|_| direction == Direction::Read);
+    if direction == Direction::Read
+        && let Some(live) = system.files.live_of(id)
+    {
+        let (address, len, _) = memory.rest(system, call, 0)?;
+        return crate::live::read(system, call, (id, live), position, (address, len));
+    }
     if let Ok((event, _)) = system.files.event_of(id) {
         // As one piece, from the first buffer.
         let (address, len, _) = memory.rest(system, call, 0)?;

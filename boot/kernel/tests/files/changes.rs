@@ -329,8 +329,14 @@ fn proc_shows_the_process_that_asks() {
         b"Linux version 5.15\n"
     );
     assert_eq!(bed.read_all("/proc/self/comm").unwrap(), b"prog\n");
-    // What nobody can tell yet is not there, instead of empty.
-    for name in ["meminfo", "uptime", "self/cmdline", "self/maps"] {
+    assert_eq!(bed.read_all("/proc/sys/kernel/ostype").unwrap(), b"Linux\n");
+    assert!(
+        bed.list("/proc/sys/kernel/random")
+            .unwrap()
+            .contains(&"uuid".to_owned())
+    );
+    // What nobody can tell is not there, instead of empty.
+    for name in ["interrupts", "net", "self/smaps", "sys/kernel/net"] {
         assert_eq!(bed.stat(&format!("/proc/{name}")), Err(Errno::ENOENT));
     }
     assert_eq!(bed.link_target("/proc/self").unwrap(), "7");

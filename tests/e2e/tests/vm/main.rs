@@ -14,6 +14,7 @@ mod machine;
 mod modify;
 mod mote;
 mod pause;
+mod proc;
 mod program;
 mod reconnect;
 mod storm;
