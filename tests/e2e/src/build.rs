@@ -83,20 +83,36 @@ pub fn program(name: &str) -> PathBuf {
 #[must_use]
 pub fn conform() -> &'static Path {
     static CONFORM: OnceLock<PathBuf> = OnceLock::new();
-    CONFORM.get_or_init(|| {
-        cargo(&[
-            "rustc",
-            "--package",
-            "conform",
-            "--profile",
-            "image",
-            "--locked",
-            "--",
-            "-C",
-            "target-feature=+crt-static",
-        ]);
-        existing(target().join("image/conform"))
-    })
+    CONFORM.get_or_init(|| static_program("conform", "conform"))
+}
+
+/// Returns the program that does what no program may, built as [`conform`] is.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn isolation() -> &'static Path {
+    static ISOLATION: OnceLock<PathBuf> = OnceLock::new();
+    ISOLATION.get_or_init(|| static_program("hostile", "isolation"))
+}
+
+/// Builds a program on the standard library, linked statically.
+fn static_program(package: &str, name: &str) -> PathBuf {
+    cargo(&[
+        "rustc",
+        "--package",
+        package,
+        "--bin",
+        name,
+        "--profile",
+        "image",
+        "--locked",
+        "--",
+        "-C",
+        "target-feature=+crt-static",
+    ]);
+    existing(target().join("image").join(name))
 }
 
 /// Returns the command `mote`, built.

@@ -8,6 +8,7 @@ mod debian;
 mod disk;
 mod family;
 mod heap;
+mod isolation;
 mod limits;
 mod load;
 mod machine;
