@@ -92,7 +92,7 @@ mote_start:
     wrmsr
     mov eax, cr0
     and eax, 0x9ffffff3                 // not CD, NW, TS, EM
-    or eax, 0x80010022                  // PG, WP, NE, MP
+    or eax, 0x80050022                  // PG, AM, WP, NE, MP
     mov cr0, eax
 
     lgdt [mote_entry_gdt_pointer + {physical}]

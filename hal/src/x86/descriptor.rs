@@ -147,6 +147,9 @@ pub unsafe fn install() {
     unsafe { asm!("mov ss, {0:x}", in(reg) KERNEL_DATA, options(nostack, preserves_flags)) };
     // SAFETY: the selector names the task state segment written above.
     unsafe { asm!("ltr {0:x}", in(reg) TASK_STATE, options(nostack, preserves_flags)) };
+    // Without this the processor's first one stays: 64 KiB of descriptors at address 0, where a program has memory.
+    // SAFETY: no selector of the kernel names the local table, which there is none of now.
+    unsafe { asm!("lldt {0:x}", in(reg) 0_u16, options(nostack, preserves_flags)) };
     // SAFETY: every gate points to a stub that keeps its contract.
     unsafe { asm!("lidt [{}]", in(reg) &raw const gates, options(nostack, preserves_flags)) };
 }
