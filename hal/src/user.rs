@@ -197,6 +197,12 @@ impl Fault {
         self.code & 2 != 0
     }
 
+    /// Returns whether a page fault happened on an access of the processor's own, as to a descriptor.
+    #[must_use]
+    pub const fn is_implicit(&self) -> bool {
+        self.code & 4 == 0
+    }
+
     /// Returns whether a page fault happened on an instruction fetch.
     #[must_use]
     pub const fn is_fetch(&self) -> bool {

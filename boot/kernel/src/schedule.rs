@@ -213,9 +213,11 @@ impl<B: Block> System<B> {
             } else {
                 Access::Read
             };
+            // The processor's own accesses are to no memory of the program's: bringing a page in would change nothing,
+            // and the program would try for ever.
             let brought = match Page::containing(fault.address) {
-                Some(page) => self.page_in(space, page, access),
-                None => Err(Denial::Unmapped),
+                Some(page) if !fault.is_implicit() => self.page_in(space, page, access),
+                _ => Err(Denial::Unmapped),
             };
             match brought {
                 Ok(()) => return Turn::Goes,

@@ -321,6 +321,18 @@ fn every_exception_ends_the_program_with_its_signal() {
 }
 
 #[test]
+fn a_page_fault_of_the_processor_s_own_ends_the_program_where_it_has_memory() {
+    let mut bench = Bench::new(256);
+    let fault = Fault {
+        vector: Fault::PAGE,
+        code: 1,
+        address: AT,
+    };
+    let steps = steps(vec![map(1, 3), vec![Store(AT, vec![1]), Raise(fault)]]);
+    assert_eq!(bench.finish(steps).code(), 128 + 11);
+}
+
+#[test]
 fn a_program_that_uses_up_memory_is_killed_and_the_next_one_runs() {
     let mut bench = Bench::new(128);
     let touch = (0..200)

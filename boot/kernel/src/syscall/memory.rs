@@ -139,7 +139,9 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
         (true, false) => Backing::Anonymous,
         (true, true) => make_shared(system, call.process, pages)?,
         (false, _) => {
-            offset.checked_add(pages * PAGE).ok_or(Errno::EOVERFLOW)?;
+            // Positions in files are signed.
+            let end = offset.saturating_add(pages * PAGE);
+            i64::try_from(end).map_err(|_| Errno::EOVERFLOW)?;
             open_mapped(system, call, is_shared, protection)?
         }
     };
@@ -254,7 +256,10 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     if flags.contains(RemapFlags::DONT_UNMAP) {
         return Err(Errno::EINVAL.into());
     }
-    let mut old = range(call.number(0), call.number(1)).map_err(|_| Errno::EINVAL)?;
+    let mut old = range(call.number(0), call.number(1)).map_err(|error| match error {
+        Errno::ENOMEM => Errno::EFAULT,
+        error => error,
+    })?;
     let new_pages = pages(call.number(2))?;
     let to = fixed_place(call, flags, &old, new_pages)?;
     if to.is_some() {

@@ -336,7 +336,7 @@ pub(super) fn setsockopt<B: Block>(system: &mut System<B>, call: &mut Call) -> O
         SO_RCVTIMEO | SO_SNDTIMEO => 16,
         _ => 4,
     };
-    if call.uint(4) < wanted {
+    if call.int(4) < wanted {
         return Err(Errno::EINVAL.into());
     }
     let value = system.read_u32(call.space, call.address(3))?;

@@ -10,6 +10,7 @@ use crate::user_memory::{Access, UserAddr};
 use crate::wait::{Stall, WakeKey, Why};
 use agent::kernel::Signal;
 use hal::block::Block;
+use hal::page_table::Page;
 
 /// Most bytes one call moves (Linux `MAX_RW_COUNT`: INT_MAX rounded down to a page).
 pub(super) const MAX_TRANSFER: usize = 0x7fff_f000;
@@ -33,26 +34,26 @@ pub(super) enum Memory {
 
 /// read(2).
 pub(super) fn read<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let memory = Memory::One(call.address(1), call.size(2)?);
+    let memory = buffer(call)?;
     transfer(system, call, Direction::Read, memory, None)
 }
 
 /// write(2).
 pub(super) fn write<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let memory = Memory::One(call.address(1), call.size(2)?);
+    let memory = buffer(call)?;
     transfer(system, call, Direction::Write, memory, None)
 }
 
 /// pread64(2).
 pub(super) fn pread64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let memory = Memory::One(call.address(1), call.size(2)?);
+    let memory = buffer(call)?;
     let position = position(call, 3)?;
     transfer(system, call, Direction::Read, memory, Some(position))
 }
 
 /// pwrite64(2).
 pub(super) fn pwrite64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let memory = Memory::One(call.address(1), call.size(2)?);
+    let memory = buffer(call)?;
     let position = position(call, 3)?;
     transfer(system, call, Direction::Write, memory, Some(position))
 }
@@ -89,6 +90,15 @@ fn position(call: &Call, nth: usize) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     Ok(position)
+}
+
+/// Returns the one buffer of a call, if it can be one at all.
+fn buffer(call: &Call) -> Result<Memory, Errno> {
+    let address = call.address(1);
+    if address.offset(call.number(2))?.0 > Page::END.address() {
+        return Err(Errno::EFAULT);
+    }
+    Ok(Memory::One(address, call.size(2)?))
 }
 
 fn buffers(call: &Call) -> Result<Memory, Errno> {
