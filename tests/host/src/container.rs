@@ -145,6 +145,12 @@ impl Container {
         self.guest.os()
     }
 
+    /// Returns whether the container is described by an OCI specification: every one but that of a Windows guest.
+    #[must_use]
+    pub fn is_oci(&self) -> bool {
+        self.os() != "windows"
+    }
+
     /// Starts the container. A Linux guest does nothing here: the init process runs when it is asked for.
     ///
     /// # Errors
@@ -245,6 +251,15 @@ impl Container {
     /// The guest's refusal, [`Error::Timeout`], or the end of the bridge.
     pub fn properties(&self, types: &[PropertyType]) -> Result<Properties> {
         self.guest.properties_of(&self.id, types)
+    }
+
+    /// Asks for properties and returns the guest's document as it is, with what [`Properties`] has no field for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Container::properties`].
+    pub fn properties_v2(&self, types: &[PropertyType]) -> Result<Value> {
+        Ok(self.properties(types)?.document)
     }
 
     /// Returns the container's processes.

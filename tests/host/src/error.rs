@@ -110,7 +110,12 @@ impl Error {
     pub fn is_not_exist(&self) -> bool {
         matches!(
             self.hresult(),
-            Some(Hresult::SYSTEM_NOT_FOUND | Hresult::ELEMENT_NOT_FOUND | Hresult::NOT_FOUND)
+            Some(
+                Hresult::SYSTEM_NOT_FOUND
+                    | Hresult::ELEMENT_NOT_FOUND
+                    | Hresult::PROCEDURE_NOT_FOUND
+                    | Hresult::NOT_FOUND
+            )
         )
     }
 
@@ -124,6 +129,7 @@ impl Error {
                     | Hresult::SYSTEM_ALREADY_STOPPED_80
                     | Hresult::PROCESS_ALREADY_STOPPED
                     | Hresult::ELEMENT_NOT_FOUND
+                    | Hresult::PROCEDURE_NOT_FOUND
                     | Hresult::NOT_FOUND
             )
         )
@@ -207,6 +213,16 @@ impl Error {
         self.hresult() == Some(Hresult::NOT_IMPLEMENTED)
     }
 
+    /// Whether this guest has no means for it (hcsshim `IsNotSupported`).
+    #[must_use]
+    pub fn is_not_supported(&self) -> bool {
+        self.is_not_implemented()
+            || matches!(
+                self.hresult(),
+                Some(Hresult::NOT_SUPPORTED | Hresult::UNKNOWN_MESSAGE)
+            )
+    }
+
     /// Whether a program or directory does not exist in the guest.
     #[must_use]
     pub fn is_program_not_found(&self) -> bool {
@@ -244,19 +260,121 @@ mod tests {
         }
     }
 
+    /// A question, and the codes it is answered with yes for.
+    type Question = (&'static str, fn(&Error) -> bool, &'static [u32]);
+
+    /// All questions about a guest's code.
+    const QUESTIONS: [Question; 11] = [
+        (
+            "is_not_exist",
+            Error::is_not_exist,
+            &[0xc037_010e, 0x8007_0490, 0x490, 0x7f],
+        ),
+        (
+            "is_already_stopped",
+            Error::is_already_stopped,
+            &[
+                0xc037_0110,
+                0x8037_0110,
+                0x8037_011f,
+                0x8007_0490,
+                0x490,
+                0x7f,
+            ],
+        ),
+        ("is_timeout", Error::is_timeout, &[0xc037_0109]),
+        ("is_pending", Error::is_pending, &[0xc037_0103]),
+        (
+            "is_access_denied",
+            Error::is_access_denied,
+            &[0x8007_0005, 0x5],
+        ),
+        (
+            "is_invalid_state",
+            Error::is_invalid_state,
+            &[0xc037_0105, 0x8037_0105],
+        ),
+        (
+            "is_already_exists",
+            Error::is_already_exists,
+            &[0xc037_010f],
+        ),
+        (
+            "is_invalid_argument",
+            Error::is_invalid_argument,
+            &[0x8007_0057, 0xc037_010d],
+        ),
+        (
+            "is_not_implemented",
+            Error::is_not_implemented,
+            &[0x8000_4001],
+        ),
+        (
+            "is_not_supported",
+            Error::is_not_supported,
+            &[0x8000_4001, 0x8007_0032, 0xc037_010b],
+        ),
+        (
+            "is_program_not_found",
+            Error::is_program_not_found,
+            &[0x8007_0002, 0x8007_0003],
+        ),
+    ];
+
     #[test]
-    fn answers_the_questions_hcsshim_users_ask() {
-        assert!(guest(Hresult::SYSTEM_NOT_FOUND).is_not_exist());
-        assert!(guest(Hresult::SYSTEM_ALREADY_STOPPED).is_already_stopped());
-        assert!(guest(Hresult::from_bits(0x8037_011f)).is_already_stopped());
-        assert!(guest(Hresult::ACCESS_DENIED).is_access_denied());
-        assert!(guest(Hresult(5)).is_access_denied());
-        assert!(guest(Hresult::GUEST_INVALID_STATE).is_invalid_state());
-        assert!(guest(Hresult::SYSTEM_ALREADY_EXISTS).is_already_exists());
-        assert!(guest(Hresult::INVALID_JSON).is_invalid_argument());
-        assert!(guest(Hresult::TIMEOUT).is_timeout());
-        assert!(guest(Hresult::PENDING).is_pending());
-        assert!(Error::AlreadyClosed("container").is_already_closed());
-        assert!(!guest(Hresult::FAIL).is_not_exist());
+    fn each_question_is_answered_with_yes_for_its_codes_and_with_no_for_all_others() {
+        let unnamed = [0x8000_4005, 0x8007_00c1, 0xc037_010c, 0x8000_ffff];
+        let named = QUESTIONS.iter().flat_map(|(_, _, codes)| codes.iter());
+        for &code in named.chain(&unnamed) {
+            let error = guest(Hresult::from_bits(code));
+            for (name, asks, codes) in QUESTIONS {
+                assert_eq!(
+                    asks(&error),
+                    codes.contains(&code),
+                    "{name} of {code:#010x}"
+                );
+            }
+            assert!(!error.is_already_closed() && !error.is_bridge_ended());
+            assert!(!error.is_interrupted());
+        }
+        for code in [0x8007_0005, 0x8007_00c1] {
+            assert!(guest(Hresult::from_bits(code)).is_program_not_executable());
+        }
+    }
+
+    #[test]
+    fn errors_of_this_side_answer_the_questions_about_them() {
+        let operation = "Shutdown";
+        let reason: Arc<str> = "gone".into();
+        let closed = Error::AlreadyClosed("container");
+        let timeout = Error::Timeout {
+            operation,
+            after: Duration::ZERO,
+        };
+        let ended = Error::BridgeEnded {
+            operation,
+            reason: Arc::clone(&reason),
+        };
+        let interrupted = Error::Interrupted { operation, reason };
+        let exists = Error::AlreadyExists("box".into());
+        let denied = Error::io("x", io::ErrorKind::PermissionDenied.into());
+        let all = [&closed, &timeout, &ended, &interrupted, &exists, &denied];
+        let questions: [(fn(&Error) -> bool, &Error); 6] = [
+            (Error::is_already_closed, &closed),
+            (Error::is_timeout, &timeout),
+            (Error::is_bridge_ended, &ended),
+            (Error::is_interrupted, &interrupted),
+            (Error::is_already_exists, &exists),
+            (Error::is_access_denied, &denied),
+        ];
+        for (asks, fits) in questions {
+            for error in all {
+                assert_eq!(asks(error), std::ptr::eq(error, fits), "{error}");
+            }
+        }
+        for error in all {
+            assert_eq!(error.hresult(), None, "{error}");
+            assert!(!error.is_not_exist() && !error.is_not_supported());
+        }
     }
 }

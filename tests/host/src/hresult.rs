@@ -31,6 +31,8 @@ impl Hresult {
     pub const GUEST_INVALID_STATE: Self = Self::from_bits(0x8037_0105);
     /// A time limit has passed.
     pub const TIMEOUT: Self = Self::from_bits(0xc037_0109);
+    /// The guest does not know the message.
+    pub const UNKNOWN_MESSAGE: Self = Self::from_bits(0xc037_010b);
     /// The guest does not speak any version the host offers.
     pub const UNSUPPORTED_PROTOCOL_VERSION: Self = Self::from_bits(0xc037_010c);
     /// The request could not be decoded.
@@ -45,6 +47,10 @@ impl Hresult {
     pub const SYSTEM_ALREADY_STOPPED_80: Self = Self::from_bits(0x8037_0110);
     /// The process has ended already.
     pub const PROCESS_ALREADY_STOPPED: Self = Self::from_bits(0x8037_011f);
+    /// What was asked for is not supported (`ERROR_NOT_SUPPORTED`).
+    pub const NOT_SUPPORTED: Self = Self::from_bits(0x8007_0032);
+    /// The bare Windows error "procedure not found", without an HRESULT's upper half.
+    pub const PROCEDURE_NOT_FOUND: Self = Self(0x7f);
     /// The bare Windows error "access is denied", without an HRESULT's upper half.
     pub const BARE_ACCESS_DENIED: Self = Self(0x5);
     /// The bare Windows error "element not found", without an HRESULT's upper half.
@@ -72,6 +78,9 @@ impl Hresult {
             Self::PATH_NOT_FOUND => "no such directory",
             Self::ACCESS_DENIED | Self::BARE_ACCESS_DENIED => "access is denied",
             Self::BAD_PROGRAM => "not a program of this machine",
+            Self::UNKNOWN_MESSAGE => "unknown message",
+            Self::NOT_SUPPORTED => "not supported",
+            Self::PROCEDURE_NOT_FOUND => "procedure not found",
             Self::NOT_FOUND | Self::ELEMENT_NOT_FOUND => "not found",
             Self::INVALID_ARGUMENT => "invalid argument",
             Self::PENDING => "operation pending",

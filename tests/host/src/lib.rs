@@ -33,6 +33,8 @@
 //! vm.power_off()?;
 //! # Ok::<(), mote_host::Error>(())
 //! ```
+//!
+#![doc = include_str!("../doc/hcsshim.md")]
 #![forbid(unsafe_code)]
 
 mod bridge;

@@ -50,6 +50,8 @@ impl MessageType {
     pub const DELETE_CONTAINER_STATE: Self = Self(0x1010_0d01);
     /// Changes a container's resources; early hosts only.
     pub const UPDATE_CONTAINER: Self = Self(0x1010_0e01);
+    /// Changes a setting of a service in a Windows guest.
+    pub const MODIFY_SERVICE_SETTINGS: Self = Self(0x1020_0101);
     /// Tells that a container has ended: the only notification.
     pub const CONTAINER_NOTIFICATION: Self = Self(0x3010_0101);
 
@@ -86,6 +88,7 @@ impl MessageType {
             Self::DUMP_STACKS => "DumpStacks",
             Self::DELETE_CONTAINER_STATE => "DeleteContainerState",
             Self::UPDATE_CONTAINER => "UpdateContainer",
+            Self::MODIFY_SERVICE_SETTINGS => "ModifyServiceSettings",
             Self::CONTAINER_NOTIFICATION => "container notification",
             _ => return None,
         })

@@ -11,6 +11,7 @@ pub struct ProcessConfig {
     env: BTreeMap<String, String>,
     cwd: String,
     user: (u32, u32),
+    groups: Vec<u32>,
     terminal: bool,
     console_size: Option<(u16, u16)>,
     stdin: bool,
@@ -30,6 +31,7 @@ impl ProcessConfig {
             )]),
             cwd: "/".into(),
             user: (0, 0),
+            groups: Vec::new(),
             terminal: false,
             console_size: None,
             stdin: true,
@@ -77,6 +79,13 @@ impl ProcessConfig {
     #[must_use]
     pub const fn ids(&self) -> (u32, u32) {
         self.user
+    }
+
+    /// Sets the groups beside the user's own. As [`ProcessConfig::user`], for processes of containers only.
+    #[must_use]
+    pub fn groups(mut self, gids: impl IntoIterator<Item = u32>) -> Self {
+        self.groups = gids.into_iter().collect();
+        self
     }
 
     /// Gives the process a terminal; standard error goes where standard output goes.
@@ -146,10 +155,11 @@ impl ProcessConfig {
             let size = json!({"height": height, "width": width});
             process.insert("consoleSize".into(), size);
         }
-        process.insert(
-            "user".into(),
-            json!({ "uid": self.user.0, "gid": self.user.1 }),
-        );
+        let mut user = json!({ "uid": self.user.0, "gid": self.user.1 });
+        if !self.groups.is_empty() {
+            user["additionalGids"] = json!(self.groups);
+        }
+        process.insert("user".into(), user);
         process.insert("args".into(), self.args.clone().into());
         if !env.is_empty() {
             process.insert("env".into(), env.into());

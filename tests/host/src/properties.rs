@@ -60,6 +60,8 @@ pub struct Properties {
     pub are_updates_pending: bool,
     /// Disks mapped into the container, by controller and place; null when the guest does not tell.
     pub mapped_virtual_disks: Value,
+    /// Everything the guest sent; null when it sent nothing.
+    pub document: Value,
 }
 
 /// One process.
@@ -154,6 +156,7 @@ impl Properties {
                 .get("MappedVirtualDiskControllers")
                 .cloned()
                 .unwrap_or_default(),
+            document: document.clone(),
         })
     }
 }

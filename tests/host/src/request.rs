@@ -157,3 +157,15 @@ pub fn update_container(container_id: &str, resources: &Value) -> Vec<u8> {
 pub fn modify_settings(container_id: &str, request: &Value) -> Vec<u8> {
     with(container_id, &[("Request", request.clone())])
 }
+
+/// ModifyServiceSettings, of Windows guests.
+#[must_use]
+pub fn modify_service_settings(property_type: &str, settings: &Value) -> Vec<u8> {
+    with(
+        UTILITY_VM,
+        &[
+            ("PropertyType", property_type.into()),
+            ("Settings", settings.clone()),
+        ],
+    )
+}

@@ -177,6 +177,14 @@ fn asks_as_hcsshim_asks() {
         &request::create(vm, &config),
     );
     same(
+        "modifyservicesettings-request",
+        MessageType::MODIFY_SERVICE_SETTINGS,
+        &request::modify_service_settings(
+            "LogForwardService",
+            &serde_json::json!({"RPCType": "StartLogForwarding"}),
+        ),
+    );
+    same(
         "host-start-request",
         MessageType::START,
         &request::plain(vm),

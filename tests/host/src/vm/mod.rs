@@ -10,7 +10,7 @@
 //! the host's own vsock ([`crate::PortSpace::kernel`]).
 //!
 //! The watchdog owns both children and the run directory. When the leash ends — the [`Vm`] is dropped, or this process
-//! is killed — it kills its children, waits for them and removes the directory (see [`watchdog`]).
+//! is killed — it kills its children, waits for them and removes the directory (see `vm/watchdog.rs`).
 
 mod accelerator;
 mod api;
@@ -27,6 +27,7 @@ mod launch_error;
 mod log;
 mod qemu;
 mod qmp;
+mod state;
 mod tail;
 mod tool;
 mod vsock;
@@ -38,6 +39,7 @@ pub use hot_disk::DiskAddress;
 pub use journal::{Journal, Line, Lines, Source};
 pub use launch_error::LaunchError;
 pub use log::{LogLevel, LogRecord};
+pub use state::{Timeline, VmExit};
 
 use crate::bridge::Bridge;
 use crate::connection::GuestConnection;
@@ -95,26 +97,6 @@ struct Shared {
     exit: Once<VmExit>,
     /// The connections to end when the VM ends.
     bridges: Mutex<Vec<Weak<Bridge>>>,
-}
-
-/// How a VM ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VmExit {
-    /// The VMM's exit status, 128 + signal if one killed it; `None` if the watchdog was killed before it could tell.
-    pub status: Option<i32>,
-    /// Whether this process ended it, rather than the guest or somebody else.
-    pub by_host: bool,
-}
-
-/// When a VM reached which point.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeline {
-    /// The VMM was started.
-    pub launched_at: Instant,
-    /// The guest's bridge connection was accepted (the last time, if there were several).
-    pub dialled_at: Option<Instant>,
-    /// The version was agreed on.
-    pub negotiated_at: Option<Instant>,
 }
 
 impl Vm {
@@ -252,59 +234,6 @@ impl Vm {
         }
     }
 
-    /// Returns the last of what the guest wrote to its serial console.
-    #[must_use]
-    pub fn console(&self) -> String {
-        self.shared.console.text()
-    }
-
-    /// Returns the last of what QEMU and the vsock daemon said.
-    #[must_use]
-    pub fn vmm_words(&self) -> String {
-        self.shared.vmm_words.text()
-    }
-
-    /// Returns the last records of the guest's log.
-    #[must_use]
-    pub fn log(&self) -> Vec<LogRecord> {
-        self.shared.log.records()
-    }
-
-    /// Returns everything the VM says, line by line.
-    #[must_use]
-    pub fn journal(&self) -> Arc<Journal> {
-        Arc::clone(&self.shared.journal)
-    }
-
-    /// Returns the host ports of this VM.
-    #[must_use]
-    pub fn ports(&self) -> Arc<PortSpace> {
-        Arc::clone(&self.ports)
-    }
-
-    /// Returns the directory of this VM's sockets.
-    #[must_use]
-    pub fn run_directory(&self) -> &Path {
-        self.leash.run_directory()
-    }
-
-    /// Returns when the VM reached which point.
-    #[must_use]
-    pub fn timeline(&self) -> Timeline {
-        let dials = lock(&self.dials);
-        Timeline {
-            launched_at: self.launched_at,
-            dialled_at: dials.dialled_at,
-            negotiated_at: dials.negotiated_at,
-        }
-    }
-
-    /// Returns how the VM ended; `None` while it runs.
-    #[must_use]
-    pub fn exit(&self) -> Option<VmExit> {
-        self.shared.exit.get()
-    }
-
     /// Waits for the VM to end by itself.
     ///
     /// # Errors
@@ -352,17 +281,6 @@ impl Vm {
     /// [`Error::Io`] with QEMU's words.
     pub fn qmp(&self, command: &str, arguments: &Value) -> Result<Value> {
         self.control.qmp(command, arguments)
-    }
-
-    /// Returns the VMM's process id, to look at what it uses.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] before it was started and after it has ended.
-    pub fn vmm_pid(&self) -> Result<u32> {
-        self.leash
-            .vmm_pid()
-            .map_err(|error| Error::io("cannot tell the VMM's process id", error))
     }
 
     /// Asks the guest to power off over the newest connection that is still up, and waits until it has.
@@ -483,19 +401,5 @@ fn end_bridges(shared: &Shared, exit: VmExit) {
     let bridges = std::mem::take(&mut *lock(&shared.bridges));
     for bridge in bridges.iter().filter_map(Weak::upgrade) {
         bridge.end(&exit.to_string());
-    }
-}
-
-impl std::fmt::Display for VmExit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.by_host, self.status) {
-            (true, _) => f.write_str("the VM was ended by this process"),
-            (false, Some(0)) => f.write_str("the VM powered off or reset (VMM exit status 0)"),
-            (false, Some(status @ 129..=192)) => {
-                write!(f, "the VMM was killed by signal {}", status - 128)
-            }
-            (false, Some(status)) => write!(f, "the VMM ended with exit status {status}"),
-            (false, None) => f.write_str("the VM's watchdog was killed"),
-        }
     }
 }

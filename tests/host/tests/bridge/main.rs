@@ -2,5 +2,6 @@
 
 mod conversation;
 mod guest;
+mod interface;
 mod resume;
 mod verdicts;
