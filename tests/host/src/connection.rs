@@ -17,6 +17,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// What a guest says it can do (gcs-protocol §6).
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// let Capabilities { os, signal_process, .. } = guest.capabilities();
+/// assert_eq!(os, "linux");
+/// assert!(signal_process);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// The guest's system in lower case; a guest that does not say is a Windows one.
@@ -94,6 +104,18 @@ impl GuestConnection {
     /// # Errors
     ///
     /// [`Error::Negotiation`] when the guest's answer is not acceptable; the guest's refusal; the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let vm = Vm::start(config)?;
+    /// let stream = vm.accept_bridge(Duration::from_secs(60))?;
+    /// let guest = GuestConnection::connect(stream, vm.ports(), Timeouts::default())?;
+    /// assert_eq!(guest.protocol(), 4);
+    /// # Ok(()) }
+    /// ```
     pub fn connect(stream: UnixStream, ports: Arc<PortSpace>, timeouts: Timeouts) -> Result<Self> {
         Self::over(stream, ports, timeouts, None)
     }
@@ -167,18 +189,42 @@ impl GuestConnection {
     }
 
     /// Returns what the guest says it can do.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// assert!(guest.capabilities().dump_stacks);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
         &self.0.capabilities
     }
 
     /// Returns the negotiated protocol version.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// assert_eq!(guest.protocol(), 4);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn protocol(&self) -> u32 {
         PROTOCOL_VERSION
     }
 
     /// Returns the guest's system: `linux`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// assert_eq!(guest.os(), "linux");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn os(&self) -> &str {
         &self.0.capabilities.os
@@ -186,23 +232,61 @@ impl GuestConnection {
 
     /// Returns whether the VM itself is a container of an OCI runtime: never, as in hcsshim. Its containers are
     /// ([`Container::is_oci`](crate::Container::is_oci)).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// assert!(!guest.is_oci());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn is_oci(&self) -> bool {
         false
     }
 
     /// Ends the connection. Calls that are outstanding fail, the guest and its processes live on.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// guest.close();
+    /// assert!(guest.dump_stacks().is_err_and(|error| error.is_bridge_ended()));
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         self.bridge().end("closed by the host");
     }
 
     /// Returns why the connection has ended; `None` while it is up.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// assert!(guest.end_reason().is_none(), "it is up");
+    /// guest.close();
+    /// assert_eq!(guest.end_reason().as_deref(), Some("closed by the host"));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn end_reason(&self) -> Option<Arc<str>> {
         self.bridge().end_reason()
     }
 
     /// Waits for the connection to end and returns why; `None` when it is still up after `limit`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// assert_eq!(guest.wait_end(Duration::from_millis(1)), None, "it is up");
+    /// guest.close();
+    /// assert!(guest.wait_end(Duration::from_secs(1)).is_some());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn wait_end(&self, limit: Duration) -> Option<Arc<str>> {
         self.bridge().wait_end(limit)

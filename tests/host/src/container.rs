@@ -11,66 +11,24 @@ use crate::process_config::ProcessConfig;
 use crate::properties::{Metrics, ProcessDetails, Properties, PropertyType};
 use crate::request;
 use crate::response::Expected;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A container to create: its init process and its root directory in the VM.
-#[derive(Clone, Debug)]
-pub struct ContainerConfig {
-    specification: Value,
-}
-
-impl ContainerConfig {
-    /// A container whose init process is `init` and whose root is the whole root file system of the VM.
-    #[must_use]
-    pub fn new(init: &ProcessConfig) -> Self {
-        Self::from_oci(json!({
-            "ociVersion": "1.0.2",
-            "process": init.oci_process(),
-            "root": { "path": "/" },
-            "linux": {},
-        }))
-    }
-
-    /// A container with this OCI runtime specification.
-    #[must_use]
-    pub const fn from_oci(specification: Value) -> Self {
-        Self { specification }
-    }
-
-    /// Sets the directory of the VM that is the container's root.
-    #[must_use]
-    pub fn root(mut self, path: &str) -> Self {
-        self.specification["root"]["path"] = path.into();
-        self
-    }
-
-    /// Limits the memory of the container's processes together.
-    #[must_use]
-    pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.specification["linux"]["resources"]["memory"]["limit"] = bytes.into();
-        self
-    }
-
-    /// Limits the number of the container's processes.
-    #[must_use]
-    pub fn pids_limit(mut self, count: u64) -> Self {
-        self.specification["linux"]["resources"]["pids"]["limit"] = count.into();
-        self
-    }
-
-    /// Returns the `ContainerConfig` document.
-    pub(crate) fn document(&self, id: &str) -> Value {
-        json!({
-            "SchemaVersion": { "Major": 2, "Minor": 1 },
-            "OciBundlePath": format!("/run/gcs/c/{id}"),
-            "OciSpecification": self.specification,
-        })
-    }
-}
-
 /// How a container ended, as far as the guest tells (gcs-protocol §8.4).
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+/// # let container = guest.create_container("ExitType", &init)?;
+/// # let init = container.create_process(&ProcessConfig::init())?;
+/// init.close_stdin()?;
+/// assert_eq!(init.wait()?, 0);
+/// assert_eq!(container.wait()?, ContainerExit::Notified(ExitType::Unexpected));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitType {
     /// After SIGTERM was sent to init.
@@ -95,6 +53,22 @@ impl ExitType {
 }
 
 /// Why a container counts as ended.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+/// # let container = guest.create_container("ContainerExit", &init)?;
+/// # let init = container.create_process(&ProcessConfig::init())?;
+/// container.shutdown()?;
+/// init.wait()?;
+/// match container.wait()? {
+///     ContainerExit::Notified(exit) => assert_eq!(exit, ExitType::Graceful),
+///     ContainerExit::BridgeEnded(reason) => println!("not known: {reason}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContainerExit {
     /// The guest's notification has come.
@@ -134,18 +108,51 @@ impl Container {
     }
 
     /// Returns the container's id.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("id", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(container.id(), "id");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// Returns the container's system: that of the guest.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("os", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(container.os(), "linux");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn os(&self) -> &str {
         self.guest.os()
     }
 
     /// Returns whether the container is described by an OCI specification: every one but that of a Windows guest.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("is-oci", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// assert!(container.is_oci());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_oci(&self) -> bool {
         self.os() != "windows"
@@ -156,6 +163,17 @@ impl Container {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ContainerConfig::new(&ProcessConfig::new(["true"]));
+    /// let container = guest.create_container("start", &config)?;
+    /// container.start()?;
+    /// assert_eq!(container.create_process(&ProcessConfig::init())?.wait()?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn start(&self) -> Result<()> {
         self.command(MessageType::START, Patience::Final)
     }
@@ -166,6 +184,18 @@ impl Container {
     ///
     /// The guest's refusal, [`Error::Timeout`], or the end of the bridge. A container the guest does not know is
     /// taken as ended.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("shutdown", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.shutdown()?;
+    /// assert_eq!(init.wait()?, 128 + 15);
+    /// # Ok(()) }
+    /// ```
     pub fn shutdown(&self) -> Result<()> {
         unless_gone(self.command(MessageType::SHUTDOWN_GRACEFUL, Patience::Abandonable))
     }
@@ -175,6 +205,18 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::shutdown`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("terminate", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.terminate()?;
+    /// assert_eq!(init.wait()?, 128 + 9);
+    /// # Ok(()) }
+    /// ```
     pub fn terminate(&self) -> Result<()> {
         unless_gone(self.command(MessageType::SHUTDOWN_FORCED, Patience::Abandonable))
     }
@@ -184,6 +226,19 @@ impl Container {
     /// # Errors
     ///
     /// [`Error::Io`] with the VMM's words; [`Error::InvalidRequest`] when this library did not launch the VM.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("pause", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.pause()?;
+    /// // Nothing in the VM runs now.
+    /// container.resume()?;
+    /// # Ok(()) }
+    /// ```
     pub fn pause(&self) -> Result<()> {
         self.guest.control("Pause")?.pause()
     }
@@ -193,6 +248,19 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::pause`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("resume", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.pause()?;
+    /// container.resume()?;
+    /// assert!(!container.process_list()?.is_empty());
+    /// # Ok(()) }
+    /// ```
     pub fn resume(&self) -> Result<()> {
         self.guest.control("Resume")?.resume()
     }
@@ -202,6 +270,19 @@ impl Container {
     /// # Errors
     ///
     /// [`Error::AlreadyClosed`] after [`Container::close`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("wait", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.terminate()?;
+    /// init.wait()?;
+    /// assert_eq!(container.wait()?, ContainerExit::Notified(ExitType::Forced));
+    /// # Ok(()) }
+    /// ```
     pub fn wait(&self) -> Result<ContainerExit> {
         match self.exit.wait() {
             ContainerExit::BridgeEnded(_) if self.closed.get().is_some() => {
@@ -216,6 +297,19 @@ impl Container {
     /// # Errors
     ///
     /// [`Error::Timeout`] when it has not; [`Error::AlreadyClosed`] after [`Container::close`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("wait-timeout", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// use std::time::Duration;
+    /// let error = container.wait_timeout(Duration::from_millis(1)).expect_err("it runs");
+    /// assert!(error.is_timeout());
+    /// # Ok(()) }
+    /// ```
     pub fn wait_timeout(&self, limit: Duration) -> Result<ContainerExit> {
         if self.exit.wait_timeout(limit).is_none() {
             return Err(Error::Timeout {
@@ -231,6 +325,18 @@ impl Container {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("create-process", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let more = container.create_process(&ProcessConfig::new(["echo", "hello"]))?;
+    /// assert_eq!(more.output(b"")?.stdout, b"hello\n");
+    /// # Ok(()) }
+    /// ```
     pub fn create_process(&self, config: &ProcessConfig) -> Result<Process> {
         Process::create(&self.guest, &self.id, config)
     }
@@ -240,6 +346,19 @@ impl Container {
     /// # Errors
     ///
     /// The end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("open-process", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let same = container.open_process(init.pid())?;
+    /// assert!(init.kill()?);
+    /// assert_eq!(same.wait()?, 137);
+    /// # Ok(()) }
+    /// ```
     pub fn open_process(&self, pid: u32) -> Result<Process> {
         Process::open(&self.guest, &self.id, pid)
     }
@@ -249,6 +368,19 @@ impl Container {
     /// # Errors
     ///
     /// The guest's refusal, [`Error::Timeout`], or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("properties", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let properties = container.properties(&[PropertyType::ProcessList, PropertyType::Statistics])?;
+    /// assert_eq!(properties.process_list.len(), 1);
+    /// assert!(properties.metrics.is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn properties(&self, types: &[PropertyType]) -> Result<Properties> {
         self.guest.properties_of(&self.id, types)
     }
@@ -258,6 +390,18 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::properties`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("properties-v2", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let document = container.properties_v2(&[PropertyType::ProcessList])?;
+    /// assert_eq!(document["ProcessList"][0]["ProcessId"], init.pid());
+    /// # Ok(()) }
+    /// ```
     pub fn properties_v2(&self, types: &[PropertyType]) -> Result<Value> {
         Ok(self.properties(types)?.document)
     }
@@ -267,6 +411,18 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::properties`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("process-list", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let processes = container.process_list()?;
+    /// assert_eq!(processes[0].pid, init.pid());
+    /// # Ok(()) }
+    /// ```
     pub fn process_list(&self) -> Result<Vec<ProcessDetails>> {
         Ok(self.properties(&[PropertyType::ProcessList])?.process_list)
     }
@@ -276,6 +432,19 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::properties`]; [`Error::Missing`] when the guest answers without them.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("statistics", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let metrics = container.statistics()?;
+    /// assert_eq!(metrics.pids_current, 1);
+    /// assert!(metrics.memory_usage_bytes > 0);
+    /// # Ok(()) }
+    /// ```
     pub fn statistics(&self) -> Result<Metrics> {
         self.properties(&[PropertyType::Statistics])?
             .metrics
@@ -287,6 +456,17 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::properties`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("has-pending-updates", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// assert!(!container.has_pending_updates()?);
+    /// # Ok(()) }
+    /// ```
     pub fn has_pending_updates(&self) -> Result<bool> {
         Ok(self
             .properties(&[PropertyType::PendingUpdates])?
@@ -298,6 +478,17 @@ impl Container {
     /// # Errors
     ///
     /// As [`Container::properties`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("mapped-virtual-disks", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// assert!(container.mapped_virtual_disks()?.is_null(), "a Linux guest does not tell");
+    /// # Ok(()) }
+    /// ```
     pub fn mapped_virtual_disks(&self) -> Result<Value> {
         Ok(self
             .properties(&[PropertyType::MappedVirtualDisk])?
@@ -309,6 +500,22 @@ impl Container {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("modify", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.modify(&serde_json::json!({
+    ///     "RequestType": "Update",
+    ///     "ResourceType": "ContainerConstraints",
+    ///     "Settings": { "Linux": { "memory": { "limit": 16 << 20 } } },
+    /// }))?;
+    /// assert_eq!(container.statistics()?.memory_limit_bytes, 16 << 20);
+    /// # Ok(()) }
+    /// ```
     pub fn modify(&self, request: &Value) -> Result<()> {
         self.guest
             .bridge()
@@ -322,6 +529,19 @@ impl Container {
     }
 
     /// Stops caring: who waits for the container returns with an error. The container runs on.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("close", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.close();
+    /// assert!(container.wait().is_err_and(|error| error.is_already_closed()));
+    /// assert!(init.exit_code().is_err(), "it runs on");
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         self.closed.set(());
         self.exit

@@ -28,6 +28,20 @@ struct Need {
 /// # Errors
 ///
 /// [`Error::Io`] when the directory cannot be read, e2fsprogs is missing, or mke2fs fails (with its words).
+///
+/// # Example
+///
+/// ```
+/// use mote_host::disk;
+/// let directory = tempfile::tempdir()?;
+/// let tree = directory.path().join("tree");
+/// std::fs::create_dir(&tree)?;
+/// std::fs::write(tree.join("hello"), "hello\n")?;
+/// let image = directory.path().join("root.ext4");
+/// let bytes = disk::build_ext4(&tree, &image)?;
+/// assert_eq!(std::fs::metadata(&image)?.len(), bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn build_ext4(directory: &Path, image: &Path) -> Result<u64> {
     let need = measure(directory)
         .map_err(|error| Error::io(format!("cannot read {}", directory.display()), error))?;
@@ -81,6 +95,20 @@ pub fn build_ext4(directory: &Path, image: &Path) -> Result<u64> {
 /// # Errors
 ///
 /// [`Error::Io`] when e2fsprogs is missing, or debugfs cannot read the image (with its words).
+///
+/// # Example
+///
+/// ```
+/// use mote_host::disk;
+/// let directory = tempfile::tempdir()?;
+/// let tree = directory.path().join("tree");
+/// std::fs::create_dir(&tree)?;
+/// std::fs::write(tree.join("hello"), "hello\n")?;
+/// let image = directory.path().join("root.ext4");
+/// disk::build_ext4(&tree, &image)?;
+/// assert_eq!(disk::read_file(&image, "/hello")?, b"hello\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_file(image: &Path, path: &str) -> Result<Vec<u8>> {
     let program = find_debugfs();
     let output = Command::new(program)

@@ -97,6 +97,15 @@ impl Error {
     }
 
     /// Returns the guest's result code, if it was the guest that said no.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.delete_container_state("unknown").expect_err("there is none");
+    /// assert_eq!(error.hresult(), Some(Hresult::SYSTEM_NOT_FOUND));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn hresult(&self) -> Option<Hresult> {
         match self {
@@ -106,6 +115,15 @@ impl Error {
     }
 
     /// Whether the container or process does not exist (hcsshim `IsNotExist`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.delete_container_state("unknown").expect_err("there is none");
+    /// assert!(error.is_not_exist());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_not_exist(&self) -> bool {
         matches!(
@@ -120,6 +138,20 @@ impl Error {
     }
 
     /// Whether the container or process has ended already (hcsshim `IsAlreadyStopped`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("is-already-stopped", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.terminate()?;
+    /// init.wait()?;
+    /// let error = container.terminate().expect_err("it has ended");
+    /// assert!(error.is_already_stopped());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_already_stopped(&self) -> bool {
         matches!(
@@ -136,6 +168,16 @@ impl Error {
     }
 
     /// Whether a time limit passed, here or in the guest (hcsshim `IsTimeout`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let error = process.wait_timeout(std::time::Duration::ZERO).expect_err("it runs");
+    /// assert!(error.is_timeout());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -146,12 +188,30 @@ impl Error {
     }
 
     /// Whether the operation goes on and will end later (hcsshim `IsPending`).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{Error, Hresult};
+    /// // No Linux guest answers so; a program written for Windows guests asks all the same.
+    /// let error = Error::Guest { operation: "Shutdown", hresult: Hresult::PENDING, message: "".into() };
+    /// assert!(error.is_pending());
+    /// ```
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.hresult() == Some(Hresult::PENDING)
     }
 
     /// Whether access was denied (hcsshim `ErrVmcomputeOperationAccessIsDenied`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.create_process(&ProcessConfig::new(["/data"])).expect_err("a directory");
+    /// assert!(error.is_access_denied());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_access_denied(&self) -> bool {
         match self {
@@ -164,6 +224,18 @@ impl Error {
     }
 
     /// Whether the object's state forbids it (hcsshim `ErrVmcomputeOperationInvalidState`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("is-invalid-state", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let error = guest.delete_container_state(container.id()).expect_err("it runs");
+    /// assert!(error.is_invalid_state());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_invalid_state(&self) -> bool {
         matches!(
@@ -173,6 +245,19 @@ impl Error {
     }
 
     /// Whether something of this name exists already, here or in the guest.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("is-already-exists", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// let config = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// let error = guest.create_container(container.id(), &config).expect_err("it exists");
+    /// assert!(error.is_already_exists());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::AlreadyExists(_))
@@ -180,6 +265,16 @@ impl Error {
     }
 
     /// Whether an argument is not acceptable to the guest.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let error = process.signal(1000).expect_err("there is no such signal");
+    /// assert!(error.is_invalid_argument());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_invalid_argument(&self) -> bool {
         matches!(
@@ -189,12 +284,34 @@ impl Error {
     }
 
     /// Whether this side has closed the object (hcsshim `IsAlreadyClosed`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("is-already-closed", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// container.close();
+    /// assert!(container.wait().is_err_and(|error| error.is_already_closed()));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn is_already_closed(&self) -> bool {
         matches!(self, Self::AlreadyClosed(_))
     }
 
     /// Whether the bridge has ended, so that nothing more can be asked on this connection.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// guest.close();
+    /// let error = guest.dump_stacks().expect_err("it is closed");
+    /// assert!(error.is_bridge_ended());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn is_bridge_ended(&self) -> bool {
         matches!(self, Self::BridgeEnded { .. })
@@ -202,18 +319,54 @@ impl Error {
 
     /// Whether the connection was lost meanwhile, so that it is not known whether the guest has carried it out. It can be
     /// asked again once the connection is up.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::net::Shutdown;
+    /// use std::time::Duration;
+    /// let vm = Vm::start(config)?;
+    /// let stream = vm.accept_bridge(Duration::from_secs(60))?;
+    /// let wire = stream.try_clone().expect("a duplicate");
+    /// let guest = GuestConnection::connect(stream, vm.ports(), Timeouts::default())?;
+    /// guest.set_migrating(true);
+    /// wire.shutdown(Shutdown::Both).expect("it was up");
+    /// guest.wait_lost(Duration::from_secs(60)).expect("it is lost");
+    /// let error = guest.modify(&serde_json::json!({})).expect_err("there is no connection");
+    /// assert!(error.is_interrupted());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn is_interrupted(&self) -> bool {
         matches!(self, Self::Interrupted { .. })
     }
 
     /// Whether the guest does not do this at all.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.modify_service_settings("Log", &serde_json::json!({})).expect_err("it is no Windows");
+    /// assert!(error.is_not_implemented());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_not_implemented(&self) -> bool {
         self.hresult() == Some(Hresult::NOT_IMPLEMENTED)
     }
 
     /// Whether this guest has no means for it (hcsshim `IsNotSupported`).
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.modify_service_settings("Log", &serde_json::json!({})).expect_err("it is no Windows");
+    /// assert!(error.is_not_supported());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_not_supported(&self) -> bool {
         self.is_not_implemented()
@@ -224,6 +377,15 @@ impl Error {
     }
 
     /// Whether a program or directory does not exist in the guest.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.create_process(&ProcessConfig::new(["no-such"])).expect_err("there is none");
+    /// assert!(error.is_program_not_found());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_program_not_found(&self) -> bool {
         matches!(
@@ -233,6 +395,15 @@ impl Error {
     }
 
     /// Whether a program exists in the guest but cannot be executed.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.create_process(&ProcessConfig::new(["/data/numbers"])).expect_err("no program");
+    /// assert!(error.is_program_not_executable());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_program_not_executable(&self) -> bool {
         matches!(
@@ -261,7 +432,9 @@ mod tests {
     }
 
     /// A question, and the codes it is answered with yes for.
-    type Question = (&'static str, fn(&Error) -> bool, &'static [u32]);
+    type Question = (&'static str, Asks, &'static [u32]);
+
+    type Asks = fn(&Error) -> bool;
 
     /// All questions about a guest's code.
     const QUESTIONS: [Question; 11] = [
@@ -359,7 +532,7 @@ mod tests {
         let exists = Error::AlreadyExists("box".into());
         let denied = Error::io("x", io::ErrorKind::PermissionDenied.into());
         let all = [&closed, &timeout, &ended, &interrupted, &exists, &denied];
-        let questions: [(fn(&Error) -> bool, &Error); 6] = [
+        let questions: [(Asks, &Error); 6] = [
             (Error::is_already_closed, &closed),
             (Error::is_timeout, &timeout),
             (Error::is_bridge_ended, &ended),

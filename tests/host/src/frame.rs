@@ -16,6 +16,14 @@ pub const HEADER_BYTES: usize = 16;
 pub const MAX_GUEST_FRAME_BYTES: usize = 0x1_0000;
 
 /// A frame's header.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::frame::Header;
+/// let header = Header { message_type: 0x1010_0101, size: 16, id: 7 };
+/// assert_eq!(Header::parse(&header.encode()), header);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// What kind of message follows.
@@ -28,6 +36,14 @@ pub struct Header {
 
 impl Header {
     /// Reads a header.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::frame::Header;
+    /// let header = Header::parse(&[1, 1, 0x10, 0x10, 16, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+    /// assert_eq!((header.message_type, header.size, header.id), (0x1010_0101, 16, 7));
+    /// ```
     #[must_use]
     pub fn parse(bytes: &[u8; HEADER_BYTES]) -> Self {
         let [t0, t1, t2, t3, s0, s1, s2, s3, id @ ..] = *bytes;
@@ -39,6 +55,14 @@ impl Header {
     }
 
     /// Writes a header.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::frame::Header;
+    /// let bytes = Header { message_type: 0x1010_0101, size: 16, id: 7 }.encode();
+    /// assert_eq!(bytes[..4], [1, 1, 0x10, 0x10]);
+    /// ```
     #[must_use]
     pub fn encode(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
@@ -50,6 +74,16 @@ impl Header {
 }
 
 /// A whole frame.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::frame::{self, Frame};
+/// let bytes = frame::encode(0x1010_0101, 7, b"{}").unwrap();
+/// let frame: Frame = frame::read(&mut &bytes[..])?.unwrap();
+/// assert_eq!((frame.id, frame.body), (7, b"{}".to_vec()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// What kind of message it is.
@@ -61,6 +95,14 @@ pub struct Frame {
 }
 
 /// Why the bytes of a peer are not a frame.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::frame::{self, FrameError};
+/// let error = frame::read(&mut &[0; 16][..]).unwrap_err();
+/// assert!(matches!(error, FrameError::TooShort { size: 0, .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The size does not even cover the header.
@@ -101,6 +143,13 @@ pub enum FrameError {
 }
 
 /// Returns the bytes of a frame, or `None` when the body is too long for the 32-bit size.
+///
+/// # Example
+///
+/// ```
+/// let bytes = mote_host::frame::encode(0x1010_0101, 7, b"{}").unwrap();
+/// assert_eq!(bytes.len(), 18);
+/// ```
 #[must_use]
 pub fn encode(message_type: u32, id: u64, body: &[u8]) -> Option<Vec<u8>> {
     let header = Header {
@@ -119,6 +168,17 @@ pub fn encode(message_type: u32, id: u64, body: &[u8]) -> Option<Vec<u8>> {
 /// # Errors
 ///
 /// [`FrameError`] when what came is not a frame a guest may send.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::frame;
+/// let bytes = frame::encode(0x1010_0101, 7, b"{}").unwrap();
+/// let mut stream = &bytes[..];
+/// assert!(frame::read(&mut stream)?.is_some());
+/// assert!(frame::read(&mut stream)?.is_none(), "it ends between two frames");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read(reader: &mut impl Read) -> Result<Option<Frame>, FrameError> {
     let mut bytes = [0; HEADER_BYTES];
     match fill(reader, &mut bytes)? {

@@ -57,18 +57,40 @@ impl Hresult {
     pub const ELEMENT_NOT_FOUND: Self = Self(0x490);
 
     /// Returns the code with these bits.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::Hresult;
+    /// assert_eq!(Hresult::from_bits(0xc037_010e), Hresult::SYSTEM_NOT_FOUND);
+    /// ```
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits.cast_signed())
     }
 
     /// Returns the code as it is usually printed: unsigned.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::Hresult;
+    /// assert_eq!(Hresult::FAIL.bits(), 0x8000_4005);
+    /// ```
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0.cast_unsigned()
     }
 
     /// Returns what the code means, `None` for one the protocol does not name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::Hresult;
+    /// assert_eq!(Hresult::NOT_IMPLEMENTED.meaning(), Some("not implemented"));
+    /// assert_eq!(Hresult(1).meaning(), None);
+    /// ```
     #[must_use]
     pub const fn meaning(self) -> Option<&'static str> {
         Some(match self {

@@ -32,12 +32,26 @@ pub struct Archive {
 
 impl Archive {
     /// An empty archive.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let empty = mote_host::initrd::Archive::new().finish();
+    /// assert!(empty.starts_with(b"070701"));
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a directory.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let archive = mote_host::initrd::Archive::new().directory("var/log").finish();
+    /// assert!(archive.windows(7).any(|name| name == b"var/log"));
+    /// ```
     #[must_use]
     pub fn directory(mut self, path: &str) -> Self {
         self.add_directory(path.trim_matches('/'));
@@ -45,6 +59,21 @@ impl Archive {
     }
 
     /// Adds a file with these permissions.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// let archive = initrd::Archive::new()
+    ///     .file("bin/busybox", 0o755, &initrd::find_busybox()?.1)
+    ///     .file("etc/motd", 0o644, b"welcome\n")
+    ///     .finish();
+    /// let vm = Vm::start(VmConfig::new().initrd_bytes(archive))?;
+    /// let cat = ProcessConfig::new(["/bin/busybox", "cat", "/etc/motd"]);
+    /// let output = vm.connect()?.create_process(&cat)?.output(b"")?;
+    /// assert_eq!(output.stdout, b"welcome\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn file(mut self, path: &str, permissions: u32, content: &[u8]) -> Self {
         self.add(path, S_IFREG | permissions, content);
@@ -52,6 +81,16 @@ impl Archive {
     }
 
     /// Adds a symbolic link.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let archive = mote_host::initrd::Archive::new()
+    ///     .file("bin/busybox", 0o755, b"...")
+    ///     .symlink("bin/sh", "busybox")
+    ///     .finish();
+    /// assert!(archive.windows(6).any(|name| name == b"bin/sh"));
+    /// ```
     #[must_use]
     pub fn symlink(mut self, path: &str, target: &str) -> Self {
         self.add(path, S_IFLNK | 0o777, target.as_bytes());
@@ -59,6 +98,13 @@ impl Archive {
     }
 
     /// Returns the archive's bytes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let archive = mote_host::initrd::Archive::new().file("hello", 0o644, b"hello\n").finish();
+    /// assert_eq!(archive.len() % 4, 0);
+    /// ```
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.write(TRAILER, 0, b"");
@@ -116,6 +162,14 @@ impl Archive {
 /// # Errors
 ///
 /// [`Error::Io`] when there is no busybox, or it is not static.
+///
+/// # Example
+///
+/// ```
+/// if let Ok(archive) = mote_host::initrd::busybox() {
+///     assert!(archive.starts_with(b"070701"));
+/// }
+/// ```
 pub fn busybox() -> Result<Vec<u8>> {
     let (path, content) = find_busybox()?;
     let mut archive = Archive::new()
@@ -138,6 +192,15 @@ pub fn busybox() -> Result<Vec<u8>> {
 /// # Errors
 ///
 /// [`Error::Io`] when there is none, or it is not static.
+///
+/// # Example
+///
+/// ```
+/// match mote_host::initrd::find_busybox() {
+///     Ok((path, content)) => println!("{}: {} bytes", path.display(), content.len()),
+///     Err(error) => println!("{error}"), // It says what to install.
+/// }
+/// ```
 pub fn find_busybox() -> Result<(PathBuf, Vec<u8>)> {
     const HINT: &str = "install it: `apt-get install busybox-static`";
     let mut reason = format!("not found; {HINT}");
@@ -159,6 +222,15 @@ pub fn find_busybox() -> Result<(PathBuf, Vec<u8>)> {
 /// # Errors
 ///
 /// [`Error::Io`] when it cannot be run.
+///
+/// # Example
+///
+/// ```
+/// if let Ok((path, _)) = mote_host::initrd::find_busybox() {
+///     assert!(mote_host::initrd::applets(&path)?.contains(&"sh".to_owned()));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn applets(busybox: &Path) -> Result<Vec<String>> {
     let output = Command::new(busybox)
         .arg("--list")

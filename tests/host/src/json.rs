@@ -8,6 +8,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// What is wrong with a document from the guest.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::response::{Expected, decode};
+/// let slip = decode(Expected::Base, b"no JSON").unwrap_err();
+/// assert!(slip.to_string().starts_with("not JSON"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slip(String);
 

@@ -19,19 +19,21 @@
 //!
 //! # Examples
 //!
-//! [`Vm`], [`GuestConnection`], [`Container`], [`Process`] and [`Error`] each have one that uses all there is to them; the
-//! tests run these same files against a booted VM.
+//! Every public item has one, and [`Vm`], [`GuestConnection`], [`Container`], [`Process`] and [`Error`] one each that uses all
+//! there is to them. The tests run all of them, those that need a VM against booted ones, and fail for an item without.
 //!
 //! ```no_run
-//! use mote_host::{ProcessConfig, Vm, VmConfig};
+//! # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> {
+//! use mote_host::{ProcessConfig, Vm};
 //!
-//! let vm = Vm::start(VmConfig::new().disk("root.ext4"))?;
+//! // As for instance `VmConfig::new().disk("root.ext4")`.
+//! let vm = Vm::start(config)?;
 //! let guest = vm.connect()?;
 //! let output = guest.create_process(&ProcessConfig::new(["/bin/busybox", "uname", "-a"]))?.output(b"")?;
 //! assert_eq!(output.exit_code, 0);
 //! print!("{}", String::from_utf8_lossy(&output.stdout));
 //! vm.power_off()?;
-//! # Ok::<(), mote_host::Error>(())
+//! # Ok(()) }
 //! ```
 //!
 #![doc = include_str!("../doc/hcsshim.md")]
@@ -40,6 +42,7 @@
 mod bridge;
 mod connection;
 mod container;
+mod container_config;
 pub mod disk;
 mod error;
 pub mod frame;
@@ -65,7 +68,8 @@ mod timeouts;
 pub mod vm;
 
 pub use connection::{Capabilities, GuestConnection};
-pub use container::{Container, ContainerConfig, ContainerExit, ExitType};
+pub use container::{Container, ContainerExit, ExitType};
+pub use container_config::ContainerConfig;
 pub use error::{Error, Result};
 pub use hresult::Hresult;
 pub use listener::{BRIDGE_PORT, ENTROPY_PORT, FIRST_STDIO_PORT, LOG_PORT, PortSpace};

@@ -51,6 +51,14 @@ enum BackEnd {
 
 impl PortSpace {
     /// Returns the ports whose sockets begin with `prefix`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{BRIDGE_PORT, PortSpace};
+    /// let ports = PortSpace::new("/run/vm/vsock");
+    /// assert_eq!(ports.socket(BRIDGE_PORT).unwrap().to_str(), Some("/run/vm/vsock_1073741824"));
+    /// ```
     pub fn new(prefix: impl Into<PathBuf>) -> Self {
         Self {
             back_end: BackEnd::Hybrid(prefix.into()),
@@ -60,6 +68,15 @@ impl PortSpace {
 
     /// Returns ports of the host's own vsock, for the guest with this id. `choice` picks one of the ranges; two VMs with
     /// the same one cannot be bound at once.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::PortSpace;
+    /// let ports = PortSpace::kernel(77, 0);
+    /// assert_eq!(ports.kernel_cid(), Some(77));
+    /// assert_eq!(ports.socket(ports.bridge_port()), None, "there are no Unix sockets");
+    /// ```
     #[must_use]
     pub fn kernel(cid: u32, choice: u32) -> Self {
         let first = FIRST_RANGE + choice % RANGES * RANGE_PORTS;
@@ -71,6 +88,14 @@ impl PortSpace {
     }
 
     /// Returns the guest's id on the host's own vsock, where that is the back end.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::PortSpace;
+    /// assert_eq!(PortSpace::kernel(77, 0).kernel_cid(), Some(77));
+    /// assert_eq!(PortSpace::new("/run/vm/vsock").kernel_cid(), None);
+    /// ```
     #[must_use]
     pub const fn kernel_cid(&self) -> Option<u32> {
         match &self.back_end {
@@ -80,6 +105,14 @@ impl PortSpace {
     }
 
     /// Returns the port that takes the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{BRIDGE_PORT, PortSpace};
+    /// assert_eq!(PortSpace::new("/run/vm/vsock").bridge_port(), BRIDGE_PORT);
+    /// assert_ne!(PortSpace::kernel(77, 0).bridge_port(), PortSpace::kernel(78, 1).bridge_port());
+    /// ```
     #[must_use]
     pub const fn bridge_port(&self) -> u32 {
         match &self.back_end {
@@ -89,6 +122,13 @@ impl PortSpace {
     }
 
     /// Returns the port that gives random bytes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{ENTROPY_PORT, PortSpace};
+    /// assert_eq!(PortSpace::new("/run/vm/vsock").entropy_port(), ENTROPY_PORT);
+    /// ```
     #[must_use]
     pub const fn entropy_port(&self) -> u32 {
         match &self.back_end {
@@ -98,6 +138,13 @@ impl PortSpace {
     }
 
     /// Returns the port that takes the log.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{LOG_PORT, PortSpace};
+    /// assert_eq!(PortSpace::new("/run/vm/vsock").log_port(), LOG_PORT);
+    /// ```
     #[must_use]
     pub const fn log_port(&self) -> u32 {
         match &self.back_end {
@@ -107,6 +154,14 @@ impl PortSpace {
     }
 
     /// Returns the Unix socket of a port, where the back end is a hybrid one.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::PortSpace;
+    /// let ports = PortSpace::new("/run/vm/vsock");
+    /// assert_eq!(ports.socket(1).unwrap().to_str(), Some("/run/vm/vsock_1"));
+    /// ```
     #[must_use]
     pub fn socket(&self, port: u32) -> Option<PathBuf> {
         match &self.back_end {
@@ -120,6 +175,18 @@ impl PortSpace {
     /// # Errors
     ///
     /// [`Error::Io`] when the socket cannot be bound.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{LOG_PORT, PortSpace};
+    /// let directory = tempfile::tempdir()?;
+    /// let ports = PortSpace::new(directory.path().join("vsock"));
+    /// let listener = ports.listen(LOG_PORT)?;
+    /// assert!(ports.socket(LOG_PORT).unwrap().exists());
+    /// assert!(ports.listen(LOG_PORT).is_err(), "it is bound");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listen(&self, port: u32) -> Result<PortListener> {
         match &self.back_end {
             BackEnd::Hybrid(prefix) => {
@@ -150,6 +217,18 @@ impl PortSpace {
     /// # Errors
     ///
     /// [`Error::Io`] when the socket cannot be bound.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{FIRST_STDIO_PORT, PortSpace};
+    /// let directory = tempfile::tempdir()?;
+    /// let ports = PortSpace::new(directory.path().join("vsock"));
+    /// let (port, listener) = ports.listen_stdio()?;
+    /// assert_eq!(port, FIRST_STDIO_PORT);
+    /// assert_eq!(ports.listen_stdio()?.0, FIRST_STDIO_PORT + 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listen_stdio(&self) -> Result<(u32, PortListener)> {
         let port = self.next_stdio.fetch_add(1, Ordering::Relaxed);
         Ok((port, self.listen(port)?))
@@ -188,6 +267,21 @@ impl PortListener {
     /// # Errors
     ///
     /// What the system says.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::{LOG_PORT, PortSpace};
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::Duration;
+    /// let directory = tempfile::tempdir()?;
+    /// let ports = PortSpace::new(directory.path().join("vsock"));
+    /// let listener = ports.listen(LOG_PORT)?;
+    /// assert!(listener.accept(Duration::ZERO)?.is_none(), "nobody has dialled");
+    /// let guest = UnixStream::connect(ports.socket(LOG_PORT).unwrap())?;
+    /// assert!(listener.accept(Duration::from_secs(1))?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn accept(&self, limit: Duration) -> io::Result<Option<UnixStream>> {
         if let Some(stream) = self.try_accept()? {
             return Ok(Some(stream));

@@ -65,12 +65,27 @@ impl MessageType {
     }
 
     /// Returns the type of the response to this request: the top four bits replaced.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::MessageType;
+    /// assert_eq!(MessageType::CREATE.response(), MessageType(0x2010_0101));
+    /// ```
     #[must_use]
     pub const fn response(self) -> Self {
         Self((self.0 & !KIND_MASK) | RESPONSE)
     }
 
     /// Returns the message's name, `None` for a type the protocol does not know.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::MessageType;
+    /// assert_eq!(MessageType::CREATE.name(), Some("Create"));
+    /// assert_eq!(MessageType(7).to_string(), "message type 0x00000007");
+    /// ```
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {

@@ -10,6 +10,20 @@ use crate::response::{Answer, Expected};
 use crate::stdio::StdioStream;
 
 /// The ports a process's streams will be dialled at, bound before it is asked for. Clones are the same streams.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+/// # let container = guest.create_container("Pipes", &init)?;
+/// # let init = container.create_process(&ProcessConfig::init())?;
+/// let config = ProcessConfig::new(["cat"]).without_stderr();
+/// let pipes = container.pipes(&config)?;
+/// let [stdin, stdout, stderr] = pipes.streams();
+/// assert!(stdin.is_some() && stdout.is_some() && stderr.is_none());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pipes {
     ports: StdioPorts,
@@ -57,6 +71,24 @@ impl Pipes {
     }
 
     /// Returns standard input, output and error, where they were asked for.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// # let container = guest.create_container("streams", &init)?;
+    /// # let init = container.create_process(&ProcessConfig::init())?;
+    /// use std::io::Read;
+    /// let config = ProcessConfig::new(["echo", "hello"]);
+    /// let pipes = container.pipes(&config)?;
+    /// container.execute(&config, &pipes)?;
+    /// let [_, stdout, _] = pipes.streams();
+    /// let mut text = String::new();
+    /// stdout.expect("asked for").read_to_string(&mut text).expect("it comes");
+    /// assert_eq!(text, "hello\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn streams(&self) -> [Option<StdioStream>; 3] {
         self.streams.clone()

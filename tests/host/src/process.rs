@@ -39,6 +39,17 @@ pub struct Process {
 }
 
 /// Everything a process wrote, and how it ended.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// let process = guest.create_process(&ProcessConfig::new(["sh", "-c", "echo out; echo err >&2; exit 3"]))?;
+/// let Output { exit_code, stdout, stderr } = process.output(b"")?;
+/// assert_eq!(exit_code, 3);
+/// assert_eq!((stdout, stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Exit status, or 128 + signal.
@@ -89,6 +100,15 @@ impl Process {
     }
 
     /// Returns the process's id in the VM.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// assert!(process.pid() > 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
@@ -99,6 +119,17 @@ impl Process {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// assert!(process.kill()?, "delivered");
+    /// assert_eq!(process.wait()?, 128 + 9);
+    /// assert!(!process.kill()?, "it has ended already");
+    /// # Ok(()) }
+    /// ```
     pub fn kill(&self) -> Result<bool> {
         self.send_signal(None)
     }
@@ -108,6 +139,16 @@ impl Process {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// assert!(process.signal(15)?, "delivered");
+    /// assert_eq!(process.wait()?, 128 + 15);
+    /// # Ok(()) }
+    /// ```
     pub fn signal(&self, signal: i32) -> Result<bool> {
         self.send_signal(Some(signal))
     }
@@ -131,6 +172,17 @@ impl Process {
     /// # Errors
     ///
     /// The guest's refusal (it has no terminal), or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["cat"]).terminal();
+    /// let process = guest.create_process(&config)?;
+    /// process.resize_console(120, 40)?;
+    /// assert!(process.kill()?);
+    /// # Ok(()) }
+    /// ```
     pub fn resize_console(&self, width: u16, height: u16) -> Result<()> {
         self.guest
             .bridge()
@@ -149,6 +201,16 @@ impl Process {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// process.close_stdin()?;
+    /// assert_eq!(process.wait()?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn wait(&self) -> Result<u32> {
         exit_code(self.exit.wait())
     }
@@ -158,6 +220,17 @@ impl Process {
     /// # Errors
     ///
     /// [`Error::Timeout`] when it runs on; else as [`Process::wait`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// use std::time::Duration;
+    /// let error = process.wait_timeout(Duration::from_millis(1)).expect_err("it runs");
+    /// assert!(error.is_timeout());
+    /// # Ok(()) }
+    /// ```
     pub fn wait_timeout(&self, limit: Duration) -> Result<u32> {
         match self.exit.wait_timeout(limit) {
             Some(answer) => exit_code(answer),
@@ -173,29 +246,86 @@ impl Process {
     /// # Errors
     ///
     /// [`Error::StillRunning`]; else as [`Process::wait`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// assert!(matches!(process.exit_code(), Err(Error::StillRunning)));
+    /// process.close_stdin()?;
+    /// process.wait()?;
+    /// assert_eq!(process.exit_code()?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn exit_code(&self) -> Result<u32> {
         self.exit.get().map_or(Err(Error::StillRunning), exit_code)
     }
 
     /// Returns standard input, output and error, where they were asked for.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let [stdin, stdout, stderr] = process.stdio();
+    /// assert!(stdin.is_some() && stdout.is_some() && stderr.is_some());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn stdio(&self) -> [Option<StdioStream>; 3] {
         self.streams.clone()
     }
 
     /// Returns the stream that leads to standard input.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// use std::io::Write;
+    /// process.stdin().expect("asked for").write_all(b"hello\n").expect("taken");
+    /// process.close_stdin()?;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn stdin(&self) -> Option<StdioStream> {
         self.streams[0].clone()
     }
 
     /// Returns the stream that comes from standard output.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::io::Read;
+    /// let process = guest.create_process(&ProcessConfig::new(["echo", "hello"]))?;
+    /// let mut text = String::new();
+    /// process.stdout().expect("asked for").read_to_string(&mut text).expect("it comes");
+    /// assert_eq!(text, "hello\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn stdout(&self) -> Option<StdioStream> {
         self.streams[1].clone()
     }
 
     /// Returns the stream that comes from standard error.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::io::Read;
+    /// let process = guest.create_process(&ProcessConfig::new(["sh", "-c", "echo bad >&2"]))?;
+    /// let mut text = String::new();
+    /// process.stderr().expect("asked for").read_to_string(&mut text).expect("it comes");
+    /// assert_eq!(text, "bad\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn stderr(&self) -> Option<StdioStream> {
         self.streams[2].clone()
@@ -208,6 +338,24 @@ impl Process {
     /// # Errors
     ///
     /// [`Error::Io`] when the guest did not dial a stream it said it had.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::io::{Read, Write};
+    /// let mut process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let [stdin, stdout, stderr] = process.detach_stdio()?;
+    /// let (mut stdin, mut stdout) = (stdin.expect("asked for"), stdout.expect("asked for"));
+    /// stdin.write_all(b"copied").expect("taken");
+    /// drop(stdin);
+    /// let mut bytes = Vec::new();
+    /// stdout.read_to_end(&mut bytes).expect("it comes");
+    /// assert_eq!(bytes, b"copied");
+    /// drop((stdout, stderr));
+    /// assert_eq!(process.wait()?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn detach_stdio(&mut self) -> Result<[Option<UnixStream>; 3]> {
         let mut sockets = [None, None, None];
         for (socket, stream) in sockets.iter_mut().zip(&mut self.streams) {
@@ -225,6 +373,16 @@ impl Process {
     /// # Errors
     ///
     /// What the system says.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// process.close_stdin()?;
+    /// assert_eq!(process.wait()?, 0, "cat has read the end");
+    /// # Ok(()) }
+    /// ```
     pub fn close_stdin(&self) -> Result<()> {
         let mut closed = lock(&self.stdin_closed);
         let Some(stdin) = &self.streams[0] else {
@@ -240,16 +398,48 @@ impl Process {
     }
 
     /// Closes standard output; the process gets EPIPE or SIGPIPE for what it still writes.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["sh", "-c", "while echo more; do :; done"]))?;
+    /// process.close_stdout();
+    /// process.close_stderr();
+    /// assert_ne!(process.wait()?, 0, "it could not write any more");
+    /// # Ok(()) }
+    /// ```
     pub fn close_stdout(&self) {
         self.streams[1].iter().for_each(StdioStream::close);
     }
 
     /// Closes standard error; the process gets EPIPE or SIGPIPE for what it still writes.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// process.close_stderr();
+    /// process.close_stdin()?;
+    /// assert_eq!(process.wait()?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn close_stderr(&self) {
         self.streams[2].iter().for_each(StdioStream::close);
     }
 
     /// Closes all streams. The process is not signalled.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// process.close();
+    /// assert_eq!(process.wait()?, 0, "cat has read the end of its input");
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         self.streams.iter().flatten().for_each(StdioStream::close);
     }
@@ -259,6 +449,16 @@ impl Process {
     /// # Errors
     ///
     /// As [`Process::wait`]; [`Error::Io`] when a stream fails.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let output = process.output(b"through")?;
+    /// assert_eq!((output.exit_code, output.stdout), (0, b"through".to_vec()));
+    /// # Ok(()) }
+    /// ```
     pub fn output(&self, input: &[u8]) -> Result<Output> {
         self.output_within(input, Duration::MAX)
     }
@@ -268,6 +468,18 @@ impl Process {
     /// # Errors
     ///
     /// [`Error::Timeout`] when the process, or its output, has not ended by then; else as [`Process::output`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let sleep = guest.create_process(&ProcessConfig::new(["sleep", "1000"]))?;
+    /// let error = sleep.output_within(b"", Duration::from_millis(1)).expect_err("it sleeps");
+    /// assert!(error.is_timeout());
+    /// assert!(sleep.kill()?);
+    /// # Ok(()) }
+    /// ```
     pub fn output_within(&self, input: &[u8], limit: Duration) -> Result<Output> {
         let (stdout, stderr) = (Once::new(), Once::new());
         thread::scope(|scope| {

@@ -22,6 +22,15 @@ pub struct ProcessConfig {
 impl ProcessConfig {
     /// A program with its arguments, the program first. The environment is empty but for a `PATH`, the working
     /// directory is `/`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["echo", "hello"]);
+    /// assert_eq!(guest.create_process(&config)?.output(b"")?.stdout, b"hello\n");
+    /// # Ok(()) }
+    /// ```
     pub fn new<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
         Self {
             args: args.into_iter().map(Into::into).collect(),
@@ -41,12 +50,32 @@ impl ProcessConfig {
     }
 
     /// A container's init process: everything but the streams stands in the container's specification.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ContainerConfig::new(&ProcessConfig::new(["echo", "hello"]));
+    /// let container = guest.create_container("init", &config)?;
+    /// let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(init.output(b"")?.stdout, b"hello\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn init() -> Self {
         Self::new::<String>([])
     }
 
     /// Sets an environment variable.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["sh", "-c", "echo $WHO"]).env("WHO", "me");
+    /// assert_eq!(guest.create_process(&config)?.output(b"")?.stdout, b"me\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
@@ -54,6 +83,15 @@ impl ProcessConfig {
     }
 
     /// Empties the environment, `PATH` included.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["/bin/env"]).without_env().env("ONLY", "this");
+    /// assert_eq!(guest.create_process(&config)?.output(b"")?.stdout, b"ONLY=this\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn without_env(mut self) -> Self {
         self.env.clear();
@@ -61,6 +99,15 @@ impl ProcessConfig {
     }
 
     /// Sets the working directory.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["pwd"]).cwd("/data");
+    /// assert_eq!(guest.create_process(&config)?.output(b"")?.stdout, b"/data\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn cwd(mut self, directory: impl Into<String>) -> Self {
         self.cwd = directory.into();
@@ -69,6 +116,17 @@ impl ProcessConfig {
 
     /// Sets user and group id. The protocol knows them for processes of containers only: one of the VM itself is 0/0
     /// whatever is said here.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let init = ProcessConfig::new(["/bin/busybox", "id", "-u"]).user(33, 33);
+    /// let container = guest.create_container("user", &ContainerConfig::new(&init))?;
+    /// let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(init.output(b"")?.stdout, b"33\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn user(mut self, uid: u32, gid: u32) -> Self {
         self.user = (uid, gid);
@@ -76,12 +134,30 @@ impl ProcessConfig {
     }
 
     /// Returns user and group id.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let config = mote_host::ProcessConfig::new(["true"]).user(33, 34);
+    /// assert_eq!(config.ids(), (33, 34));
+    /// ```
     #[must_use]
     pub const fn ids(&self) -> (u32, u32) {
         self.user
     }
 
     /// Sets the groups beside the user's own. As [`ProcessConfig::user`], for processes of containers only.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let init = ProcessConfig::new(["/bin/busybox", "id", "-G"]).user(33, 33).groups([4, 24]);
+    /// let container = guest.create_container("groups", &ContainerConfig::new(&init))?;
+    /// let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(init.output(b"")?.stdout, b"33 4 24\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn groups(mut self, gids: impl IntoIterator<Item = u32>) -> Self {
         self.groups = gids.into_iter().collect();
@@ -89,6 +165,16 @@ impl ProcessConfig {
     }
 
     /// Gives the process a terminal; standard error goes where standard output goes.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["/bin/busybox", "tty"]).terminal();
+    /// let output = guest.create_process(&config)?.output(b"")?;
+    /// assert!(output.stdout.starts_with(b"/dev/"));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn terminal(mut self) -> Self {
         self.terminal = true;
@@ -97,12 +183,30 @@ impl ProcessConfig {
     }
 
     /// Returns whether the process gets a terminal.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::ProcessConfig;
+    /// assert!(!ProcessConfig::new(["sh"]).has_terminal());
+    /// assert!(ProcessConfig::new(["sh"]).terminal().has_terminal());
+    /// ```
     #[must_use]
     pub const fn has_terminal(&self) -> bool {
         self.terminal
     }
 
     /// Sets the size of the terminal's window when the process starts.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ProcessConfig::new(["/bin/busybox", "stty", "size"]).terminal().console_size(120, 40);
+    /// let output = guest.create_process(&config)?.output(b"")?;
+    /// assert_eq!(output.stdout, b"40 120\r\n");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn console_size(mut self, width: u16, height: u16) -> Self {
         self.console_size = Some((width, height));
@@ -110,6 +214,16 @@ impl ProcessConfig {
     }
 
     /// Leaves standard input unconnected.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["cat"]).without_stdin())?;
+    /// assert!(process.stdin().is_none());
+    /// assert_eq!(process.wait()?, 0, "it reads nothing");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn without_stdin(mut self) -> Self {
         self.stdin = false;
@@ -117,6 +231,16 @@ impl ProcessConfig {
     }
 
     /// Leaves standard output unconnected.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["echo", "unheard"]).without_stdout())?;
+    /// assert!(process.stdout().is_none());
+    /// assert_eq!(process.output(b"")?.stdout, b"");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn without_stdout(mut self) -> Self {
         self.stdout = false;
@@ -124,6 +248,15 @@ impl ProcessConfig {
     }
 
     /// Leaves standard error unconnected.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["true"]).without_stderr())?;
+    /// assert!(process.stderr().is_none() && process.stdout().is_some());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn without_stderr(mut self) -> Self {
         self.stderr = false;
@@ -131,6 +264,15 @@ impl ProcessConfig {
     }
 
     /// Leaves all three streams unconnected.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["true"]).without_stdio())?;
+    /// assert_eq!(process.wait()?, 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn without_stdio(self) -> Self {
         self.without_stdin().without_stdout().without_stderr()

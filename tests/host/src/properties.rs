@@ -5,6 +5,16 @@ use serde_json::Value;
 use std::fmt;
 
 /// A property to ask for (hcsshim `internal/guest/prot`, `PropertyType`). A Linux guest answers the first two.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// let asked = [PropertyType::ProcessList, PropertyType::Memory];
+/// let properties = guest.properties(&asked)?;
+/// assert!(properties.metrics.is_none(), "those were not asked for");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyType {
     /// The container's processes.
@@ -50,6 +60,16 @@ impl fmt::Display for PropertyType {
 }
 
 /// The answer.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// let Properties { process_list, metrics, .. } = guest.properties(&[PropertyType::Statistics])?;
+/// assert!(process_list.is_empty(), "it was not asked for");
+/// assert!(metrics.is_some());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     /// The container's processes, in no particular order.
@@ -65,6 +85,17 @@ pub struct Properties {
 }
 
 /// One process.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+/// let all = guest.properties(&[PropertyType::ProcessList])?.process_list;
+/// let cat: &ProcessDetails = all.iter().find(|one| one.pid == process.pid()).expect("it runs");
+/// assert!(cat.memory_commit_bytes > 0);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessDetails {
     /// Its id in the VM.
@@ -85,6 +116,19 @@ pub struct ProcessDetails {
 
 /// Resource use of a container: the parts of `io.containerd.cgroups.v1.Metrics` its readers look at. The whole
 /// document is in [`Metrics::document`].
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// # let init = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+/// # let container = guest.create_container("Metrics", &init)?;
+/// # let init = container.create_process(&ProcessConfig::init())?;
+/// let metrics: Metrics = container.statistics()?;
+/// assert!(metrics.memory_max_bytes >= metrics.memory_usage_bytes);
+/// assert!(metrics.document["memory"].is_object());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Processes.
@@ -126,6 +170,16 @@ pub struct Metrics {
 }
 
 /// What was read from one disk.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+/// let metrics = guest.properties(&[PropertyType::Statistics])?.metrics.expect("asked for");
+/// let read: u64 = metrics.disks.iter().map(|disk: &DiskMetrics| disk.read_bytes).sum();
+/// assert!(read > 0, "the root is a disk");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskMetrics {
     /// The device's major number.

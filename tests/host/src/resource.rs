@@ -4,6 +4,20 @@ use crate::vm::DiskAddress;
 use serde_json::{Map, Value, json};
 
 /// A resource.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::vm::DiskAddress;
+/// use mote_host::{MappedDisk, Resource};
+/// let address = DiskAddress { controller: 0, lun: 1 };
+/// let disk = Resource::MappedVirtualDisk(MappedDisk::new(address, "/run/mounts/m1"));
+/// let tree = Resource::CombinedLayers {
+///     root: "/run/tree".into(),
+///     layers: vec!["/run/mounts/m1".into()],
+///     scratch: None,
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// A file system on a disk, or the disk as a block device.
@@ -47,6 +61,17 @@ pub struct MappedDisk {
 
 impl MappedDisk {
     /// A whole disk whose file system is mounted at a path, where writes are kept in memory.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::MappedDisk;
+    /// use mote_host::vm::DiskAddress;
+    /// let disk = MappedDisk {
+    ///     read_only: true,
+    ///     ..MappedDisk::new(DiskAddress { controller: 0, lun: 1 }, "/run/mounts/m1")
+    /// };
+    /// ```
     #[must_use]
     pub fn new(address: DiskAddress, mount_path: impl Into<String>) -> Self {
         Self {

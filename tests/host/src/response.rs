@@ -9,6 +9,15 @@ use crate::json::{Members, parse};
 use crate::{Hresult, Properties};
 
 /// What a call expects in its response beside the base members.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::response::{Answer, Expected, decode};
+/// let answer = decode(Expected::ExitCode, br#"{"Result":0,"ExitCode":3}"#)?;
+/// assert_eq!(answer.unwrap(), Answer::ExitCode(3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
@@ -28,6 +37,15 @@ pub enum Expected {
 }
 
 /// What the guest answered.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::response::{Answer, Expected, decode};
+/// let answer = decode(Expected::ProcessId, br#"{"Result":0,"ProcessId":7}"#)?;
+/// assert_eq!(answer.unwrap(), Answer::ProcessId(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Done.
@@ -45,6 +63,16 @@ pub enum Answer {
 }
 
 /// The guest said no.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::Hresult;
+/// use mote_host::response::{Expected, Refused, decode};
+/// let answer = decode(Expected::Base, br#"{"Result":-2147467259,"ErrorMessage":"no"}"#)?;
+/// assert_eq!(answer.unwrap_err(), Refused { hresult: Hresult::FAIL, message: "no".into() });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Its result code.
@@ -58,6 +86,15 @@ pub struct Refused {
 /// # Errors
 ///
 /// [`Slip`] when the body is not what the real host's decoder accepts.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::response::{Expected, decode};
+/// assert!(decode(Expected::Base, br#"{"Result":0}"#)?.is_ok());
+/// assert!(decode(Expected::Base, b"[]").is_err(), "the bridge ends over it");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn decode(expected: Expected, body: &[u8]) -> Result<Result<Answer, Refused>, Slip> {
     let value = parse(body)?;
     let members = Members::of(&value, "response")?;
@@ -107,6 +144,16 @@ fn decode_answer(expected: Expected, members: Members<'_>, success: bool) -> Res
 }
 
 /// A container has ended.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::ExitType;
+/// use mote_host::response::decode_notification;
+/// let ended = decode_notification(br#"{"ContainerId":"c","Type":"GracefulExit"}"#)?;
+/// assert_eq!((ended.container_id.as_str(), ended.exit_type), ("c", ExitType::Graceful));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// Which container.
@@ -120,6 +167,15 @@ pub struct Notification {
 /// # Errors
 ///
 /// [`Slip`] when the body is not what the real host's decoder accepts.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::response::decode_notification;
+/// let ended = decode_notification(br#"{"ContainerId":"c","Type":"ForcedExit"}"#)?;
+/// assert_eq!(ended.container_id, "c");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn decode_notification(body: &[u8]) -> Result<Notification, Slip> {
     let value = parse(body)?;
     let members = Members::of(&value, "notification")?;

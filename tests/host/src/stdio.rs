@@ -47,6 +47,19 @@ impl StdioStream {
     /// # Errors
     ///
     /// What the system says.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// use std::io::Write;
+    /// let mut stdin = process.stdin().expect("asked for");
+    /// stdin.write_all(b"all there is").expect("taken");
+    /// stdin.close_write().expect("it is open");
+    /// assert_eq!(process.output(b"")?.stdout, b"all there is");
+    /// # Ok(()) }
+    /// ```
     pub fn close_write(&self) -> io::Result<()> {
         let Some(stream) = self.connection()? else {
             return Ok(());
@@ -59,6 +72,17 @@ impl StdioStream {
     }
 
     /// Closes the stream, both directions. Whoever is blocked on it returns. Closing twice does nothing.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// # let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let stdin = process.stdin().expect("asked for");
+    /// stdin.close();
+    /// assert_eq!(process.wait()?, 0, "cat has read the end");
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         let state = std::mem::replace(&mut *lock(&self.0.state), State::Closed);
         if let State::Open(stream) = state {

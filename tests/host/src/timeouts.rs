@@ -3,6 +3,15 @@
 use std::time::Duration;
 
 /// Time limits of a connection. The defaults are hcsshim's (gcs-protocol §13) where it has one.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::{Timeouts, VmConfig};
+/// use std::time::Duration;
+/// let hasty = Timeouts { dial: Duration::from_secs(2), ..Timeouts::default() };
+/// let config = VmConfig::new().timeouts(hasty);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// For a response to a call that cannot be abandoned. When it passes, the bridge is ended: the guest is taken to

@@ -2,7 +2,8 @@
 
 use super::GuestConnection;
 use crate::bridge::Patience;
-use crate::container::{Container, ContainerConfig};
+use crate::container::Container;
+use crate::container_config::ContainerConfig;
 use crate::error::Result;
 use crate::message::MessageType;
 use crate::process::Process;
@@ -19,6 +20,16 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let request = serde_json::json!({ "ResourceType": "Windmill", "Settings": {} });
+    /// let error = guest.modify(&request).expect_err("there are none");
+    /// assert!(error.to_string().contains("Windmill"));
+    /// # Ok(()) }
+    /// ```
     pub fn modify(&self, request: &Value) -> Result<()> {
         self.command(
             MessageType::MODIFY_SETTINGS,
@@ -31,6 +42,16 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The guest's refusal, [`crate::Error::Timeout`], or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let properties = guest.properties(&[PropertyType::Statistics])?;
+    /// let metrics = properties.metrics.expect("asked for");
+    /// assert!(metrics.memory_limit_bytes > 0, "that of the machine");
+    /// # Ok(()) }
+    /// ```
     pub fn properties(&self, types: &[PropertyType]) -> Result<Properties> {
         self.properties_of(UTILITY_VM, types)
     }
@@ -58,6 +79,22 @@ impl GuestConnection {
     /// # Errors
     ///
     /// As [`GuestConnection::modify`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let tree = Resource::CombinedLayers {
+    ///     root: "/run/tree".into(),
+    ///     layers: vec!["/data".into()],
+    ///     scratch: None,
+    /// };
+    /// match guest.add(&tree) {
+    ///     Ok(()) => guest.remove(&tree)?,
+    ///     Err(error) => println!("{error}"), // Layers lie on mounted disks.
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn add(&self, resource: &Resource) -> Result<()> {
         self.modify(&resource.request("Add"))
     }
@@ -67,6 +104,18 @@ impl GuestConnection {
     /// # Errors
     ///
     /// As [`GuestConnection::modify`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let nothing = Resource::ScsiDevice(vm::DiskAddress { controller: 0, lun: 60 });
+    /// guest.remove(&nothing).or_else(|error| match error {
+    ///     Error::Guest { .. } => Ok(println!("{error}")), // The guest says what it misses.
+    ///     error => Err(error),
+    /// })?;
+    /// # Ok(()) }
+    /// ```
     pub fn remove(&self, resource: &Resource) -> Result<()> {
         self.modify(&resource.request("Remove"))
     }
@@ -76,6 +125,15 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let text = guest.dump_stacks()?;
+    /// assert!(text.contains("kernel:"));
+    /// # Ok(()) }
+    /// ```
     pub fn dump_stacks(&self) -> Result<String> {
         let answer = self.bridge().call(
             MessageType::DUMP_STACKS,
@@ -94,6 +152,15 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The guest's refusal, or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.delete_container_state("unknown").expect_err("there is none");
+    /// assert!(error.is_not_exist());
+    /// # Ok(()) }
+    /// ```
     pub fn delete_container_state(&self, container_id: &str) -> Result<()> {
         self.command(
             MessageType::DELETE_CONTAINER_STATE,
@@ -108,6 +175,18 @@ impl GuestConnection {
     ///
     /// [`crate::Error::AlreadyExists`] for an id that was used on this connection, even if creating it failed, unless it was
     /// interrupted; the guest's refusal; the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ContainerConfig::new(&ProcessConfig::new(["true"]));
+    /// let container = guest.create_container("create-container", &config)?;
+    /// let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(init.wait()?, 0);
+    /// guest.delete_container_state(container.id())?;
+    /// # Ok(()) }
+    /// ```
     pub fn create_container(&self, id: &str, config: &ContainerConfig) -> Result<Container> {
         let exit = self.bridge().expect_exit(id)?;
         let created = self.bridge().call(
@@ -135,6 +214,18 @@ impl GuestConnection {
     /// # Errors
     ///
     /// [`crate::Error::AlreadyExists`] for an id that was used on this connection; the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let config = ContainerConfig::new(&ProcessConfig::new(["cat"]));
+    /// drop(guest.create_container("open-container", &config)?);
+    /// // On a connection that has seen it already, its id is taken; on the next one it is not.
+    /// let error = guest.open_container("open-container").expect_err("it is known here");
+    /// assert!(error.is_already_exists());
+    /// # Ok(()) }
+    /// ```
     pub fn open_container(&self, id: &str) -> Result<Container> {
         let exit = self.bridge().expect_exit(id)?;
         self.bridge().set_unsure(id, false);
@@ -146,6 +237,15 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The guest's refusal (the program does not exist …), or the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["uname"]))?;
+    /// assert_eq!(process.output(b"")?.stdout, b"Linux\n");
+    /// # Ok(()) }
+    /// ```
     pub fn create_process(&self, config: &ProcessConfig) -> Result<Process> {
         Process::create(self, UTILITY_VM, config)
     }
@@ -155,6 +255,17 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The end of the bridge. A pid the guest does not know looks ended, with the code 0, as it does to hcsshim.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let process = guest.create_process(&ProcessConfig::new(["cat"]))?;
+    /// let same = guest.open_process(process.pid())?;
+    /// process.close_stdin()?;
+    /// assert_eq!(same.wait()?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn open_process(&self, pid: u32) -> Result<Process> {
         Process::open(self, UTILITY_VM, pid)
     }
@@ -164,6 +275,18 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let vm = Vm::start(config)?;
+    /// let guest = vm.connect()?;
+    /// guest.shut_down_vm()?;
+    /// assert_eq!(vm.wait(Duration::from_secs(60))?.status, Some(0));
+    /// # Ok(()) }
+    /// ```
     pub fn shut_down_vm(&self) -> Result<()> {
         self.bridge().shut_down_vm()
     }
@@ -173,6 +296,16 @@ impl GuestConnection {
     /// # Errors
     ///
     /// A Linux guest's refusal: [`crate::Error::is_not_implemented`]; the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let settings = serde_json::json!({ "RPCType": "StartLogForwarding" });
+    /// let error = guest.modify_service_settings("LogForwardService", &settings).expect_err("it is no Windows");
+    /// assert!(error.is_not_implemented());
+    /// # Ok(()) }
+    /// ```
     pub fn modify_service_settings(&self, property_type: &str, settings: &Value) -> Result<()> {
         self.command(
             MessageType::MODIFY_SERVICE_SETTINGS,
@@ -186,6 +319,15 @@ impl GuestConnection {
     /// # Errors
     ///
     /// The guest's refusal: [`crate::Error::is_not_implemented`]; the end of the bridge.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let error = guest.update_container("unknown", &serde_json::json!({})).expect_err("it is unknown");
+    /// assert!(error.hresult().is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn update_container(&self, container_id: &str, resources: &Value) -> Result<()> {
         self.command(
             MessageType::UPDATE_CONTAINER,

@@ -30,6 +30,17 @@ const FEATURES: &str = "none,sparse_super,large_file,huge_file,filetype,ext_attr
 const INODE_BYTES: u64 = 256;
 
 /// How far it is.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::Progress;
+/// let shown = match Progress::Writing(5, 20) {
+///     Progress::Writing(done, all) => format!("{} %", 100 * done / all),
+///     Progress::Digesting => "reading it again".into(),
+/// };
+/// assert_eq!(shown, "25 %");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// So many of so many commands of debugfs are carried out.
@@ -39,6 +50,16 @@ pub enum Progress {
 }
 
 /// An image that was written.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::{self, Tree};
+/// let directory = tempfile::tempdir()?;
+/// let write = |name| layer::write_image(&Tree::new(), &directory.path().join(name), &mut |_| {});
+/// assert_eq!(write("a")?.sha256, write("b")?.sha256, "the same tree, the same bytes");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Its size.
@@ -56,6 +77,20 @@ pub struct Written {
 /// # Errors
 ///
 /// [`Error::Io`] when e2fsprogs is missing or fails, with its words.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::{self, Progress, Tree};
+/// let directory = tempfile::tempdir()?;
+/// let image = directory.path().join("empty.ext4");
+/// let written = layer::write_image(&Tree::new(), &image, &mut |progress| match progress {
+///     Progress::Writing(done, all) => println!("{done} of {all}"),
+///     Progress::Digesting => println!("nearly there"),
+/// })?;
+/// assert_eq!(std::fs::metadata(&image)?.len(), written.bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write_image(
     tree: &Tree,
     image: &Path,

@@ -57,6 +57,22 @@ pub fn read(source: &Path, scratch: &Path) -> Result<Tree> {
 }
 
 /// What becomes of a whiteout when trees are stacked.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::{self, Whiteouts};
+/// let directory = tempfile::tempdir()?;
+/// let (lower, upper) = (directory.path().join("lower"), directory.path().join("upper"));
+/// std::fs::create_dir(&lower)?;
+/// std::fs::create_dir(&upper)?;
+/// std::fs::write(lower.join("gone"), "")?;
+/// std::fs::write(upper.join(".wh.gone"), "")?;
+/// let read = |source| layer::read(source, directory.path());
+/// let tree = layer::stack(read(&lower)?, read(&upper)?, Whiteouts::Drop);
+/// assert!(tree.get("gone").is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whiteouts {
     /// It stays, for a layer that lies over others later: a character device 0/0, or `trusted.overlay.opaque`.
@@ -66,6 +82,14 @@ pub enum Whiteouts {
 }
 
 /// Lays one tree over another.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::{self, Tree, Whiteouts};
+/// let both = layer::stack(Tree::new(), Tree::new(), Whiteouts::Drop);
+/// assert!(both.is_empty());
+/// ```
 #[must_use]
 pub fn stack(lower: Tree, upper: Tree, whiteouts: Whiteouts) -> Tree {
     stack::stack(lower, upper, whiteouts)

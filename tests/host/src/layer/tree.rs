@@ -5,6 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What belongs to every inode.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer;
+/// let directory = tempfile::tempdir()?;
+/// std::fs::write(directory.path().join("hello"), "hello\n")?;
+/// let tree = layer::read(directory.path(), directory.path())?;
+/// let (_, attributes) = tree.get("hello").unwrap();
+/// assert_eq!(attributes.permissions & 0o600, 0o600);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Permissions with set-user-id, set-group-id and sticky bit.
@@ -20,6 +32,18 @@ pub struct Attributes {
 }
 
 /// The content of a regular file.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::{self, Kind};
+/// let directory = tempfile::tempdir()?;
+/// std::fs::write(directory.path().join("hello"), "hello\n")?;
+/// let tree = layer::read(directory.path(), directory.path())?;
+/// let (Kind::File(content), _) = tree.get("hello").unwrap() else { panic!("it is a file") };
+/// assert_eq!(std::fs::read(&content.file)?.len() as u64, content.bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Where it lies on the host.
@@ -29,6 +53,17 @@ pub struct Content {
 }
 
 /// What an inode is.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::layer::{self, Kind};
+/// let directory = tempfile::tempdir()?;
+/// std::os::unix::fs::symlink("target", directory.path().join("link"))?;
+/// let tree = layer::read(directory.path(), directory.path())?;
+/// assert_eq!(tree.get("link").unwrap().0, &Kind::Symlink(b"target".to_vec()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
@@ -75,6 +110,13 @@ impl Default for Tree {
 
 impl Tree {
     /// A tree that is an empty root directory.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let tree = mote_host::layer::Tree::new();
+    /// assert!(tree.is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -85,18 +127,45 @@ impl Tree {
     }
 
     /// Returns how many names there are beside the root.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let directory = tempfile::tempdir()?;
+    /// std::fs::create_dir(directory.path().join("one"))?;
+    /// let tree = mote_host::layer::read(directory.path(), directory.path())?;
+    /// assert_eq!(tree.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len() - 1
     }
 
     /// Returns whether there is nothing but the root.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// assert!(mote_host::layer::Tree::new().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns what is at a path, and its attributes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let directory = tempfile::tempdir()?;
+    /// std::fs::create_dir(directory.path().join("one"))?;
+    /// let tree = mote_host::layer::read(directory.path(), directory.path())?;
+    /// assert_eq!(tree.get("one").unwrap().0, &mote_host::layer::Kind::Directory);
+    /// assert!(tree.get("two").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn get(&self, path: &str) -> Option<(&Kind, &Attributes)> {
         let inode = &self.inodes[*self.names.get(path.trim_matches('/').as_bytes())?];
@@ -104,11 +173,31 @@ impl Tree {
     }
 
     /// Returns all paths below the root, in order.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let directory = tempfile::tempdir()?;
+    /// std::fs::create_dir_all(directory.path().join("a/b"))?;
+    /// let tree = mote_host::layer::read(directory.path(), directory.path())?;
+    /// assert_eq!(tree.paths().collect::<Vec<_>>(), [&b"a"[..], b"a/b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
         self.names.keys().skip(1).map(Vec::as_slice)
     }
 
     /// Returns the sum of the contents of all files.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let directory = tempfile::tempdir()?;
+    /// std::fs::write(directory.path().join("hello"), "hello\n")?;
+    /// let tree = mote_host::layer::read(directory.path(), directory.path())?;
+    /// assert_eq!(tree.content_bytes(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn content_bytes(&self) -> u64 {
         let live: BTreeSet<InodeId> = self.names.values().copied().collect();

@@ -1,6 +1,14 @@
 //! What an image's configuration says about its program (OCI image specification, `config.md`).
 
 /// The program of an image and what is around it. Empty where the image says nothing.
+///
+/// # Example
+///
+/// ```
+/// use mote_host::oci::ImageDefaults;
+/// let image = ImageDefaults { command: vec!["sh".into()], ..ImageDefaults::default() };
+/// assert_eq!(image.arguments(&[]), ["sh"]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageDefaults {
     /// The first words of the command line; what the user gives follows them.
@@ -17,6 +25,14 @@ pub struct ImageDefaults {
 
 impl ImageDefaults {
     /// Returns the command line for these words of the user.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::oci::ImageDefaults;
+    /// let image = ImageDefaults { entrypoint: vec!["/app".into()], ..ImageDefaults::default() };
+    /// assert_eq!(image.arguments(&["--flag".into()]), ["/app", "--flag"]);
+    /// ```
     #[must_use]
     pub fn arguments(&self, given: &[String]) -> Vec<String> {
         let rest = if given.is_empty() {

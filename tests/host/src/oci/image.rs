@@ -31,6 +31,14 @@ impl Image {
     /// # Errors
     ///
     /// [`Error::Io`], naming the image and what is wrong with it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::oci::Image;
+    /// let error = Image::open("/no/such/image:v1").unwrap_err();
+    /// assert!(error.to_string().contains("/no/such/image"));
+    /// ```
     pub fn open(reference: &str) -> Result<Self> {
         let (place, tag) = split(reference);
         if place.is_dir() {
@@ -68,6 +76,15 @@ impl Image {
     }
 
     /// Returns what the image says about its program.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::oci::Image;
+    /// let image = Image::open("doc/image")?;
+    /// assert_eq!(image.defaults().command, ["/bin/hello"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn defaults(&self) -> ImageDefaults {
         let Some(config) = self.configuration.config() else {
@@ -88,12 +105,30 @@ impl Image {
     }
 
     /// Returns the digests of the layers, the lowest one first.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::oci::Image;
+    /// let image = Image::open("doc/image")?;
+    /// assert!(image.layer_digests()[0].starts_with("sha256:"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn layer_digests(&self) -> &[String] {
         &self.parts.digests
     }
 
     /// Returns a name for what comes out of the layers: the same for the same layers.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::oci::Image;
+    /// let image = Image::open("doc/image")?;
+    /// println!("its disk is kept as {}.ext4", image.key());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn key(&self) -> String {
         let mut digest = Sha256::new();
@@ -110,6 +145,17 @@ impl Image {
     /// # Errors
     ///
     /// [`Error::Io`], naming the layer and what is wrong with it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::oci::Image;
+    /// let image = Image::open("doc/image")?;
+    /// let scratch = tempfile::tempdir()?;
+    /// let tree = image.tree(scratch.path(), &mut |number, count| println!("layer {number} of {count}"))?;
+    /// assert!(tree.get("bin/hello").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tree(&self, scratch: &Path, say: &mut dyn FnMut(usize, usize)) -> Result<Tree> {
         let mut tree = Tree::new();
         let count = self.parts.layers.len();

@@ -26,6 +26,13 @@ pub struct DiskAddress {
 
 impl DiskAddress {
     /// Returns the serial by which the guest finds a disk with this address.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::vm::DiskAddress;
+    /// assert_eq!(DiskAddress { controller: 0, lun: 9 }.serial(), "scsi-0-9");
+    /// ```
     #[must_use]
     pub fn serial(self) -> String {
         format!("scsi-{}-{}", self.controller, self.lun)
@@ -48,6 +55,27 @@ impl Vm {
     ///
     /// [`Error::AlreadyExists`] when a disk has this address, [`Error::Io`] when there is no free port or with QEMU's
     /// words.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use mote_host::vm::DiskAddress;
+    /// # let directory = tempfile::tempdir().expect("a directory");
+    /// # let (tree, image) = (directory.path().join("tree"), directory.path().join("image"));
+    /// # std::fs::create_dir(&tree).expect("new");
+    /// # disk::build_ext4(&tree, &image)?;
+    /// let vm = Vm::start(config.machine(Machine::Q35).disk_ports(1))?;
+    /// let guest = vm.connect()?;
+    /// let address = DiskAddress { controller: 0, lun: 9 };
+    /// vm.attach_disk(&image, address)?;
+    /// let disk = Resource::MappedVirtualDisk(MappedDisk::new(address, "/mnt/more"));
+    /// guest.add(&disk)?;
+    /// guest.remove(&disk)?;
+    /// guest.remove(&Resource::ScsiDevice(address))?;
+    /// vm.detach_disk(address)?;
+    /// # Ok(()) }
+    /// ```
     pub fn attach_disk(&self, image: &Path, address: DiskAddress) -> Result<()> {
         let mut ports = lock(&self.disk_ports);
         if ports.contains(&Some(address)) {
@@ -83,6 +111,24 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Timeout`] when the guest keeps it, [`Error::Io`] with QEMU's words.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use mote_host::vm::DiskAddress;
+    /// # let directory = tempfile::tempdir().expect("a directory");
+    /// # let (tree, image) = (directory.path().join("tree"), directory.path().join("image"));
+    /// # std::fs::create_dir(&tree).expect("new");
+    /// # disk::build_ext4(&tree, &image)?;
+    /// let vm = Vm::start(config.machine(Machine::Q35).disk_ports(1))?;
+    /// let guest = vm.connect()?;
+    /// let address = DiskAddress { controller: 0, lun: 9 };
+    /// vm.attach_disk(&image, address)?;
+    /// // A guest that has not looked at it need not let it go.
+    /// vm.detach_disk(address)?;
+    /// # Ok(()) }
+    /// ```
     pub fn detach_disk(&self, address: DiskAddress) -> Result<()> {
         let mut ports = lock(&self.disk_ports);
         let serial = address.serial();

@@ -26,6 +26,13 @@ pub enum Source {
 
 impl Source {
     /// Returns the source's name: `console`, `guest`, `vmm`, `program`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::vm::Source;
+    /// assert_eq!(Source::Console.name(), "console");
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,6 +45,16 @@ impl Source {
 }
 
 /// One line.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+/// let line = vm.journal().since(0).into_iter().next().expect("it has said something");
+/// assert_eq!(line.number, 0);
+/// println!("{}: {}", line.source.name(), line.text);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Counts up from 0 over all lines of the VM.
@@ -65,6 +82,15 @@ struct Kept {
 
 impl Journal {
     /// Adds a line.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::vm::{Journal, Source};
+    /// let journal = Journal::default();
+    /// journal.push(Source::Program, "hello");
+    /// assert_eq!(journal.since(0)[0].text, "hello");
+    /// ```
     pub fn push(&self, source: Source, text: impl Into<String>) {
         let mut kept = lock(&self.kept);
         if kept.lines.len() == MAX_LINES {
@@ -87,6 +113,16 @@ impl Journal {
     }
 
     /// Returns the lines from a number on, those that are still kept.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// use mote_host::vm::Source;
+    /// let lines = vm.journal().since(0);
+    /// assert!(lines.iter().any(|line| line.source == Source::Guest));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn since(&self, number: u64) -> Vec<Line> {
         let kept = lock(&self.kept);
@@ -96,6 +132,17 @@ impl Journal {
 
     /// As [`Journal::since`], but waits for at most `limit` until there is one. `None` when the VM has ended and there
     /// will be none.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let journal = vm.journal();
+    /// let first = journal.wait_since(0, Duration::from_secs(60)).expect("the VM runs");
+    /// assert!(!first.is_empty());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn wait_since(&self, number: u64, limit: Duration) -> Option<Vec<Line>> {
         let deadline = Instant::now() + limit;
@@ -128,6 +175,16 @@ pub struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// Lines of this source.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::vm::{Journal, Lines, Source};
+    /// let journal = Journal::default();
+    /// let mut lines = Lines::new(&journal, Source::Program);
+    /// lines.push(b"one\ntwo");
+    /// assert_eq!(journal.since(0).len(), 1, "the second one has not ended");
+    /// ```
     #[must_use]
     pub const fn new(journal: &'a Journal, source: Source) -> Self {
         Self {
@@ -138,6 +195,17 @@ impl<'a> Lines<'a> {
     }
 
     /// Takes the next bytes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::vm::{Journal, Lines, Source};
+    /// let journal = Journal::default();
+    /// let mut lines = Lines::new(&journal, Source::Program);
+    /// lines.push(b"he");
+    /// lines.push(b"llo\n");
+    /// assert_eq!(journal.since(0)[0].text, "hello");
+    /// ```
     pub fn push(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             self.unfinished.extend_from_slice(part);
@@ -148,6 +216,17 @@ impl<'a> Lines<'a> {
     }
 
     /// Tells what has no end of line yet.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::vm::{Journal, Lines, Source};
+    /// let journal = Journal::default();
+    /// let mut lines = Lines::new(&journal, Source::Program);
+    /// lines.push(b"no end of line");
+    /// lines.finish();
+    /// assert_eq!(journal.since(0)[0].text, "no end of line");
+    /// ```
     pub fn finish(&mut self) {
         if self.unfinished.is_empty() {
             return;

@@ -10,6 +10,17 @@ use std::time::Duration;
 const SHOWN_LINES: usize = 20;
 
 /// Why a VM could not be launched, or why its guest did not dial.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+/// use mote_host::vm::LaunchError;
+/// let error = Vm::start(config.kernel("/no/such/image")).expect_err("there is none");
+/// let Error::Launch(reason) = &error else { return Err(error) };
+/// assert!(matches!(**reason, LaunchError::Unreadable { .. }));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub enum LaunchError {
     /// A file that is needed was found nowhere.
@@ -74,6 +85,19 @@ pub enum LaunchError {
 
 impl LaunchError {
     /// Whether a time limit passed while the VM was running.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let timeouts = Timeouts { dial: Duration::from_micros(1), ..Timeouts::default() };
+    /// let vm = Vm::start(config.timeouts(timeouts))?;
+    /// let error = vm.connect().expect_err("no guest is that fast");
+    /// let Error::Launch(reason) = error else { return Err(error) };
+    /// assert!(reason.is_timeout());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::NeverDialled { exit: None, .. })

@@ -18,6 +18,16 @@ const LONGEST_RECORD_BYTES: usize = 1024 * 1024;
 const LAST_WORDS_BYTES: u64 = 64 * 1024;
 
 /// How serious a record is. `fatal` and `panic` are read as errors.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+/// use mote_host::vm::LogLevel;
+/// assert!(LogLevel::Error > LogLevel::Info);
+/// assert!(vm.log().iter().all(|record| record.level < LogLevel::Error), "all is well");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Bytes.
@@ -46,6 +56,16 @@ impl LogLevel {
 }
 
 /// One record.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+/// let record = vm.log().into_iter().next().expect("it has said something");
+/// println!("{record}");
+/// assert!(record.fields.is_object() && !record.message.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
     /// How serious it is.

@@ -106,6 +106,16 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Launch`], saying what is missing or what the daemon said.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// let vm = Vm::start(config.memory_mib(32))?;
+    /// let guest = vm.connect()?;
+    /// vm.power_off()?;
+    /// # Ok(()) }
+    /// ```
     pub fn start(config: VmConfig) -> Result<Self> {
         let program = tool::find_vmm(config.vmm, config.vmm_program.as_deref())?;
         let vsock::Choice {
@@ -186,6 +196,19 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Launch`] when the guest does not dial, saying why; those of the negotiation.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// let vm = Vm::start(config)?;
+    /// let first = vm.connect()?;
+    /// first.close();
+    /// // The guest dials again, and what runs in it goes on.
+    /// let second = vm.connect()?;
+    /// assert!(second.end_reason().is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn connect(&self) -> Result<GuestConnection> {
         let stream = self.accept_bridge(self.timeouts.dial)?;
         let guest = GuestConnection::of_vm(
@@ -213,6 +236,18 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Launch`] when the guest does not dial, saying why.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let vm = Vm::start(config)?;
+    /// let stream = vm.accept_bridge(Duration::from_secs(60))?;
+    /// let guest = GuestConnection::connect(stream, vm.ports(), Timeouts::default())?;
+    /// assert_eq!(guest.os(), "linux");
+    /// # Ok(()) }
+    /// ```
     pub fn accept_bridge(&self, limit: Duration) -> Result<UnixStream> {
         let mut dials = lock(&self.dials);
         match dials.accept(&self.ports, &self.shared.log, limit, || {
@@ -239,6 +274,16 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Timeout`] when it runs on.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// use std::time::Duration;
+    /// let error = vm.wait(Duration::from_millis(1)).expect_err("it runs");
+    /// assert!(error.is_timeout());
+    /// # Ok(()) }
+    /// ```
     pub fn wait(&self, limit: Duration) -> Result<VmExit> {
         self.shared.exit.wait_timeout(limit).ok_or(Error::Timeout {
             operation: "VM to end",
@@ -252,6 +297,16 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Io`] with the VMM's words.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// vm.pause()?;
+    /// assert!(vm.is_paused()?);
+    /// vm.resume()?;
+    /// # Ok(()) }
+    /// ```
     pub fn pause(&self) -> Result<()> {
         self.control.pause()
     }
@@ -261,6 +316,16 @@ impl Vm {
     /// # Errors
     ///
     /// As [`Vm::pause`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// vm.pause()?;
+    /// vm.resume()?;
+    /// assert!(!vm.is_paused()?);
+    /// # Ok(()) }
+    /// ```
     pub fn resume(&self) -> Result<()> {
         self.control.resume()
     }
@@ -270,6 +335,14 @@ impl Vm {
     /// # Errors
     ///
     /// As [`Vm::pause`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// assert!(!vm.is_paused()?);
+    /// # Ok(()) }
+    /// ```
     pub fn is_paused(&self) -> Result<bool> {
         self.control.is_paused()
     }
@@ -279,6 +352,16 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Io`] with QEMU's words.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(vm: &mote_host::Vm) -> mote_host::Result<()> { use mote_host::*;
+    /// use serde_json::Value;
+    /// let status = vm.qmp("query-status", &Value::Null)?;
+    /// assert_eq!(status["running"], true);
+    /// # Ok(()) }
+    /// ```
     pub fn qmp(&self, command: &str, arguments: &Value) -> Result<Value> {
         self.control.qmp(command, arguments)
     }
@@ -288,6 +371,17 @@ impl Vm {
     /// # Errors
     ///
     /// [`Error::Timeout`] when the VM runs on; [`Error::AlreadyClosed`] when there is no connection.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// let vm = Vm::start(config)?;
+    /// let _guest = vm.connect()?;
+    /// let exit = vm.power_off()?;
+    /// assert_eq!((exit.status, exit.by_host), (Some(0), false));
+    /// # Ok(()) }
+    /// ```
     pub fn power_off(&self) -> Result<VmExit> {
         let bridge = lock(&self.shared.bridges)
             .iter()
@@ -303,6 +397,17 @@ impl Vm {
     }
 
     /// Ends the VM at once, as pulling the plug would, and waits until nothing is left of it.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(config: mote_host::VmConfig) -> mote_host::Result<()> { use mote_host::*;
+    /// let vm = Vm::start(config)?;
+    /// let directory = vm.run_directory().to_owned();
+    /// vm.kill();
+    /// assert!(!directory.exists(), "nothing is left of it");
+    /// # Ok(()) }
+    /// ```
     pub fn kill(&self) -> VmExit {
         self.leash.release();
         let exit = self.shared.exit.wait_timeout(CLEAN_UP);
