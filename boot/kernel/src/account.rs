@@ -5,7 +5,7 @@
 //! can get leaves the others enough to go on.
 
 use crate::errno::Errno;
-use crate::limits::{ACCOUNT_SHARE, MAX_OPEN_FILES, MAX_TASKS};
+use crate::limits::{ACCOUNT_SHARE, MAX_OPEN_FILES, MAX_SIGNALS, MAX_TASKS};
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
@@ -26,15 +26,18 @@ pub enum Resource {
     Files,
     /// Tasks.
     Tasks,
+    /// Signals that wait with what they say of themselves.
+    Signals,
 }
 
-const RESOURCES: usize = 5;
+const RESOURCES: usize = 6;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
     PAGE_BYTES as u64,
     PAGE_BYTES as u64,
     PAGE_BYTES as u64,
+    0,
     0,
     0,
 ];
@@ -46,6 +49,7 @@ const MOST: [u64; RESOURCES] = [
     UNLIMITED,
     (MAX_OPEN_FILES / ACCOUNT_SHARE) as u64,
     (MAX_TASKS / ACCOUNT_SHARE) as u64,
+    (MAX_SIGNALS / ACCOUNT_SHARE) as u64,
 ];
 
 /// What was read from one disk.
@@ -185,7 +189,7 @@ impl Account {
         if used > self.limit[index].min(MOST[index]) {
             return Err(match resource {
                 Resource::Files => Errno::ENFILE,
-                Resource::Tasks => Errno::EAGAIN,
+                Resource::Tasks | Resource::Signals => Errno::EAGAIN,
                 _ => Errno::ENOMEM,
             });
         }
@@ -226,6 +230,7 @@ mod tests {
             (Resource::KernelFrames, Errno::ENOMEM),
             (Resource::Files, Errno::ENFILE),
             (Resource::Tasks, Errno::EAGAIN),
+            (Resource::Signals, Errno::EAGAIN),
         ] {
             let mut account = Account::unlimited();
             account.set_limit(resource, 5);
@@ -276,6 +281,7 @@ mod tests {
         for (resource, table) in [
             (Resource::Files, MAX_OPEN_FILES),
             (Resource::Tasks, MAX_TASKS),
+            (Resource::Signals, MAX_SIGNALS),
         ] {
             let mut account = Account::unlimited();
             let most = (table / ACCOUNT_SHARE) as u64;

@@ -4,6 +4,7 @@ use crate::account::Resource;
 use crate::limits::{ENDING_SPACES_PER_STEP, WORK_PAGES};
 use crate::process::{Life, Notices, ProcessId};
 use crate::program::Load;
+use crate::signal::SignalSet;
 use crate::space::SpaceId;
 use crate::system::System;
 use crate::task::TaskId;
@@ -22,6 +23,7 @@ impl<B: Block> System<B> {
         }
         process.alarm = None;
         self.leave_locks(id);
+        self.discard_signals(id, SignalSet::ALL);
         self.drop_tasks(id);
         self.leave_children(id);
         self.drop_belongings(id);
@@ -43,9 +45,11 @@ impl<B: Block> System<B> {
 
     /// Takes a task away, and what it was about to make.
     pub(crate) fn drop_task(&mut self, id: TaskId) {
-        let Some(task) = self.table.tasks.remove(id) else {
+        let Some(mut task) = self.table.tasks.remove(id) else {
             return;
         };
+        let (queue, accounts) = (&mut self.table.signals, &mut self.accounts);
+        task.pending.discard(queue, accounts, SignalSet::ALL);
         self.ready.remove(id);
         if let Some(call) = &task.call
             && let Some(child) = self.table.find(Pid(call.progress as u32))

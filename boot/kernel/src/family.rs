@@ -9,7 +9,7 @@
 
 use crate::account::Resource;
 use crate::process::{Life, Notices, Process, ProcessId};
-use crate::signal::{ActionFlags, IGNORE, known, number};
+use crate::signal::{ActionFlags, IGNORE, info, known, number};
 use crate::system::System;
 use crate::task::TaskId;
 use crate::wait::WakeKey;
@@ -73,13 +73,17 @@ impl<B: Block> System<B> {
             return;
         };
         let child = known(number::CHLD);
+        let Life::Zombie(status) = process.life else {
+            return;
+        };
         let is_unwanted = kin.exit_signal == Some(child)
             && self.actions(parent).is_ok_and(|actions| {
                 let action = actions.get(child);
                 action.handler == IGNORE || action.flags.contains(ActionFlags::NO_CHILD_WAIT)
             });
         if let Some(signal) = kin.exit_signal {
-            self.signal_process(parent, signal);
+            let info = self.child_info(id, info::ending(status));
+            self.signal_process(parent, signal, &info);
         }
         if is_unwanted {
             self.forget_process(id);
@@ -115,7 +119,8 @@ impl<B: Block> System<B> {
             if ended {
                 self.tell_end(child);
             } else if let Some(signal) = signal {
-                self.signal_process(child, signal);
+                let info = self.sent_by(id, info::code::USER);
+                self.signal_process(child, signal, &info);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::family::{Keeper, Kin};
 use crate::fs::AgentPipes;
 use crate::limits::{MAX_CHILDREN, MAX_THREADS};
 use crate::process::{Life, Notices, Process, ProcessId};
-use crate::signal::{AlternateStack, SignalSet};
+use crate::signal::{AlternateStack, Pending};
 use crate::space::SpaceId;
 use crate::syscall::{Call, Outcome};
 use crate::system::System;
@@ -184,7 +184,7 @@ impl<B: Block> System<B> {
             exec: None,
             leader: None,
             actions,
-            pending: SignalSet::default(),
+            pending: Pending::default(),
             alarm: None,
             name: parent.name.clone(),
             life: Life::Made {

@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, CODE, exit};
 use crate::limits::WORK_BYTES;
+use crate::signal::Info;
 use crate::signal::{known, number};
 use crate::signal_tests::handle;
 use crate::tests::{AT, PAGE, call, map, steps};
@@ -256,8 +257,13 @@ fn an_exception_comes_first_and_stays_with_its_own_signal() {
         code: 4,
         address: 0x1234_5000,
     };
-    system.signal_process(id, signal(10));
-    system.signal_fault(leader.expect("it runs"), Signal::SEGV, fault);
+    system.signal_process(id, signal(10), &Info::UNKNOWN);
+    system.signal_fault(
+        leader.expect("it runs"),
+        Signal::SEGV,
+        fault,
+        Info::fault(1, 0x1234_5000),
+    );
     bench.settle();
     assert_eq!(bench.status(pid), ExitStatus::Exited(9));
 }

@@ -8,6 +8,7 @@ use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::run_queue::RunQueue;
 use crate::schedule;
+use crate::signal::Info;
 use crate::slab::Slab;
 use crate::spawn::refusal;
 use crate::system::System;
@@ -383,7 +384,8 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         if !process.is_live() {
             return Err(Refusal::NoProcess);
         }
-        self.system.signal_process(id, signal);
+        // Whoever sends it is outside.
+        self.system.signal_process(id, signal, &Info::UNKNOWN);
         Ok(())
     }
 

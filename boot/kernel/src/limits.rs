@@ -110,6 +110,13 @@ pub const BACKTRACE_FRAMES: usize = 16;
 /// System calls of a task that `dump` remembers.
 pub const CALL_HISTORY: usize = 8;
 
+/// Signals that wait with what they say of themselves, in the whole VM. One more real-time signal is EAGAIN; a standard one
+/// comes without. A program is told its container's share of this as RLIMIT_SIGPENDING.
+pub const MAX_SIGNALS: usize = 4096;
+
+/// Such signals for which room is made ready for each process: one from a child, one that wants its attention.
+pub const SIGNALS_PER_PROCESS: usize = 2;
+
 /// Different system call numbers answered with ENOSYS that are counted one by one; more are counted together.
 pub const MAX_UNKNOWN_CALLS: usize = 32;
 

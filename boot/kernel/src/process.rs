@@ -5,7 +5,7 @@ use crate::family::Kin;
 use crate::fork::CloneFlags;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::program::Load;
-use crate::signal::{Actions, Job, SignalSet};
+use crate::signal::{Actions, Job, Pending, Queue};
 use crate::slab::{Full, Id, Slab};
 use crate::space::SpaceId;
 use crate::task::{Task, TaskId};
@@ -95,7 +95,7 @@ pub(crate) struct Process {
     /// What it does about signals; stale once it has ended.
     pub(crate) actions: ActionsId,
     /// Signals for any of its tasks.
-    pub(crate) pending: SignalSet,
+    pub(crate) pending: Pending,
     /// When SIGALRM is due.
     pub(crate) alarm: Option<Instant>,
     /// File name of its program, cut as Linux's `comm` is.
@@ -135,6 +135,8 @@ pub(crate) struct ProcessTable {
     pub(crate) actions: Slab<Actions>,
     /// On whose behalf they run.
     pub(crate) credentials: Slab<Credentials>,
+    /// What signals that wait say of themselves.
+    pub(crate) signals: Queue,
     /// Pids in ascending order.
     numbers: Vec<(u32, ProcessId)>,
     /// The pid given last.
@@ -154,6 +156,7 @@ impl ProcessTable {
             tasks: Slab::new(crate::limits::MAX_TASKS),
             actions: Slab::new(crate::limits::MAX_PROCESSES),
             credentials: Slab::new(crate::limits::MAX_PROCESSES),
+            signals: Queue::new(crate::limits::MAX_SIGNALS),
             numbers: Vec::new(),
             last: 0,
             current: Cell::new(Pid(0)),
@@ -166,6 +169,8 @@ impl ProcessTable {
         self.tasks.reserve(ready);
         self.actions.reserve(ready);
         self.credentials.reserve(ready);
+        self.signals
+            .reserve(crate::limits::SIGNALS_PER_PROCESS * ready);
         // Where memory does not suffice, the list grows with the processes.
         let _ = self.numbers.try_reserve_exact(ready);
     }

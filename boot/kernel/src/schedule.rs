@@ -6,7 +6,7 @@ use crate::account::AccountId;
 use crate::errno::Errno;
 use crate::limits::LEAST_SLICE;
 use crate::process::{Life, ProcessId};
-use crate::signal::{Delivery, known, number};
+use crate::signal::{Delivery, Info, cause_of, known, number};
 use crate::space::Denial;
 use crate::syscall::{self, Call};
 use crate::system::System;
@@ -64,7 +64,7 @@ impl<B: Block> System<B> {
             if let Some(process) = self.table.processes.get_mut(id) {
                 process.alarm = None;
             }
-            self.signal_process(id, known(number::ALRM));
+            self.signal_process(id, known(number::ALRM), &Info::KERNEL);
         }
         let alarms = self.table.processes.iter().filter_map(|(_, p)| p.alarm);
         self.next_timer = alarms.fold(self.next_timer, Instant::min);
@@ -239,9 +239,16 @@ impl<B: Block> System<B> {
                 }
                 Turn::Yields
             }
-            Denial::Bus => self.fault_signal(id, known(number::BUS), fault),
-            Denial::Unmapped | Denial::Protected => {
-                self.fault_signal(id, signal_of(fault.vector), fault)
+            denial => {
+                if let Some(task) = self.table.tasks.get_mut(id) {
+                    let (signal, info) = cause_of(&fault, denial, &mut task.context);
+                    self.signal_fault(id, signal, fault, info);
+                }
+                if self.table.tasks.get(id).is_some() {
+                    Turn::Goes
+                } else {
+                    Turn::Over
+                }
             }
         }
     }
@@ -254,15 +261,6 @@ impl<B: Block> System<B> {
             .and_then(|task| self.table.processes.get(task.process))
             .and_then(|process| self.spaces.get(process.space)?.forker)
             .is_some_and(|forker| forker != id && tasks.get(forker).is_some())
-    }
-
-    fn fault_signal(&mut self, id: TaskId, signal: Signal, fault: Fault) -> Turn {
-        self.signal_fault(id, signal, fault);
-        if self.table.tasks.get(id).is_some() {
-            Turn::Goes
-        } else {
-            Turn::Over
-        }
     }
 
     /// Counts the time a turn took, also when the process has ended in it.
@@ -299,17 +297,6 @@ struct Payer {
 
 /// Nanoseconds that looking at a held task counts for.
 const HELD_NANOS: u64 = 1000;
-
-/// Returns the signal of an exception (Linux arch/x86/kernel/traps.c).
-const fn signal_of(vector: u8) -> Signal {
-    known(match vector {
-        0 | 16 | 19 => number::FPE,
-        1 | 3 => number::TRAP,
-        6 => number::ILL,
-        11 | 12 | 17 => number::BUS,
-        _ => number::SEGV,
-    })
-}
 
 /// Gives the next ready task its turn; returns whether there was one.
 pub(crate) fn run_next<U: User, B: Block>(

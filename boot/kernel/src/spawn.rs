@@ -10,7 +10,7 @@ use crate::limits::{
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
-use crate::signal::{Job, SignalSet};
+use crate::signal::{Job, Pending};
 use crate::slab::Full;
 use crate::space::{AreaList, SpaceId};
 use crate::system::{FileParts, System};
@@ -126,7 +126,7 @@ impl<B: Block> System<B> {
             exec: None,
             leader: None,
             actions,
-            pending: SignalSet::default(),
+            pending: Pending::default(),
             alarm: None,
             name: base_name(program.args.iter().next().unwrap_or_default()),
             life: Life::Loading(Load::new(space, strings)),

@@ -3,14 +3,13 @@
 use crate::futex::FutexWait;
 use crate::limits::CALL_HISTORY;
 use crate::process::ProcessId;
-use crate::signal::{AlternateStack, SignalSet};
+use crate::signal::{AlternateStack, Pending, Raised, SignalSet};
 use crate::slab::Id;
 use crate::syscall::Call;
 use crate::user_memory::UserAddr;
 use crate::wait::WakeKey;
-use agent::kernel::Signal;
 use hal::clock::Instant;
-use hal::user::{Context, Fault};
+use hal::user::Context;
 
 /// Names a task.
 pub(crate) type TaskId = Id<Task>;
@@ -56,15 +55,15 @@ pub(crate) struct Task {
     /// The call it is inside of.
     pub(crate) call: Option<Call>,
     /// Signals for this task alone.
-    pub(crate) pending: SignalSet,
+    pub(crate) pending: Pending,
     /// Signals that wait.
     pub(crate) mask: SignalSet,
     /// The mask to go back to once a signal was delivered to a call that waited with another one (rt_sigsuspend(2)).
     pub(crate) saved_mask: Option<SignalSet>,
     /// Where handlers run that ask for it.
     pub(crate) alternate_stack: AlternateStack,
-    /// The exception behind a pending signal, and which signal that is.
-    pub(crate) fault: Option<(Signal, Fault)>,
+    /// The exception behind a pending signal.
+    pub(crate) raised: Option<Raised>,
     /// Where to write 0 and wake waiters when it ends (set_tid_address(2)).
     pub(crate) clear_tid: UserAddr,
     /// The locks it has that others must learn about when it ends (set_robust_list(2)).
@@ -84,11 +83,11 @@ impl Task {
             tid,
             activity: Activity::Held,
             call: None,
-            pending: SignalSet::default(),
+            pending: Pending::default(),
             mask: SignalSet::default(),
             saved_mask: None,
             alternate_stack: AlternateStack::default(),
-            fault: None,
+            raised: None,
             clear_tid: UserAddr::NULL,
             robust_list: UserAddr::NULL,
             futex: None,

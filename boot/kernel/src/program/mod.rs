@@ -26,7 +26,7 @@ use crate::wait::{Stall, WakeKey, Why};
 pub(crate) use exec::Lists;
 pub(crate) use load::append_cut;
 use stack::Strings;
-pub(crate) use stack::TICKS_PER_SECOND;
+pub(crate) use stack::ticks;
 
 /// Where loading a program has got to.
 #[derive(Debug)]

@@ -62,7 +62,12 @@ const RANDOM_BYTES: u64 = 16;
 pub(super) const END_BYTES: u64 = 8;
 
 /// Clock ticks per second that times(2) speaks of (`USER_HZ`).
-pub(crate) const TICKS_PER_SECOND: u64 = 100;
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Returns how many clock ticks a time in nanoseconds is.
+pub(crate) const fn ticks(nanos: u64) -> u64 {
+    nanos / (1_000_000_000 / TICKS_PER_SECOND)
+}
 
 /// Pairs of the auxiliary vector, its end included.
 const AUXILIARY_PAIRS: usize = 20;

@@ -1,23 +1,19 @@
 //! Where signals take effect: on the way back to user mode.
 
-use super::frame::{self, Cause, Place, STATE_BYTES};
+use super::frame::{self, Place, STATE_BYTES};
 use super::{
-    Action, ActionFlags, DEFAULT, IGNORE, SignalSet, Unhandled, default_of, known, number,
+    Action, ActionFlags, AlternateStack, DEFAULT, IGNORE, Info, SignalSet, Unhandled, default_of,
 };
 use crate::errno::Errno;
-use crate::process::{Life, ProcessId};
+use crate::process::ProcessId;
 use crate::syscall::Restart;
 use crate::system::System;
-use crate::task::{Activity, TaskId};
+use crate::task::TaskId;
 use crate::user_memory::{Access, UserAddr};
-use crate::wait::{Stall, WakeKey};
+use crate::wait::Stall;
 use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::user::Fault;
-
-/// `SI_USER` and `SI_KERNEL` (asm-generic/siginfo.h).
-const FROM_USER: i32 = 0;
-const FROM_KERNEL: i32 = 0x80;
 
 /// Bytes of the SYSCALL instruction, by which a call is set back to be tried again.
 const SYSCALL_BYTES: u64 = 2;
@@ -34,105 +30,9 @@ pub(crate) enum Delivery {
 }
 
 impl<B: Block> System<B> {
-    /// Sends a signal to a process. One that is ignored is dropped here, so that it interrupts nothing.
-    ///
-    /// A process that has not started has the default for every signal: what ends it does so at once, and what stops
-    /// it waits for its start.
-    pub(crate) fn signal_process(&mut self, id: ProcessId, signal: Signal) {
-        self.settle_stops(id, signal);
-        if self.is_ignored(id, signal) && !self.is_blocked(id, signal) {
-            return;
-        }
-        let Some(process) = self.table.processes.get_mut(id) else {
-            return;
-        };
-        match process.life {
-            Life::Running => {
-                process.pending.insert(signal);
-                self.wakes.wake(WakeKey::Signal);
-                self.interrupt_tasks(id, signal);
-            }
-            Life::Loading(_) | Life::Stopped => match default_of(signal) {
-                Unhandled::End => self.end_process(id, ExitStatus::Killed(signal)),
-                Unhandled::Stop => process.pending.insert(signal),
-                Unhandled::Ignore | Unhandled::Continue => {}
-            },
-            Life::Zombie(_) | Life::Failed(_) | Life::Made { .. } => {}
-        }
-    }
-
-    /// Sends a signal to one task.
-    pub(crate) fn signal_task(&mut self, id: TaskId, signal: Signal) {
-        let Some(process) = self.table.tasks.get(id).map(|task| task.process) else {
-            return;
-        };
-        self.settle_stops(process, signal);
-        if let Some(task) = self.table.tasks.get_mut(id) {
-            task.pending.insert(signal);
-        }
-        self.wakes.wake(WakeKey::Signal);
-        self.interrupt_tasks(process, signal);
-    }
-
-    /// Sends the signal of an exception. A program that blocks or ignores it cannot go on, so it ends.
-    pub(crate) fn signal_fault(&mut self, id: TaskId, signal: Signal, fault: Fault) {
-        let Some(task) = self.table.tasks.get_mut(id) else {
-            return;
-        };
-        let blocked = task.mask.contains(signal);
-        task.fault = Some((signal, fault));
-        task.pending.insert(signal);
-        let process = task.process;
-        if blocked || self.action(process, signal).handler == IGNORE {
-            self.end_process(process, ExitStatus::Killed(signal));
-        }
-    }
-
-    /// Drops a pending signal that has come to be ignored (sigaction(2), NOTES).
-    pub(crate) fn forget_ignored(&mut self, id: ProcessId, signal: Signal) {
-        if !self.is_ignored(id, signal) {
-            return;
-        }
-        if let Some(process) = self.table.processes.get_mut(id) {
-            process.pending.remove(signal);
-        }
-        for (_, task) in self.table.tasks.iter_mut() {
-            if task.process == id {
-                task.pending.remove(signal);
-            }
-        }
-    }
-
-    /// Returns whether a task of a process blocks a signal: it waits then, ignored or not, and may be read (signalfd).
-    fn is_blocked(&self, id: ProcessId, signal: Signal) -> bool {
-        let mut tasks = self.table.tasks.iter();
-        tasks.any(|(_, task)| task.process == id && task.mask.contains(signal))
-    }
-
-    fn is_ignored(&self, id: ProcessId, signal: Signal) -> bool {
-        let action = self.action(id, signal);
-        action.handler == IGNORE
-            || action.handler == DEFAULT && default_of(signal) == Unhandled::Ignore
-    }
-
-    fn action(&self, id: ProcessId, signal: Signal) -> Action {
+    pub(super) fn action(&self, id: ProcessId, signal: Signal) -> Action {
         self.actions(id)
             .map_or_else(|_| Action::default(), |actions| actions.get(signal))
-    }
-
-    /// Lets the tasks that could take the signal come back to user mode: parked ones whose mask allows it.
-    fn interrupt_tasks(&mut self, id: ProcessId, signal: Signal) {
-        for (task_id, task) in self.table.tasks.iter_mut() {
-            let concerned = task.process == id && !task.mask.contains(signal);
-            let kill = signal == Signal::KILL && task.process == id;
-            match task.activity {
-                Activity::Parked { .. } if concerned => {}
-                Activity::Stopped if kill => {}
-                _ => continue,
-            }
-            task.activity = Activity::Ready;
-            self.ready.push_woken(task_id);
-        }
     }
 
     /// Returns whether a signal waits that the task does not block.
@@ -140,30 +40,34 @@ impl<B: Block> System<B> {
         self.next_signal(id).is_some()
     }
 
-    /// Returns the signals that wait and are not blocked. SIGKILL, which no mask holds, ranks before all others.
-    fn deliverable(&self, id: TaskId) -> Option<SignalSet> {
+    /// Returns the signals that wait and are not blocked, the task's own and those of its process. SIGKILL, which no mask
+    /// holds, ranks before all others.
+    fn deliverable(&self, id: TaskId) -> Option<[SignalSet; 2]> {
         let task = self.table.tasks.get(id)?;
         let process = self.table.processes.get(task.process)?;
-        let pending = task.pending.union(process.pending);
-        if pending.contains(Signal::KILL) {
-            return Some(SignalSet::only(Signal::KILL));
+        let sets = [task.pending.set(), process.pending.set()];
+        if sets[0].union(sets[1]).contains(Signal::KILL) {
+            return Some([SignalSet::only(Signal::KILL), SignalSet::default()]);
         }
-        Some(pending.without(task.mask))
+        Some(sets.map(|set| set.without(task.mask)))
     }
 
     /// Returns the signal to deliver next: that of an exception first, because its frame has to show the place of the
-    /// exception (Linux `dequeue_synchronous_signal`), then the lowest.
+    /// exception (Linux `dequeue_synchronous_signal`), then the task's own, then those of its process. Of several, those
+    /// that exceptions make go first, then the lowest.
     fn next_signal(&self, id: TaskId) -> Option<Signal> {
-        let deliverable = self.deliverable(id)?;
-        let raised = self.table.tasks.get(id)?.fault.map(|(signal, _)| signal);
+        let [own, shared] = self.deliverable(id)?;
+        let raised = self.table.tasks.get(id)?.raised.map(|raised| raised.signal);
         raised
-            .filter(|&signal| deliverable.contains(signal))
-            .or_else(|| deliverable.first())
+            .filter(|&signal| own.contains(signal))
+            .or_else(|| own.most_urgent())
+            .or_else(|| shared.most_urgent())
     }
 
     /// Returns a signal that waits for a task and will end its program, whatever else waits with it.
     pub(crate) fn fatal_signal(&self, id: TaskId) -> Option<Signal> {
-        let mut left = self.deliverable(id)?;
+        let [own, shared] = self.deliverable(id)?;
+        let mut left = own.union(shared);
         let process = self.table.tasks.get(id)?.process;
         while let Some(signal) = left.first() {
             if self.action(process, signal).handler == DEFAULT
@@ -201,9 +105,14 @@ impl<B: Block> System<B> {
                 _ => match self.enter_handler(id, signal, action) {
                     Ok(()) => {}
                     Err(stall) if stall.is_error() => {
-                        let segv = known(number::SEGV);
-                        self.end_process(process, ExitStatus::Killed(segv));
-                        return Delivery::Leave;
+                        self.take_signal(id, signal);
+                        if signal == Signal::SEGV {
+                            self.end_process(process, ExitStatus::Killed(signal));
+                        }
+                        self.force_segv(id);
+                        if self.table.tasks.get(id).is_none() {
+                            return Delivery::Leave;
+                        }
                     }
                     Err(stall) => return Delivery::Stalled(stall),
                 },
@@ -218,16 +127,14 @@ impl<B: Block> System<B> {
         Delivery::Proceed
     }
 
-    /// Takes one of the signals that wait for a task.
-    pub(crate) fn take_signal(&mut self, id: TaskId, signal: Signal) {
-        let Some(task) = self.table.tasks.get_mut(id) else {
-            return;
+    /// Raises SIGSEGV in a task whose signal frame could not be written or read.
+    pub(crate) fn force_segv(&mut self, id: TaskId) {
+        let fault = Fault {
+            vector: 0,
+            code: 0,
+            address: 0,
         };
-        if task.pending.contains(signal) {
-            task.pending.remove(signal);
-        } else if let Some(process) = self.table.processes.get_mut(task.process) {
-            process.pending.remove(signal);
-        }
+        self.signal_fault(id, Signal::SEGV, fault, Info::KERNEL);
     }
 
     /// Lays the frame on the program's stack and points its registers at the handler.
@@ -252,16 +159,18 @@ impl<B: Block> System<B> {
         if !action.flags.contains(ActionFlags::RESTORER) {
             return Err(Errno::EFAULT.into());
         }
-        let fault = task
-            .fault
-            .and_then(|(raised, fault)| (raised == signal).then_some(fault));
-        let cause = Cause {
-            signal,
-            code: fault_code(fault),
-            fault,
+        let raised = task.raised.filter(|raised| raised.signal == signal);
+        let info = match &raised {
+            Some(raised) => raised.info,
+            None => self.signal_info(id, signal),
         };
         let mask = task.saved_mask.unwrap_or(task.mask);
-        let bytes = frame::encode(place, &context, &action, mask, &task.alternate_stack, cause);
+        let mut bytes = frame::encode(place, &context, &action, mask, &task.alternate_stack);
+        frame::tell(
+            &mut bytes,
+            info.encode(signal),
+            raised.map(|raised| raised.fault),
+        );
         let state = frame::encode_state(&mut context);
         self.store(space, UserAddr(place.state), &state, Access::Write)?;
         self.store(space, UserAddr(place.frame), &bytes, Access::Write)?;
@@ -276,8 +185,11 @@ impl<B: Block> System<B> {
         };
         task.call = None;
         task.futex = None;
-        if fault.is_some() {
-            task.fault = None;
+        if raised.is_some() {
+            task.raised = None;
+        }
+        if task.alternate_stack.disarms {
+            task.alternate_stack = AlternateStack::default();
         }
         task.saved_mask = None;
         task.mask = task.mask.union(action.mask);
@@ -322,25 +234,17 @@ impl<B: Block> System<B> {
         let task = self.table.tasks.get_mut(id).ok_or(Errno::ESRCH)?;
         task.context.registers = resumption.registers;
         task.mask = resumption.mask;
-        task.alternate_stack = resumption.alternate;
+        // As if by sigaltstack(2): not while it is in use, and nothing that would be an error.
+        if let Ok(stack) = resumption.alternate
+            && !task.alternate_stack.is_used(resumption.registers.rsp)
+        {
+            task.alternate_stack = stack;
+        }
         if resumption.state != 0 {
             task.context.extended.restore(frame::state_bytes(&state));
         } else {
             task.context.extended = hal::user::ExtendedState::new();
         }
         Ok(())
-    }
-}
-
-/// `si_code` of an exception (asm-generic/siginfo.h).
-fn fault_code(fault: Option<Fault>) -> i32 {
-    /// `SEGV_MAPERR` and `SEGV_ACCERR`: the page was present or not (Intel SDM vol. 3, 4.7, bit 0).
-    const NOT_MAPPED: i32 = 1;
-    const NOT_ALLOWED: i32 = 2;
-    match fault {
-        Some(fault) if fault.vector == Fault::PAGE && fault.code & 1 == 0 => NOT_MAPPED,
-        Some(fault) if fault.vector == Fault::PAGE => NOT_ALLOWED,
-        Some(_) => FROM_KERNEL,
-        None => FROM_USER,
     }
 }

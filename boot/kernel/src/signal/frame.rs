@@ -8,8 +8,9 @@
 //!  ...  above: extended state (832) and its end mark (4), at 64 bytes
 //! ```
 
+use super::info::MEANT_BYTES;
 use super::{Action, ActionFlags, AlternateStack, SignalSet};
-use agent::kernel::Signal;
+use crate::errno::Errno;
 use hal::user::{Context, EXTENDED_STATE_BYTES, Fault, Registers};
 
 /// Bytes of the frame without the extended state.
@@ -39,9 +40,6 @@ const INFO: usize = UCONTEXT + 304;
 
 /// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS` (asm/ucontext.h).
 const UCONTEXT_FLAGS: u64 = 7;
-
-/// `SS_DISABLE` (linux/signal.h).
-const NO_STACK: u32 = 2;
 
 /// Selectors of user code and data with their privilege level, as `platform` lays out the descriptor table for SYSRET.
 const USER_CODE: u16 = 0x33;
@@ -77,7 +75,7 @@ impl Place {
     ) -> Option<Self> {
         let wants_alternate = action.flags.contains(ActionFlags::ON_STACK)
             && alternate.bytes > 0
-            && !alternate.contains(registers.rsp);
+            && !alternate.is_used(registers.rsp);
         let top = if wants_alternate {
             alternate.base.checked_add(alternate.bytes)?
         } else {
@@ -86,19 +84,10 @@ impl Place {
         let state = top.checked_sub(STATE_BYTES as u64)? & !63;
         // At entry the stack pointer is 8 below a multiple of 16, as after a call.
         let frame = (state.checked_sub(FRAME_BYTES as u64)? & !15).checked_sub(8)?;
-        Some(Self { frame, state })
+        // What lies below an alternate stack is not the handler's (Linux `get_sigframe`).
+        let is_on = wants_alternate || alternate.is_used(registers.rsp);
+        (!is_on || alternate.contains(frame)).then_some(Self { frame, state })
     }
-}
-
-/// Why a signal came, for `siginfo`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cause {
-    /// Which.
-    pub(super) signal: Signal,
-    /// `si_code`.
-    pub(super) code: i32,
-    /// The exception behind it.
-    pub(super) fault: Option<Fault>,
 }
 
 /// Writes the frame without the extended state.
@@ -108,15 +97,13 @@ pub(super) fn encode(
     action: &Action,
     mask: SignalSet,
     alternate: &AlternateStack,
-    cause: Cause,
 ) -> [u8; FRAME_BYTES] {
     let mut bytes = [0; FRAME_BYTES];
     let r = &context.registers;
     put(&mut bytes, 0, action.restorer);
     put(&mut bytes, UCONTEXT, UCONTEXT_FLAGS);
     put(&mut bytes, STACK, alternate.base);
-    let stack_flags = if alternate.bytes == 0 { NO_STACK } else { 0 };
-    put(&mut bytes, STACK + 8, u64::from(stack_flags));
+    put(&mut bytes, STACK + 8, u64::from(alternate.flags()));
     put(&mut bytes, STACK + 16, alternate.bytes);
     let registers = [
         r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx,
@@ -127,25 +114,19 @@ pub(super) fn encode(
     }
     bytes[SEGMENTS..SEGMENTS + 2].copy_from_slice(&USER_CODE.to_le_bytes());
     bytes[SEGMENTS + 6..SEGMENTS + 8].copy_from_slice(&USER_DATA.to_le_bytes());
-    if let Some(fault) = cause.fault {
-        put(&mut bytes, ERROR_CODE, u64::from(fault.code));
-        put(&mut bytes, VECTOR, u64::from(fault.vector));
-        put(&mut bytes, FAULT_ADDRESS, fault.address);
-    }
     put(&mut bytes, STATE_POINTER, place.state);
     put(&mut bytes, MASK, mask.bits());
-    let number = i32::from(cause.signal.number());
-    bytes[INFO..INFO + 4].copy_from_slice(&number.to_le_bytes());
-    bytes[INFO + 8..INFO + 12].copy_from_slice(&cause.code.to_le_bytes());
-    if let Some(fault) = cause.fault {
-        let address = if fault.vector == Fault::PAGE {
-            fault.address
-        } else {
-            r.rip
-        };
-        put(&mut bytes, INFO + 16, address);
-    }
     bytes
+}
+
+/// Writes into a frame why its signal came, and the exception behind it.
+pub(super) fn tell(bytes: &mut [u8; FRAME_BYTES], info: [u8; MEANT_BYTES], fault: Option<Fault>) {
+    bytes[INFO..INFO + MEANT_BYTES].copy_from_slice(&info);
+    if let Some(fault) = fault {
+        put(bytes, ERROR_CODE, u64::from(fault.code));
+        put(bytes, VECTOR, u64::from(fault.vector));
+        put(bytes, FAULT_ADDRESS, fault.address);
+    }
 }
 
 /// Writes the extended state with the marks that tell how much of it there is.
@@ -175,8 +156,8 @@ pub(super) struct Resumption {
     pub(super) registers: Registers,
     /// The signals that are blocked again.
     pub(super) mask: SignalSet,
-    /// The alternate stack.
-    pub(super) alternate: AlternateStack,
+    /// The alternate stack; an error when there is nothing like it.
+    pub(super) alternate: Result<AlternateStack, Errno>,
     /// Where the extended state lies; 0 when there is none.
     pub(super) state: u64,
 }
@@ -207,14 +188,7 @@ pub(super) fn decode(bytes: &[u8; FRAME_BYTES], now: &Registers) -> Resumption {
         ..*now
     };
     let flags = get(bytes, STACK + 8) as u32;
-    let alternate = AlternateStack {
-        base: get(bytes, STACK),
-        bytes: if flags & NO_STACK != 0 {
-            0
-        } else {
-            get(bytes, STACK + 16)
-        },
-    };
+    let alternate = AlternateStack::new(get(bytes, STACK), flags, get(bytes, STACK + 16));
     Resumption {
         registers,
         mask: SignalSet::mask(get(bytes, MASK)),
@@ -249,18 +223,14 @@ mod tests {
         let alternate = AlternateStack {
             base: 0x1000,
             bytes: 0x2000,
+            disarms: false,
         };
         let place = Place::choose(&context.registers, &action, &alternate).expect("it fits");
         let mask = SignalSet::mask(0b1010);
-        let cause = Cause {
-            signal: Signal::TERM,
-            code: 0,
-            fault: None,
-        };
-        let bytes = encode(place, &context, &action, mask, &alternate, cause);
+        let bytes = encode(place, &context, &action, mask, &alternate);
         let back = decode(&bytes, &context.registers);
         assert_eq!(back.registers, context.registers);
-        assert_eq!((back.mask, back.alternate), (mask, alternate));
+        assert_eq!((back.mask, back.alternate), (mask, Ok(alternate)));
         assert_eq!(back.state, place.state);
     }
 
@@ -299,6 +269,7 @@ mod tests {
         let alternate = AlternateStack {
             base: 0x1_0000,
             bytes: 0x4000,
+            disarms: false,
         };
         let outside = Registers {
             rsp: 0x9_0000,
@@ -312,5 +283,29 @@ mod tests {
         };
         let nested = Place::choose(&inside, &action, &alternate).expect("it fits");
         assert!(nested.frame < place.frame);
+    }
+
+    #[test]
+    fn a_frame_that_would_leave_the_alternate_stack_has_no_place() {
+        let action = Action {
+            flags: ActionFlags::ON_STACK,
+            ..Action::default()
+        };
+        let alternate = AlternateStack {
+            base: 0x1_0000,
+            bytes: MINIMUM_STACK_BYTES,
+            disarms: false,
+        };
+        let inside = Registers {
+            rsp: 0x1_0000 + MINIMUM_STACK_BYTES / 2,
+            ..Registers::default()
+        };
+        assert_eq!(Place::choose(&inside, &action, &alternate), None);
+        // One that disarms itself is not in use then: its top is the place again.
+        let disarms = AlternateStack {
+            disarms: true,
+            ..alternate
+        };
+        assert!(Place::choose(&inside, &action, &disarms).is_some());
     }
 }

@@ -4,7 +4,7 @@
 //! *orphaned* when no member has a parent that is in another group of the same session: nobody is left who could let it
 //! go on, so the terminal's stop signals do nothing to it, and one that is stopped while it comes to that is hung up.
 
-use super::{ActionFlags, SignalSet, known, number};
+use super::{ActionFlags, Info, SignalSet, known, number};
 use crate::process::{ProcessId, ProcessTable};
 use crate::system::System;
 use crate::task::Activity;
@@ -19,6 +19,16 @@ pub(crate) enum News {
     Stopped(Signal),
     /// SIGCONT let it go on (WCONTINUED).
     Continued,
+}
+
+impl News {
+    /// Returns `si_code` and `si_status` (`CLD_STOPPED`, `CLD_CONTINUED`).
+    pub(crate) const fn told(self) -> (i32, u32) {
+        match self {
+            Self::Stopped(signal) => (5, signal.number() as u32),
+            Self::Continued => (6, number::CONT as u32),
+        }
+    }
 }
 
 /// A process's part in job control.
@@ -101,21 +111,6 @@ impl ProcessTable {
 }
 
 impl<B: Block> System<B> {
-    /// Sends a signal to every process of a group.
-    pub(crate) fn signal_group(&mut self, group: u32, signal: Signal) {
-        let mut after = 0;
-        while let Some((pid, id)) = self.table.member_after(Some(group), after) {
-            after = pid;
-            self.signal_process(id, signal);
-        }
-    }
-
-    /// Tells a group that its terminal or whoever controlled it is gone.
-    pub(crate) fn hang_up_group(&mut self, group: u32) {
-        self.signal_group(group, known(number::HUP));
-        self.signal_group(group, known(number::CONT));
-    }
-
     /// Does what SIGCONT and the stop signals do when they are sent, blocked, ignored and handled or not: each takes
     /// away the other kind that waits, and SIGCONT lets the process go on (Linux `prepare_signal`).
     pub(super) fn settle_stops(&mut self, id: ProcessId, signal: Signal) {
@@ -127,16 +122,15 @@ impl<B: Block> System<B> {
         } else {
             return;
         };
+        self.discard_signals(id, opposite);
         let Some(process) = self.table.processes.get_mut(id) else {
             return;
         };
-        process.pending = process.pending.without(opposite);
         let was_stopped = goes_on && process.job.stopped.take().is_some();
         for (task_id, task) in self.table.tasks.iter_mut() {
             if task.process != id {
                 continue;
             }
-            task.pending = task.pending.without(opposite);
             if goes_on && task.activity == Activity::Stopped {
                 task.activity = Activity::Ready;
                 self.ready.push_woken(task_id);
@@ -175,6 +169,7 @@ impl<B: Block> System<B> {
             return;
         };
         process.job.news = Some(news);
+        let did = news.told();
         let pid = process.kin.parent;
         let Some(parent) = self.table.find(Pid(pid)) else {
             return;
@@ -188,8 +183,19 @@ impl<B: Block> System<B> {
                 .contains(ActionFlags::NO_CHILD_STOP)
         });
         if is_wanted {
-            self.signal_process(parent, child);
+            let info = self.child_info(id, did);
+            self.signal_process(parent, child, &info);
         }
+    }
+
+    /// Returns what SIGCHLD says of what a process did (`si_code`, `si_status`).
+    pub(crate) fn child_info(&self, id: ProcessId, did: (i32, u32)) -> Info {
+        let Ok(process) = self.process(id) else {
+            return Info::UNKNOWN;
+        };
+        let uid = self.credentials(id).map_or(0, |own| own.uid);
+        let used = [process.user_nanos, process.kernel_nanos].map(crate::program::ticks);
+        Info::child(process.pid.0, uid, did, used)
     }
 
     /// Hangs up the group of a process that has ended, if that was what tied the group to its parent and now it is

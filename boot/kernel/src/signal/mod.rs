@@ -1,15 +1,26 @@
-//! Signals: sets of them, what a process does about each, (in `deliver`) the one place where they take effect, and (in
-//! `job`) stopping and going on.
+//! Signals: sets of them, what a process does about each, what one says of itself (`info`), those that wait (`queue`),
+//! sending (`send`), the one place where they take effect (`deliver`), those of exceptions (`fault`), and stopping and
+//! going on (`job`).
 
 mod deliver;
+mod fault;
 mod frame;
+pub(crate) mod info;
 mod job;
+mod queue;
+mod send;
 
 pub(crate) use deliver::Delivery;
+pub(crate) use fault::cause_of;
 pub(crate) use frame::MINIMUM_STACK_BYTES;
+pub(crate) use info::Info;
 pub(crate) use job::{Job, News};
+pub(crate) use queue::{Pending, Queue};
+pub(crate) use send::Receiver;
 
+use crate::errno::Errno;
 use agent::kernel::Signal;
+use hal::user::Fault;
 
 /// SIGHUP, SIGINT … by the names of signal(7), as far as the kernel itself sends or treats them specially.
 pub(crate) mod number {
@@ -58,6 +69,19 @@ impl SignalSet {
             | 1 << (number::TTOU - 1),
     );
 
+    /// Every signal.
+    pub(crate) const ALL: Self = Self(u64::MAX);
+
+    /// Those that exceptions make (Linux `SYNCHRONOUS_MASK`; 31 is SIGSYS).
+    const SYNCHRONOUS: Self = Self(
+        1 << (number::SEGV - 1)
+            | 1 << (number::BUS - 1)
+            | 1 << (number::ILL - 1)
+            | 1 << (number::TRAP - 1)
+            | 1 << (number::FPE - 1)
+            | 1 << (31 - 1),
+    );
+
     /// Makes a set of one signal.
     pub(crate) const fn only(signal: Signal) -> Self {
         Self(1 << (signal.number() - 1))
@@ -101,6 +125,16 @@ impl SignalSet {
     /// Returns whether no signal is in the set.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Returns the lowest signal of those that exceptions make, else the lowest.
+    pub(crate) const fn most_urgent(self) -> Option<Signal> {
+        let urgent = Self(self.0 & Self::SYNCHRONOUS.0);
+        if urgent.is_empty() {
+            self.first()
+        } else {
+            urgent.first()
+        }
     }
 
     /// Returns the lowest signal, `None` when the set is empty.
@@ -226,6 +260,22 @@ pub(crate) const fn default_of(signal: Signal) -> Unhandled {
     }
 }
 
+/// Returns whether a signal is a real-time one: more than one can wait (signal(7)).
+pub(crate) const fn is_real_time(signal: Signal) -> bool {
+    signal.number() >= 32
+}
+
+/// An exception whose signal waits for the task that caused it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raised {
+    /// Which signal.
+    pub(crate) signal: Signal,
+    /// The exception.
+    pub(crate) fault: Fault,
+    /// What the signal says.
+    pub(crate) info: Info,
+}
+
 /// The alternate signal stack of a task (sigaltstack(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AlternateStack {
@@ -233,12 +283,54 @@ pub(crate) struct AlternateStack {
     pub(crate) base: u64,
     /// Bytes; 0 means there is none.
     pub(crate) bytes: u64,
+    /// Whether there is none while a handler runs on it (`SS_AUTODISARM`).
+    pub(crate) disarms: bool,
 }
 
 impl AlternateStack {
+    /// `SS_ONSTACK`, `SS_DISABLE`, `SS_AUTODISARM` (linux/signal.h).
+    pub(crate) const IN_USE: u32 = 1;
+    const DISABLED: u32 = 2;
+    const DISARMS: u32 = 1 << 31;
+
+    /// Reads a `stack_t`.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for flags nobody knows, ENOMEM for too small a stack.
+    pub(crate) const fn new(base: u64, flags: u32, bytes: u64) -> Result<Self, Errno> {
+        let disarms = flags & Self::DISARMS != 0;
+        match flags & !Self::DISARMS {
+            Self::DISABLED => Ok(Self {
+                base: 0,
+                bytes: 0,
+                disarms,
+            }),
+            0 | Self::IN_USE if bytes < MINIMUM_STACK_BYTES => Err(Errno::ENOMEM),
+            0 | Self::IN_USE => Ok(Self {
+                base,
+                bytes,
+                disarms,
+            }),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Returns the flags of its `stack_t`, but for whether it is in use.
+    pub(crate) const fn flags(&self) -> u32 {
+        let disarms = if self.disarms { Self::DISARMS } else { 0 };
+        let disabled = if self.bytes == 0 { Self::DISABLED } else { 0 };
+        disarms | disabled
+    }
+
     /// Returns whether `address` lies on it.
     pub(crate) const fn contains(&self, address: u64) -> bool {
         address.wrapping_sub(self.base) < self.bytes
+    }
+
+    /// Returns whether a program with this stack pointer runs on it. One that disarms itself is not known to be used.
+    pub(crate) const fn is_used(&self, pointer: u64) -> bool {
+        !self.disarms && self.contains(pointer)
     }
 }
 
@@ -271,9 +363,13 @@ mod tests {
 
     #[test]
     fn an_alternate_stack_of_no_bytes_contains_nothing() {
-        let none = AlternateStack { base: 16, bytes: 0 };
-        assert!(!none.contains(16));
-        let some = AlternateStack { base: 16, bytes: 8 };
+        let stack = |bytes: u64| AlternateStack {
+            base: 16,
+            bytes,
+            disarms: false,
+        };
+        assert!(!stack(0).contains(16));
+        let some = stack(8);
         assert!(!some.contains(15));
         assert!(some.contains(16));
         assert!(some.contains(23));

@@ -6,6 +6,7 @@ use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Event, EventId, OpenFlags};
 use crate::signal::SignalSet;
+use crate::signal::info::INFO_BYTES;
 use crate::system::System;
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, WakeKey};
@@ -15,9 +16,6 @@ use hal::clock::Instant;
 
 /// Bytes of a counter, and of a count of expirations.
 const COUNT_BYTES: usize = 8;
-
-/// Bytes of `struct signalfd_siginfo`.
-const INFO_BYTES: usize = 128;
 
 /// Bytes of `struct timespec`.
 const TIME_BYTES: u64 = 16;
@@ -116,7 +114,7 @@ fn wait<B: Block>(system: &System<B>, id: DescriptionId, name: EventId) -> Stall
     system.files.wait_or_again(id, stall)
 }
 
-/// Takes signals that wait for the caller, as many as fit. Who sent them is not kept.
+/// Takes signals that wait for the caller, as many as fit.
 fn read_signals<B: Block>(
     system: &mut System<B>,
     call: &Call,
@@ -132,8 +130,8 @@ fn read_signals<B: Block>(
         let Some(signal) = system.first_pending(call, SignalSet::mask(signals))? else {
             break;
         };
-        let mut info = [0; INFO_BYTES];
-        info[..4].copy_from_slice(&u32::from(signal.number()).to_le_bytes());
+        let info = system.signal_info(call.task, signal);
+        let info = info.encode_for_reading(signal);
         match system.write_user(call.space, address.offset(done as u64)?, &info) {
             Err(_) if done > 0 => break,
             written => written?,

@@ -3,7 +3,7 @@
 use super::{Call, Outcome, clock};
 use crate::errno::Errno;
 use crate::limits::{MAX_CHILDREN, MAX_DESCRIPTORS, STACK_BYTES, WORK_BYTES};
-use crate::program::TICKS_PER_SECOND;
+use crate::program::ticks;
 use crate::system::System;
 use crate::user_memory::Access;
 use crate::wait::{Stall, WakeKey};
@@ -54,7 +54,6 @@ pub(super) fn sysinfo<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
 
 /// times(2).
 pub(super) fn times<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let ticks = |nanos: u64| nanos / (1_000_000_000 / TICKS_PER_SECOND);
     if !call.address(0).is_null() {
         let process = system.process(call.process)?;
         let (user, kernel) = (ticks(process.user_nanos), ticks(process.kernel_nanos));

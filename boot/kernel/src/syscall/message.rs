@@ -13,7 +13,6 @@ use crate::signal::number;
 use crate::system::{FileParts, System};
 use crate::user_memory::{Access, UserAddr};
 use crate::wait::Stall;
-use agent::kernel::Signal;
 use alloc::vec::Vec;
 use hal::block::Block;
 
@@ -140,9 +139,8 @@ fn send<B: Block>(system: &mut System<B>, call: &mut Call, header: Header, bits:
     match stall.errno() {
         Some(_) if call.progress > 0 => Ok(call.progress),
         Some(Errno::EPIPE) => {
-            let pipe = Signal::from_number(i32::from(number::PIPE));
-            if let (Some(signal), false) = (pipe, flags.contains(Flags::NO_SIGNAL)) {
-                system.signal_task(call.task, signal);
+            if !flags.contains(Flags::NO_SIGNAL) {
+                system.signal_self(call.task, number::PIPE);
             }
             Err(stall)
         }

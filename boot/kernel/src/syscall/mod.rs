@@ -18,6 +18,7 @@ mod event;
 mod exec;
 mod futex;
 mod identity;
+mod kill;
 mod machine;
 mod memory;
 mod message;
@@ -196,7 +197,7 @@ calls! {
     59 execve => exec::execve;
     60 exit => process::exit;
     61 wait4 => wait::wait4;
-    62 kill => signal::kill;
+    62 kill => kill::kill;
     63 uname => machine::uname;
     72 fcntl => descriptor::fcntl;
     73 flock => descriptor::flock;
@@ -248,6 +249,7 @@ calls! {
     124 getsid => identity::getsid;
     127 rt_sigpending => signal::rt_sigpending;
     128 rt_sigtimedwait => signal::rt_sigtimedwait;
+    129 rt_sigqueueinfo => kill::rt_sigqueueinfo;
     130 rt_sigsuspend => signal::rt_sigsuspend;
     131 sigaltstack => signal::sigaltstack;
     133 mknod => directory::mknod;
@@ -276,7 +278,7 @@ calls! {
     197 removexattr => attribute::no_attribute;
     198 lremovexattr => attribute::no_attribute;
     199 fremovexattr => attribute::no_open_attribute;
-    200 tkill => signal::tkill;
+    200 tkill => kill::tkill;
     201 time => clock::time;
     202 futex => futex::futex;
     203 sched_setaffinity => process::sched_setaffinity;
@@ -292,7 +294,7 @@ calls! {
     231 exit_group => process::exit_group;
     232 epoll_wait => epoll::epoll_wait;
     233 epoll_ctl => epoll::epoll_ctl;
-    234 tgkill => signal::tgkill;
+    234 tgkill => kill::tgkill;
     247 waitid => wait::waitid;
     257 openat => descriptor::openat;
     258 mkdirat => directory::mkdirat;
@@ -325,6 +327,7 @@ calls! {
     293 pipe2 => descriptor::pipe2;
     295 preadv => transfer::preadv;
     296 pwritev => transfer::pwritev;
+    297 rt_tgsigqueueinfo => kill::rt_tgsigqueueinfo;
     302 prlimit64 => machine::prlimit64;
     306 syncfs => descriptor::fsync;
     309 getcpu => process::getcpu;

@@ -2,13 +2,11 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::process::{Life, ProcessId};
-use crate::signal::{
-    Action, ActionFlags, AlternateStack, MINIMUM_STACK_BYTES, SignalSet, known, number,
-};
+use crate::signal::info::{INFO_BYTES, MEANT_BYTES};
+use crate::signal::{Action, ActionFlags, AlternateStack, SignalSet, known, number};
 use crate::system::System;
 use crate::wait::{Stall, WakeKey};
-use agent::kernel::{Pid, Signal};
+use agent::kernel::Signal;
 use hal::block::Block;
 
 /// Bytes of the kernel's `sigset_t`.
@@ -22,7 +20,7 @@ pub(super) fn check_set_size(bytes: u64) -> Result<(), Errno> {
     }
 }
 
-fn named_signal(call: &Call, nth: usize) -> Result<Signal, Errno> {
+pub(super) fn named_signal(call: &Call, nth: usize) -> Result<Signal, Errno> {
     Signal::from_number(call.int(nth)).ok_or(Errno::EINVAL)
 }
 
@@ -87,8 +85,8 @@ pub(super) fn rt_sigprocmask<B: Block>(system: &mut System<B>, call: &mut Call) 
 impl<B: Block> System<B> {
     /// Returns the signals that wait for the task that called.
     pub(super) fn pending_of(&mut self, call: &Call) -> Result<SignalSet, Errno> {
-        let shared = self.process(call.process)?.pending;
-        Ok(self.task_mut(call.task)?.pending.union(shared))
+        let shared = self.process(call.process)?.pending.set();
+        Ok(self.task_mut(call.task)?.pending.set().union(shared))
     }
 
     /// Returns the lowest of the `wanted` signals that waits for the task that called.
@@ -143,8 +141,9 @@ pub(super) fn rt_sigtimedwait<B: Block>(system: &mut System<B>, call: &mut Call)
     }
     if let Some(signal) = system.first_pending(call, wanted)? {
         if !call.address(1).is_null() {
-            let mut info = [0; 128];
-            info[0] = signal.number();
+            let mut info = [0; INFO_BYTES];
+            let meant = system.signal_info(call.task, signal).encode(signal);
+            info[..MEANT_BYTES].copy_from_slice(&meant);
             system.write_user(call.space, call.address(1), &info)?;
         }
         system.take_signal(call.task, signal);
@@ -165,8 +164,10 @@ pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) ->
             Ok(0)
         }
         Err(stall) if stall.is_error() => {
-            let killed = agent::kernel::ExitStatus::Killed(Signal::SEGV);
-            system.end_process(call.process, killed);
+            system.force_segv(call.task);
+            if let Ok(task) = system.task_mut(call.task) {
+                task.call = None;
+            }
             Ok(0)
         }
         Err(stall) => Err(stall),
@@ -175,12 +176,9 @@ pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) ->
 
 /// sigaltstack(2).
 pub(super) fn sigaltstack<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    /// `SS_ONSTACK`, `SS_DISABLE`.
-    const IN_USE: u32 = 1;
-    const DISABLE: u32 = 2;
     let task = system.task_mut(call.task)?;
     let old = task.alternate_stack;
-    let in_use = old.contains(task.context.registers.rsp);
+    let in_use = old.is_used(task.context.registers.rsp);
     let mut new = None;
     if !call.address(0).is_null() {
         let base = system.read_u64(call.space, call.address(0))?;
@@ -189,132 +187,18 @@ pub(super) fn sigaltstack<B: Block>(system: &mut System<B>, call: &mut Call) -> 
         if in_use {
             return Err(Errno::EPERM.into());
         }
-        new = Some(match flags & !IN_USE {
-            DISABLE => AlternateStack::default(),
-            0 if bytes < MINIMUM_STACK_BYTES => return Err(Errno::ENOMEM.into()),
-            0 => AlternateStack { base, bytes },
-            _ => return Err(Errno::EINVAL.into()),
-        });
+        new = Some(AlternateStack::new(base, flags, bytes)?);
     }
     if !call.address(1).is_null() {
-        let flags = match (old.bytes, in_use) {
-            (0, _) => DISABLE,
-            (_, true) => IN_USE,
-            (_, false) => 0,
-        };
+        let used = if in_use { AlternateStack::IN_USE } else { 0 };
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&old.base.to_le_bytes());
-        bytes[8..12].copy_from_slice(&flags.to_le_bytes());
+        bytes[8..12].copy_from_slice(&(old.flags() | used).to_le_bytes());
         bytes[16..].copy_from_slice(&old.bytes.to_le_bytes());
         system.write_user(call.space, call.address(1), &bytes)?;
     }
     if let Some(stack) = new {
         system.task_mut(call.task)?.alternate_stack = stack;
-    }
-    Ok(0)
-}
-
-/// Returns a process of the caller's view that the caller may send `signal`. SIGCONT is for everybody in the session.
-fn target<B: Block>(
-    system: &System<B>,
-    call: &Call,
-    pid: i32,
-    signal: Option<Signal>,
-) -> Result<ProcessId, Errno> {
-    let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
-    let id = system.table.find(Pid(pid)).ok_or(Errno::ESRCH)?;
-    let (own, other) = (system.process(call.process)?, system.process(id)?);
-    let is_zombie = matches!(other.life, Life::Zombie(_));
-    if own.view != other.view || !other.is_live() && !is_zombie {
-        return Err(Errno::ESRCH);
-    }
-    let goes_on = signal == Some(known(number::CONT));
-    let is_open = goes_on && own.session == other.session;
-    let (own, other) = (system.credentials(call.process)?, system.credentials(id)?);
-    if own.uid != 0 && own.uid != other.uid && !is_open {
-        return Err(Errno::EPERM);
-    }
-    Ok(id)
-}
-
-/// kill(2).
-pub(super) fn kill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let signal = match call.int(1) {
-        0 => Ok(None),
-        _ => named_signal(call, 1).map(Some),
-    };
-    let pid = call.int(0);
-    if pid > 0 {
-        let id = target(system, call, pid, signal.unwrap_or_default())?;
-        if let Some(signal) = signal? {
-            system.signal_process(id, signal);
-        }
-        return Ok(0);
-    }
-    let signal = signal?;
-    let own = system.process(call.process)?;
-    let (own_pid, own_group) = (own.pid.0, own.group);
-    let group = match pid {
-        0 => Some(own_group),
-        -1 => None,
-        _ => Some(pid.unsigned_abs()),
-    };
-    let mut outcome = Err(Errno::ESRCH.into());
-    let mut after = 0;
-    while let Some((pid, _)) = system.table.member_after(group, after) {
-        after = pid;
-        if group.is_none() && pid == own_pid {
-            continue;
-        }
-        match target(system, call, pid as i32, signal) {
-            Ok(id) => {
-                outcome = Ok(0);
-                if let Some(signal) = signal {
-                    system.signal_process(id, signal);
-                }
-            }
-            Err(Errno::EPERM) if group.is_some() && outcome.is_err() => {
-                outcome = Err(Errno::EPERM.into());
-            }
-            Err(_) => {}
-        }
-    }
-    outcome
-}
-
-/// tkill(2).
-pub(super) fn tkill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    signal_task(system, call, None, call.int(0), 1)
-}
-
-/// tgkill(2).
-pub(super) fn tgkill<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    signal_task(system, call, Some(call.int(0)), call.int(1), 2)
-}
-
-fn signal_task<B: Block>(
-    system: &mut System<B>,
-    call: &Call,
-    group: Option<i32>,
-    tid: i32,
-    nth: usize,
-) -> Outcome {
-    if tid <= 0 || group.is_some_and(|group| group <= 0) {
-        return Err(Errno::EINVAL.into());
-    }
-    let task = system.table.find_task(tid as u32).ok_or(Errno::ESRCH)?;
-    let process = system.task_mut(task)?.process;
-    let pid = system.process(process)?.pid.0 as i32;
-    if group.is_some_and(|group| group != pid) {
-        return Err(Errno::ESRCH.into());
-    }
-    let signal = match call.int(nth) {
-        0 => None,
-        _ => Some(named_signal(call, nth)?),
-    };
-    target(system, call, pid, signal)?;
-    if let Some(signal) = signal {
-        system.signal_task(task, signal);
     }
     Ok(0)
 }

@@ -8,7 +8,6 @@ use crate::signal::number;
 use crate::system::{FileParts, System};
 use crate::user_memory::{Access, UserAddr};
 use crate::wait::{Stall, WakeKey, Why};
-use agent::kernel::Signal;
 use hal::block::Block;
 use hal::page_table::Page;
 
@@ -251,9 +250,7 @@ fn stalled<B: Block>(
     let stall = system.files.wait_or_again(id, stall);
     match stall.why() {
         Why::Error(Errno::EPIPE) if direction == Direction::Write && done == 0 => {
-            if let Some(signal) = Signal::from_number(i32::from(number::PIPE)) {
-                system.signal_task(call.task, signal);
-            }
+            system.signal_self(call.task, number::PIPE);
             Err(stall)
         }
         Why::Error(_) | Why::Wait(WakeKey::PipeReadable(_)) if done > 0 => Ok(done),

@@ -3,7 +3,7 @@
 use super::{Call, Outcome, clock};
 use crate::errno::Errno;
 use crate::process::{Life, Process, ProcessId};
-use crate::signal::{News, known, number};
+use crate::signal::{News, info, known, number};
 use crate::system::System;
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, WakeKey};
@@ -105,9 +105,12 @@ pub(super) fn waitid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         // `siginfo_t`: signal, error, code; process, user, status.
         let mut fields = [0; 7];
         if let Some(found) = &found {
-            let (code, status) = how(found.deed);
+            let (code, status) = match found.deed {
+                Deed::Ended(status) => info::ending(status),
+                Deed::Lives(news) => news.told(),
+            };
             let signal = u32::from(number::CHLD);
-            fields = [signal, 0, code, 0, found.pid, found.uid, status];
+            fields = [signal, 0, code as u32, 0, found.pid, found.uid, status];
         }
         for (nth, field) in fields.into_iter().enumerate() {
             if nth != 3 {
@@ -123,17 +126,6 @@ pub(super) fn waitid<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         }
     }
     Ok(0)
-}
-
-/// Returns `si_code` and `si_status` of what a child did (asm-generic/siginfo.h: `CLD_EXITED`, `CLD_KILLED`,
-/// `CLD_STOPPED`, `CLD_CONTINUED`).
-fn how(deed: Deed) -> (u32, u32) {
-    match deed {
-        Deed::Ended(ExitStatus::Exited(code)) => (1, u32::from(code)),
-        Deed::Ended(ExitStatus::Killed(signal)) => (2, u32::from(signal.number())),
-        Deed::Lives(News::Stopped(signal)) => (5, u32::from(signal.number())),
-        Deed::Lives(News::Continued) => (6, u32::from(number::CONT)),
-    }
 }
 
 /// Returns what a child did, if it was asked for.

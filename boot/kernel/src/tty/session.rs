@@ -4,7 +4,7 @@ use super::hangup::Due;
 use super::{TerminalId, TerminalNews};
 use crate::errno::Errno;
 use crate::process::ProcessId;
-use crate::signal::{IGNORE, known, number};
+use crate::signal::{IGNORE, Info, known, number};
 use crate::system::System;
 use crate::task::TaskId;
 use crate::wait::{Stall, WakeKey};
@@ -31,8 +31,9 @@ impl<B: Block> System<B> {
         }
         let leader = self.table.find(Pid(due.session));
         if let Some(leader) = leader.filter(|_| due.session != due.foreground) {
-            self.signal_process(leader, known(number::HUP));
-            self.signal_process(leader, known(number::CONT));
+            for signal in [number::HUP, number::CONT] {
+                self.signal_process(leader, known(signal), &Info::KERNEL);
+            }
         }
         if due.session != 0 && due.foreground != 0 {
             self.hang_up_group(due.foreground);
