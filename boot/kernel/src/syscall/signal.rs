@@ -89,14 +89,17 @@ impl<B: Block> System<B> {
         Ok(self.task_mut(call.task)?.pending.set().union(shared))
     }
 
-    /// Returns the lowest of the `wanted` signals that waits for the task that called.
+    /// Returns the first of the `wanted` signals that wait for the task that called: its own before its process's.
     pub(super) fn first_pending(
         &mut self,
         call: &Call,
         wanted: SignalSet,
     ) -> Result<Option<Signal>, Errno> {
-        let pending = self.pending_of(call)?;
-        Ok(pending.without(pending.without(wanted)).first())
+        let own = self.task_mut(call.task)?.pending.set();
+        let shared = self.process(call.process)?.pending.set();
+        Ok([own, shared]
+            .into_iter()
+            .find_map(|pending| pending.without(pending.without(wanted)).most_urgent()))
     }
 }
 

@@ -44,10 +44,6 @@ const DIFFERENCES: &[Difference] = &[
         reason: "names are not exchanged, as on file systems that cannot",
     },
     Difference {
-        check: "rt_sigtimedwait | who sent it",
-        reason: "who sent a signal is not kept",
-    },
-    Difference {
         check: "wait4 | then it is gone",
         reason: "a child whose status could not be told is not lost",
     },

@@ -27,6 +27,7 @@ mod open;
 mod path;
 mod poll;
 mod process;
+mod siginfo;
 mod signal;
 mod socket;
 mod task;
@@ -38,7 +39,7 @@ mod wait;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 19] = [
+const FAMILIES: [(&str, fn()); 20] = [
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
@@ -51,6 +52,7 @@ const FAMILIES: [(&str, fn()); 19] = [
     ("path", path::run),
     ("poll", poll::run),
     ("process", process::run),
+    ("siginfo", siginfo::run),
     ("signal", signal::run),
     ("socket", socket::run),
     ("task", task::run),
