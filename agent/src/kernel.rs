@@ -90,6 +90,8 @@ pub struct Credentials {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: heapless::Vec<u32, MAX_GROUPS>,
+    /// Whether no program it executes may act on behalf of another than it does (`PR_SET_NO_NEW_PRIVS`).
+    pub no_new_privileges: bool,
 }
 
 /// A program to run. Everything is copied by [`Kernel::spawn`].

@@ -69,6 +69,8 @@ pub struct OciProcess<'a> {
     pub user: User<'a>,
     /// `terminal`.
     pub terminal: bool,
+    /// `noNewPrivileges`.
+    pub no_new_privileges: bool,
     /// `consoleSize`: height and width, 0 when absent.
     pub window: [u16; 2],
 }
@@ -196,6 +198,10 @@ pub(super) fn oci_process<'a>(
             ]),
         ),
         ("terminal", Field::Flag(&mut process.terminal)),
+        (
+            "noNewPrivileges",
+            Field::Flag(&mut process.no_new_privileges),
+        ),
         (
             "consoleSize",
             Field::Object(&mut [("height", Field::U16(height)), ("width", Field::U16(width))]),

@@ -29,6 +29,7 @@ pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Asked<'a>, Fai
             uid: process.user.uid,
             gid: process.user.gid,
             groups: process.user.groups.clone(),
+            no_new_privileges: process.no_new_privileges,
         },
         terminal: process.terminal,
     };

@@ -64,6 +64,7 @@ fn create_hands_the_specification_to_the_kernel_and_leaves_init_stopped() {
     assert_eq!(init.cwd, "/tmp");
     assert_eq!((init.credentials.uid, init.credentials.gid), (1, 2));
     assert_eq!(init.credentials.groups, [3, 4]);
+    assert!(init.credentials.no_new_privileges);
 }
 
 #[test]

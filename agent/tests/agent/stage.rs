@@ -312,7 +312,7 @@ pub(crate) fn base(id: &str) -> Value {
 pub(crate) fn specification() -> Value {
     json!({
         "ociVersion": "1.0.2",
-        "process": {"user": {"uid": 1, "gid": 2, "additionalGids": [3, 4]}, "args": ["init", "a b"], "env": ["A=1", "B=\u{e9}"], "cwd": "/tmp"},
+        "process": {"user": {"uid": 1, "gid": 2, "additionalGids": [3, 4]}, "args": ["init", "a b"], "env": ["A=1", "B=\u{e9}"], "cwd": "/tmp", "noNewPrivileges": true},
         "root": {"path": "/run/gcs/c/x/rootfs"}
     })
 }

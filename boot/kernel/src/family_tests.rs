@@ -159,7 +159,7 @@ fn forks_and_exits_leave_nothing_behind() {
             system.spaces.len(),
             system.table.tasks.len(),
             system.table.processes.len(),
-            system.table.actions.len() + system.table.credentials.len(),
+            system.table.actions.len() + system.table.identities.len(),
             [Resource::Frames, Resource::Files, Resource::Tasks].map(|what| account.used(what)),
         )
     };

@@ -144,10 +144,10 @@ impl<B: Block> System<B> {
         }
     }
 
-    /// Makes the process with an address space, credentials and actions.
+    /// Makes the process with an address space, an identity and actions.
     fn copy_process(&mut self, call: &Call, request: &CloneRequest) -> Result<ProcessId, Errno> {
         let flags = request.flags;
-        let credentials = self.credentials(call.process)?.clone();
+        let identity = self.identity(call.process)?.clone();
         let parent = self.process(call.process)?;
         let (parent_space, parent_actions) = (parent.space, parent.actions);
         let space = if flags.contains(CloneFlags::VM) {
@@ -156,8 +156,8 @@ impl<B: Block> System<B> {
         } else {
             self.copy_space(parent_space)?
         };
-        let shares = self.table.copy_shares(parent_actions, flags, &credentials);
-        let (credentials, actions) = match shares {
+        let shares = self.table.copy_shares(parent_actions, flags, identity);
+        let (identity, actions) = match shares {
             Ok(shares) => shares,
             Err(full) => {
                 self.leave_space(space);
@@ -174,7 +174,7 @@ impl<B: Block> System<B> {
             job: parent.job.of_child(),
             view: parent.view,
             account: parent.account,
-            credentials,
+            identity,
             space,
             files: None,
             directories: None,
@@ -202,7 +202,7 @@ impl<B: Block> System<B> {
         };
         self.table.insert(process).map_err(|full| {
             self.table.leave_actions(actions);
-            self.table.credentials.remove(credentials);
+            self.table.identities.remove(identity);
             self.leave_space(space);
             full.errno(Errno::EAGAIN)
         })
@@ -257,6 +257,8 @@ impl<B: Block> System<B> {
         let mut task = Task::new(process, tid);
         task.context = caller.context.clone();
         task.mask = caller.mask;
+        task.name.clone_from(&caller.name);
+        task.priority = caller.priority.of_child();
         // Two tasks must not handle signals on one stack at a time (sigaltstack(2), NOTES).
         task.alternate_stack = if flags & (CloneFlags::VM | CloneFlags::VFORK) == CloneFlags::VM {
             AlternateStack::default()

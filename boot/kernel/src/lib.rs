@@ -55,6 +55,7 @@ mod family_tests;
 mod fork;
 pub mod fs;
 mod futex;
+mod identity;
 #[cfg(test)]
 mod interruption_tests;
 #[cfg(test)]
@@ -67,6 +68,7 @@ mod loading_tests;
 mod out_of_memory;
 #[cfg(test)]
 mod poll_tests;
+mod priority;
 mod process;
 mod program;
 mod quota;

@@ -34,6 +34,10 @@ pub const MAX_AREAS: usize = 4096;
 /// long enough that switching costs nothing.
 pub const SLICE: Duration = Duration::from_millis(4);
 
+/// How long the least nice task runs while others are ready: a few times a usual one's turn, so that with some of them the
+/// others still run many times a second.
+pub const MOST_SLICE: Duration = Duration::from_millis(16);
+
 /// How long a task runs at least although a sleeping one's time comes earlier.
 pub const LEAST_SLICE: Duration = Duration::from_micros(100);
 

@@ -4,12 +4,13 @@ use crate::account::AccountId;
 use crate::family::Kin;
 use crate::fork::CloneFlags;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
+use crate::identity::Identity;
 use crate::program::Load;
 use crate::signal::{Actions, Job, Pending, Queue};
 use crate::slab::{Full, Id, Slab};
 use crate::space::SpaceId;
 use crate::task::{Task, TaskId};
-use agent::kernel::{Credentials, ExitStatus, LoadError, Pid, View};
+use agent::kernel::{ExitStatus, LoadError, Pid, View};
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
@@ -22,7 +23,7 @@ pub(crate) type ProcessId = Id<Process>;
 pub(crate) type ActionsId = Id<Actions>;
 
 /// Names on whose behalf processes run.
-pub(crate) type CredentialsId = Id<Credentials>;
+pub(crate) type IdentityId = Id<Identity>;
 
 /// Where a process is in its life (agent::kernel draws it).
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub(crate) struct Process {
     /// Who pays.
     pub(crate) account: AccountId,
     /// On whose behalf it runs, or ran: an ended process keeps it until it is taken out.
-    pub(crate) credentials: CredentialsId,
+    pub(crate) identity: IdentityId,
     /// Its memory.
     pub(crate) space: SpaceId,
     /// Its descriptors; `None` once it has ended.
@@ -134,7 +135,7 @@ pub(crate) struct ProcessTable {
     /// What they do about signals.
     pub(crate) actions: Slab<Actions>,
     /// On whose behalf they run.
-    pub(crate) credentials: Slab<Credentials>,
+    pub(crate) identities: Slab<Identity>,
     /// What signals that wait say of themselves.
     pub(crate) signals: Queue,
     /// Pids in ascending order.
@@ -155,7 +156,7 @@ impl ProcessTable {
             processes: Slab::new(crate::limits::MAX_PROCESSES),
             tasks: Slab::new(crate::limits::MAX_TASKS),
             actions: Slab::new(crate::limits::MAX_PROCESSES),
-            credentials: Slab::new(crate::limits::MAX_PROCESSES),
+            identities: Slab::new(crate::limits::MAX_PROCESSES),
             signals: Queue::new(crate::limits::MAX_SIGNALS),
             numbers: Vec::new(),
             last: 0,
@@ -168,7 +169,7 @@ impl ProcessTable {
         self.processes.reserve(ready);
         self.tasks.reserve(ready);
         self.actions.reserve(ready);
-        self.credentials.reserve(ready);
+        self.identities.reserve(ready);
         self.signals
             .reserve(crate::limits::SIGNALS_PER_PROCESS * ready);
         // Where memory does not suffice, the list grows with the processes.
@@ -197,17 +198,17 @@ impl ProcessTable {
         }
     }
 
-    /// Makes what a process has besides its memory and files: credentials, and the default for every signal.
+    /// Makes what a process has besides its memory and files: an identity, and the default for every signal.
     pub(crate) fn new_shares(
         &mut self,
-        credentials: &Credentials,
-    ) -> Result<(CredentialsId, ActionsId), Full> {
+        identity: Identity,
+    ) -> Result<(IdentityId, ActionsId), Full> {
         let actions = self
             .actions
             .insert(Actions::new())
             .map_err(|(_, full)| full)?;
-        match self.credentials.insert(credentials.clone()) {
-            Ok(credentials) => Ok((credentials, actions)),
+        match self.identities.insert(identity) {
+            Ok(identity) => Ok((identity, actions)),
             Err((_, full)) => {
                 self.actions.remove(actions);
                 Err(full)
@@ -215,22 +216,22 @@ impl ProcessTable {
         }
     }
 
-    /// Makes the same for a child: credentials of its own, and the parent's actions or a copy of them.
+    /// Makes the same for a child: an identity of its own, and the parent's actions or a copy of them.
     pub(crate) fn copy_shares(
         &mut self,
         actions: ActionsId,
         flags: CloneFlags,
-        credentials: &Credentials,
-    ) -> Result<(CredentialsId, ActionsId), Full> {
-        let shares = self.new_shares(credentials)?;
-        let (credentials, own) = shares;
+        identity: Identity,
+    ) -> Result<(IdentityId, ActionsId), Full> {
+        let shares = self.new_shares(identity)?;
+        let (identity, own) = shares;
         let Some(parent) = self.actions.get_mut(actions) else {
             return Ok(shares);
         };
         if flags.contains(CloneFlags::SIGHAND) {
             parent.sharers += 1;
             self.actions.remove(own);
-            return Ok((credentials, actions));
+            return Ok((identity, actions));
         }
         let mut copy = parent.clone();
         copy.sharers = 1;
@@ -263,10 +264,10 @@ impl ProcessTable {
         Ok(id)
     }
 
-    /// Takes a process out, and its credentials with it.
+    /// Takes a process out, and its identity with it.
     pub(crate) fn remove(&mut self, id: ProcessId) -> Option<Process> {
         let process = self.processes.remove(id)?;
-        self.credentials.remove(process.credentials);
+        self.identities.remove(process.identity);
         self.numbers.retain(|&(_, known)| known != id);
         Some(process)
     }

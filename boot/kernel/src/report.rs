@@ -4,7 +4,7 @@ use crate::fs::{ProcessFiles, Processes, Report, Sink};
 use crate::process::{Life, Process, ProcessTable};
 use crate::syscall::RELEASE;
 use crate::task::Activity;
-use agent::kernel::{Credentials, Pid};
+use agent::kernel::Pid;
 use core::fmt::{self, Write};
 
 impl ProcessTable {
@@ -51,14 +51,17 @@ impl ProcessTable {
                 out.write_str("\n")
             }),
             Report::Status(pid) => self.seen(pid).map_or(Ok(()), |process| {
-                let credentials = self.credentials.get(process.credentials);
-                let Some(Credentials { uid, gid, .. }) = credentials else {
+                let Some(identity) = self.identities.get(process.identity) else {
                     return Ok(());
                 };
+                let [uid, euid, suid] = identity.user.list();
+                let [gid, egid, sgid] = identity.group.list();
+                let (fsuid, fsgid) = (identity.files.uid, identity.files.gid);
                 writeln!(
                     out,
                     "Name:\t{}\nState:\t{}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{}\n\
-                     Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nThreads:\t1",
+                     Uid:\t{uid}\t{euid}\t{suid}\t{fsuid}\n\
+                     Gid:\t{gid}\t{egid}\t{sgid}\t{fsgid}\nThreads:\t1",
                     process.name,
                     self.letter(process),
                     process.kin.parent,
@@ -87,13 +90,18 @@ impl Processes for ProcessTable {
 
     fn files(&self, pid: Pid) -> Option<ProcessFiles<'_>> {
         let process = self.seen(pid)?;
-        let credentials = self.credentials.get(process.credentials)?;
+        let identity = self.identities.get(process.identity)?;
+        // What its user may not know is root's.
+        let [uid, gid] = match identity.is_secret {
+            true => [0; 2],
+            false => [identity.user.effective, identity.group.effective],
+        };
         Some(ProcessFiles {
             table: process.files,
             directories: process.directories,
             executable: process.executable.as_ref().map(|place| place.by_ref()),
-            uid: credentials.uid,
-            gid: credentials.gid,
+            uid,
+            gid,
             session: if process.job.is_detached {
                 0
             } else {

@@ -184,13 +184,9 @@ impl<T> RunQueue<T> {
         self.push(task, Rank::Spent);
     }
 
-    /// Puts the task that was taken out last back, after a turn of this length: one that did not use it up keeps its rank.
-    pub(crate) fn push_again(&mut self, task: Id<T>, turn: Duration) {
-        let rank = if turn < SLICE {
-            self.chosen
-        } else {
-            Rank::Spent
-        };
+    /// Puts the task that was taken out last back: one that did not use its turn up keeps its rank.
+    pub(crate) fn push_again(&mut self, task: Id<T>, is_used_up: bool) {
+        let rank = if is_used_up { Rank::Spent } else { self.chosen };
         self.push(task, rank);
     }
 
@@ -290,12 +286,12 @@ impl<T> RunQueue<T> {
             .unwrap_or(Instant::NEVER)
     }
 
-    /// Returns how long the task that was just taken out may run.
-    pub(crate) fn slice(&mut self, account: AccountId, now: Instant) -> Duration {
+    /// Returns how long the task that was just taken out may run, of a turn of this length.
+    pub(crate) fn slice(&mut self, account: AccountId, turn: Duration, now: Instant) -> Duration {
         self.lanes
             .get_mut(account.index() as usize)
-            .map_or(SLICE, |lane| {
-                Duration::from_nanos(lane.quota.left(now)).min(SLICE)
+            .map_or(turn, |lane| {
+                Duration::from_nanos(lane.quota.left(now)).min(turn)
             })
     }
 

@@ -264,7 +264,11 @@ impl<B: Block> System<B> {
     }
 
     /// Counts the time a turn took, also when the process has ended in it.
-    fn charge_time(&mut self, payer: Payer, user: u64, kernel: u64) {
+    fn charge_time(&mut self, id: TaskId, payer: Payer, user: u64, kernel: u64) {
+        if let Some(task) = self.table.tasks.get_mut(id) {
+            task.user_nanos += user;
+            task.kernel_nanos += kernel;
+        }
         if let Some(process) = self.table.processes.get_mut(payer.process) {
             process.user_nanos += user;
             process.kernel_nanos += kernel;
@@ -332,7 +336,8 @@ fn run_turn<U: User, B: Block>(
     clock: &impl Clock,
 ) {
     let began = system.now;
-    let slice = system.ready.slice(payer.account, began);
+    let turn_of_it = system.tasks_slice(id);
+    let slice = system.ready.slice(payer.account, turn_of_it, began);
     let end = (began + slice).min(system.next_timer.max(began + LEAST_SLICE));
     let mut entered = began;
     let mut turn = system.approach_user(id);
@@ -355,11 +360,11 @@ fn run_turn<U: User, B: Block>(
         }
     }
     let now = clock.now();
-    system.charge_time(payer, 0, now.since(entered).as_nanos() as u64);
+    system.charge_time(id, payer, 0, now.since(entered).as_nanos() as u64);
     if let Some(task) = system.table.tasks.get_mut(id) {
         task.context.extended.settle();
         if turn == Turn::Yields {
-            system.ready.push_again(id, now.since(began));
+            system.ready.push_again(id, now.since(began) >= turn_of_it);
         }
     }
 }
@@ -387,7 +392,7 @@ fn enter<U: User, B: Block>(
     let after = clock.now();
     let kernel = before.since(*entered).as_nanos() as u64;
     let used = after.since(before).as_nanos() as u64;
-    system.charge_time(payer, used, kernel);
+    system.charge_time(id, payer, used, kernel);
     *entered = after;
     system.now = after;
     Some(trap)

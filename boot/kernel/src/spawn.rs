@@ -4,6 +4,7 @@ use crate::account::Resource;
 use crate::errno::Errno;
 use crate::family::Kin;
 use crate::fs::{AgentPipes, Last, Place, Start, TableId};
+use crate::identity::Identity;
 use crate::limits::{
     ACCOUNT_SHARE, ARGUMENT_BYTES, MAX_PROCESSES, MAX_SPACES, MAX_TASKS, PATH_BYTES,
     SHOWN_PER_PROCESS, SPACES_PER_PROCESS, ready_processes, ready_views,
@@ -100,7 +101,8 @@ impl<B: Block> System<B> {
                 return Err(refusal(errno));
             }
         };
-        let (credentials, actions) = match self.table.new_shares(&program.credentials) {
+        let identity = Identity::new(&program.credentials);
+        let (identity, actions) = match self.table.new_shares(identity) {
             Ok(shares) => shares,
             Err(full) => {
                 self.leave_memory_and_files(space, files);
@@ -116,7 +118,7 @@ impl<B: Block> System<B> {
             job: Job::of_agent(),
             view,
             account,
-            credentials,
+            identity,
             space,
             files: Some(files),
             directories: None,
@@ -139,7 +141,7 @@ impl<B: Block> System<B> {
             Ok(id) => id,
             Err(full) => {
                 self.table.leave_actions(actions);
-                self.table.credentials.remove(credentials);
+                self.table.identities.remove(identity);
                 self.leave_memory_and_files(space, files);
                 return Err(no_process(full));
             }
@@ -168,7 +170,9 @@ impl<B: Block> System<B> {
 
     /// Gives a process its first task.
     fn add_task(&mut self, id: ProcessId, tid: u32) -> Result<(), Errno> {
-        let task = self.insert_task(Task::new(id, tid))?;
+        let mut task = Task::new(id, tid);
+        task.name.clone_from(&self.process(id)?.name);
+        let task = self.insert_task(task)?;
         self.process_mut(id)?.leader = Some(task);
         Ok(())
     }

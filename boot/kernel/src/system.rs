@@ -7,6 +7,7 @@ use crate::account::{AccountId, Accounts, Counters};
 use crate::change::Changes;
 use crate::errno::Errno;
 use crate::fs::{Context, Files};
+use crate::identity::Identity;
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
@@ -146,9 +147,9 @@ impl<B: Block> System<B> {
     /// # Errors
     ///
     /// ESRCH when it is gone.
-    pub(crate) fn credentials(&self, id: ProcessId) -> Result<&Credentials, Errno> {
-        let id = self.process(id)?.credentials;
-        self.table.credentials.get(id).ok_or(Errno::ESRCH)
+    pub(crate) fn identity(&self, id: ProcessId) -> Result<&Identity, Errno> {
+        let id = self.process(id)?.identity;
+        self.table.identities.get(id).ok_or(Errno::ESRCH)
     }
 
     /// Returns on whose behalf a process runs, for changing.
@@ -156,9 +157,9 @@ impl<B: Block> System<B> {
     /// # Errors
     ///
     /// ESRCH when it is gone.
-    pub(crate) fn credentials_mut(&mut self, id: ProcessId) -> Result<&mut Credentials, Errno> {
-        let id = self.process(id)?.credentials;
-        self.table.credentials.get_mut(id).ok_or(Errno::ESRCH)
+    pub(crate) fn identity_mut(&mut self, id: ProcessId) -> Result<&mut Identity, Errno> {
+        let id = self.process(id)?.identity;
+        self.table.identities.get_mut(id).ok_or(Errno::ESRCH)
     }
 
     /// Returns what a process does about signals.
@@ -207,8 +208,8 @@ impl<B: Block> System<B> {
     /// ESRCH when the process is gone.
     pub(crate) fn file_parts(&mut self, id: ProcessId) -> Result<FileParts<'_, B>, Errno> {
         let process = self.table.processes.get(id).ok_or(Errno::ESRCH)?;
-        let credentials = self.table.credentials.get(process.credentials);
-        let credentials = credentials.ok_or(Errno::ESRCH)?;
+        let identity = self.table.identities.get(process.identity);
+        let credentials = &identity.ok_or(Errno::ESRCH)?.files;
         self.table.current.set(process.pid);
         let wall = self.wall();
         let context = Context {

@@ -2,6 +2,7 @@
 
 use crate::futex::FutexWait;
 use crate::limits::CALL_HISTORY;
+use crate::priority::Priority;
 use crate::process::ProcessId;
 use crate::signal::{AlternateStack, Pending, Raised, SignalSet};
 use crate::slab::Id;
@@ -70,6 +71,14 @@ pub(crate) struct Task {
     pub(crate) robust_list: UserAddr,
     /// The word it waits for.
     pub(crate) futex: Option<FutexWait>,
+    /// What it is called; the first one's name is its process's.
+    pub(crate) name: heapless::String<15>,
+    /// How much of the processor it wants.
+    pub(crate) priority: Priority,
+    /// Nanoseconds in user mode.
+    pub(crate) user_nanos: u64,
+    /// Nanoseconds in the kernel on its behalf.
+    pub(crate) kernel_nanos: u64,
     /// The last calls, newest last.
     pub(crate) history: heapless::HistoryBuf<PastCall, CALL_HISTORY>,
 }
@@ -91,6 +100,10 @@ impl Task {
             clear_tid: UserAddr::NULL,
             robust_list: UserAddr::NULL,
             futex: None,
+            name: heapless::String::new(),
+            priority: Priority::default(),
+            user_nanos: 0,
+            kernel_nanos: 0,
             history: heapless::HistoryBuf::new(),
         }
     }

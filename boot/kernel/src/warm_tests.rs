@@ -135,7 +135,7 @@ fn an_ended_process_keeps_its_credentials_until_it_is_released_but_no_signal_act
     let (mut bench, mut pids) = warm_bench(1024);
     let shares = |bench: &Bench| {
         let table = &bench.kernel.system.table;
-        (table.actions.len(), table.credentials.len())
+        (table.actions.len(), table.identities.len())
     };
     assert_eq!(shares(&bench), (0, 0));
     start_many(&mut bench, View::UTILITY_VM, 2, &mut pids);

@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::fs::Files;
-use crate::fs::attributes::{Access, Kind};
+use crate::fs::attributes::{Access, Kind, SET_GROUP};
 use crate::fs::context::Context;
 use crate::fs::dentry::DentryId;
 use crate::fs::place::PlaceRef;
@@ -10,10 +10,6 @@ use crate::wait::Stall;
 use core::marker::PhantomData;
 use core::time::Duration;
 use hal::block::Block;
-
-const SET_USER: u16 = 0o4000;
-const SET_GROUP: u16 = 0o2000;
-const GROUP_EXECUTE: u16 = 0o010;
 
 /// What utimensat(2) does to a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +79,7 @@ impl<B: Block> Files<B> {
         known.gid = gid.unwrap_or(known.gid);
         if known.kind == Kind::Regular && known.permissions & 0o111 != 0 {
             // A program that runs as its owner must not become another owner's (chown(2)).
-            known.permissions &= !SET_USER;
-            if known.permissions & GROUP_EXECUTE != 0 {
-                known.permissions &= !SET_GROUP;
-            }
+            known.give_up_rights();
         }
         known.changed = context.wall;
         Ok(())

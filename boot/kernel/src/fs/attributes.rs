@@ -91,7 +91,38 @@ pub struct Attributes {
     pub changed: Duration,
 }
 
+/// The program runs on behalf of its owner, of its group (execve(2)); whoever is in the group may execute it.
+pub(super) const SET_USER: u16 = 0o4000;
+pub(super) const SET_GROUP: u16 = 0o2000;
+const GROUP_EXECUTE: u16 = 0o010;
+
 impl Attributes {
+    /// Returns the user and the group that a program file says it runs on behalf of.
+    #[must_use]
+    pub fn acts_for(&self) -> [Option<u32>; 2] {
+        let has = |bits: u16| self.permissions & bits == bits;
+        [
+            has(SET_USER).then_some(self.uid),
+            // Without the right to execute the bit means something else: mandatory locking, once.
+            has(SET_GROUP | GROUP_EXECUTE).then_some(self.gid),
+        ]
+    }
+
+    /// Makes a program one that runs on nobody's behalf but its caller's.
+    pub(super) const fn give_up_rights(&mut self) {
+        self.permissions &= !SET_USER;
+        if self.permissions & GROUP_EXECUTE != 0 {
+            self.permissions &= !SET_GROUP;
+        }
+    }
+
+    /// Does that once somebody else than root has written to it (Linux `file_remove_privs`).
+    pub(super) fn lose_rights(&mut self, who: &Credentials) {
+        if who.uid != 0 && matches!(self.kind, Kind::Regular) {
+            self.give_up_rights();
+        }
+    }
+
     /// Returns `st_mode`.
     #[must_use]
     pub const fn mode(&self) -> u16 {
@@ -169,6 +200,7 @@ mod tests {
             uid,
             gid,
             groups: [30].into_iter().collect(),
+            ..Credentials::default()
         }
     }
 

@@ -230,6 +230,7 @@ impl<B: Block> Files<B> {
         attributes.blocks = attributes.size.div_ceil(512);
         attributes.modified = wall;
         attributes.changed = wall;
+        attributes.lose_rights(context.credentials);
         Ok(done)
     }
 
@@ -266,6 +267,7 @@ impl<B: Block> Files<B> {
         inode.attributes.blocks = length.div_ceil(512);
         inode.attributes.modified = wall;
         inode.attributes.changed = wall;
+        inode.attributes.lose_rights(context.credentials);
         if let Node::Union(union) = &mut inode.node {
             union.kept = union.kept.min(length);
         }

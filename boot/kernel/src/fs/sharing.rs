@@ -8,8 +8,9 @@ use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::device::Device;
 use crate::fs::directory::{Directories, DirectoriesId};
 use crate::fs::flags::OpenFlags;
+use crate::fs::mount::Sort;
 use crate::fs::pipe::{AgentStream, PipeEnd, PipeId};
-use crate::fs::place::Place;
+use crate::fs::place::{Place, PlaceRef};
 use crate::fs::table::{Descriptor, Table, TableId};
 use crate::limits::{
     FRAMES_PER_NAME, MOUNTS_PER_VIEW, NAMES_PER_VIEW, PIPES_PER_PROCESS, READY_DESCRIPTORS,
@@ -193,6 +194,28 @@ impl<B: Block> Files<B> {
     /// ENOENT when it is gone.
     pub fn directories_mut(&mut self, id: DirectoriesId) -> Result<&mut Directories, Errno> {
         self.directories.get_mut(id).ok_or(Errno::ENOENT)
+    }
+
+    /// Returns whether more than one process uses a directory state.
+    #[must_use]
+    pub fn is_shared(&self, id: DirectoriesId) -> bool {
+        self.directories
+            .get(id)
+            .is_some_and(|state| state.sharers > 1)
+    }
+
+    /// Returns the user and the group that a program runs on behalf of, whoever executes it. Trees in memory are `nosuid`: in
+    /// them nobody's programs do.
+    #[must_use]
+    pub fn acts_for(&self, place: PlaceRef<'_>) -> [Option<u32>; 2] {
+        let mount = self.dentries.get(place.0).map(|entry| entry.mount);
+        let mount = mount.and_then(|mount| self.mounts.get(mount).ok_or(Errno::ENOENT));
+        match self.attributes(place) {
+            Ok(attributes) if mount.is_ok_and(|mount| mount.sort == Sort::Overlay) => {
+                attributes.acts_for()
+            }
+            _ => [None; 2],
+        }
     }
 
     /// Counts one more task that uses a directory state (CLONE_FS).

@@ -287,7 +287,7 @@ impl<B: Block> System<B> {
         let (pid, account) = (process.pid.0, process.account);
         let before = core::mem::replace(&mut process.space, load.space);
         let was_leader = process.leader.replace(call.task) == Some(call.task);
-        process.name = name;
+        process.name.clone_from(&name);
         process.job.has_executed = true;
         process.kin.exit_signal = Some(known(number::CHLD));
         if !was_leader && let Some(account) = self.accounts.get_mut(account) {
@@ -300,6 +300,7 @@ impl<B: Block> System<B> {
         if let Some(task) = self.table.tasks.get_mut(call.task) {
             start.set(&mut task.context);
             task.tid = pid;
+            task.name = name;
             task.alternate_stack = AlternateStack::default();
             task.clear_tid = UserAddr::NULL;
             task.robust_list = UserAddr::NULL;

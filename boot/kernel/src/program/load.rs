@@ -3,6 +3,7 @@
 use super::stack::Strings;
 use super::{About, Image, Load, Step, Trouble};
 use crate::errno::Errno;
+use crate::identity::Identity;
 use crate::limits::{LOAD_STEPS, PATH_BYTES};
 use crate::process::{Life, Notices, ProcessId};
 use crate::space::{BREAK_SPREAD_PAGES, SpaceId};
@@ -203,8 +204,8 @@ impl<B: Block> System<B> {
         load: &Load,
         image: Image,
     ) -> Result<Start, Trouble> {
-        let credentials = self.credentials(id)?.clone();
-        let stack = self.finish_stack(load, &image, &credentials)?;
+        let identity = self.identity_of(id, load)?;
+        let stack = self.finish_stack(load, &image, &identity)?;
         let end = image.end.next_multiple_of(PAGE_BYTES as u64);
         let gap = self.random.next_u64() % BREAK_SPREAD_PAGES * PAGE_BYTES as u64;
         let space = self.space_mut(load.space)?;
@@ -216,8 +217,26 @@ impl<B: Block> System<B> {
         })
     }
 
-    /// Remembers which file a process executes; the load is not its user any more.
+    /// Returns on whose behalf a process runs once it is the program that was loaded. Who shares its root with others is
+    /// given no more rights than it has: they could show it other files (Linux `check_unsafe_exec`).
+    fn identity_of(&self, id: ProcessId, load: &Load) -> Result<Identity, Errno> {
+        let mut identity = self.identity(id)?.clone();
+        let file = load.file.and_then(|file| self.shown.get(file.id));
+        let place = file.ok_or(Errno::ENOENT)?.place.by_ref();
+        let [mut user, mut group] = [None; 2];
+        let directories = self.process(id)?.directories;
+        if directories.is_some_and(|directories| !self.files.is_shared(directories)) {
+            [user, group] = self.files.acts_for(place);
+        }
+        identity.execute(user, group);
+        Ok(identity)
+    }
+
+    /// Remembers which file a process executes and acts as that says; the load is not its user any more.
     pub(super) fn keep_executable(&mut self, id: ProcessId, load: &Load) {
+        if let (Ok(new), Ok(identity)) = (self.identity_of(id, load), self.identity_mut(id)) {
+            *identity = new;
+        }
         if let Some(file) = load.file
             && let Some(shown) = self.shown.get(file.id)
             && let Some(process) = self.table.processes.get_mut(id)

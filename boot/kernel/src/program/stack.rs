@@ -13,12 +13,13 @@
 
 use super::{Image, Load};
 use crate::errno::Errno;
+use crate::identity::Identity;
 use crate::limits::{ARGUMENT_BYTES, MAX_ARGUMENTS, PATH_BYTES};
 use crate::space::SpaceId;
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
 use crate::wait::{Stall, Why};
-use agent::kernel::{Credentials, StringList};
+use agent::kernel::StringList;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 
@@ -145,7 +146,7 @@ impl<B: Block> System<B> {
         &mut self,
         load: &Load,
         image: &Image,
-        credentials: &Credentials,
+        identity: &Identity,
     ) -> Result<u64, Stall> {
         let strings = load.strings;
         let (random_at, platform_at) = strings.below();
@@ -164,7 +165,7 @@ impl<B: Block> System<B> {
         let end = self.write_pointers(load, strings.environment_count, last, &mut list)?;
         self.space_mut(load.space)?.strings = [strings.arguments.0, last.0, end.0];
         self.flush(load, &mut list)?;
-        let vector = auxiliary(&strings, image, credentials);
+        let vector = auxiliary(&strings, image, identity);
         let mut bytes = [0; 16 * AUXILIARY_PAIRS];
         for (pair, (kind, value)) in bytes.chunks_exact_mut(16).zip(vector) {
             pair[..8].copy_from_slice(&kind.to_le_bytes());
@@ -251,9 +252,9 @@ impl PointerList {
 fn auxiliary(
     strings: &Strings,
     image: &Image,
-    credentials: &Credentials,
+    identity: &Identity,
 ) -> [(u64, u64); AUXILIARY_PAIRS] {
-    let (uid, gid) = (u64::from(credentials.uid), u64::from(credentials.gid));
+    let (user, group) = (identity.user, identity.group);
     [
         (3, image.headers),
         (4, super::elf::PROGRAM_HEADER_BYTES as u64),
@@ -263,15 +264,16 @@ fn auxiliary(
         (7, image.base),
         (8, 0),
         (9, image.entry),
-        (11, uid),
-        (12, uid),
-        (13, gid),
-        (14, gid),
+        (11, u64::from(user.real)),
+        (12, u64::from(user.effective)),
+        (13, u64::from(group.real)),
+        (14, u64::from(group.effective)),
         // AT_HWCAP is CPUID leaf 1's EDX; programs ask CPUID themselves, so only what every x86-64 has is told.
         (16, BASE_FEATURES),
         (26, 0),
         (17, TICKS_PER_SECOND),
-        (23, 0),
+        // AT_SECURE
+        (23, u64::from(identity.is_secure())),
         (25, strings.below().0.0),
         (31, strings.called_by().0),
         (15, strings.below().1.0),

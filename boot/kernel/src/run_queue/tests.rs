@@ -59,7 +59,7 @@ impl Stage {
     fn turn(&mut self, most: Duration) -> Option<(TestTask, Duration)> {
         let task = self.queue.pop(self.now)?;
         let account = *self.tasks.get(task).expect("it lives");
-        let slice = self.queue.slice(account, self.now).min(most);
+        let slice = self.queue.slice(account, SLICE, self.now).min(most);
         let nanos = slice.as_nanos() as u64;
         self.now = self.now + slice;
         self.had[account.index() as usize] += nanos;
@@ -72,7 +72,7 @@ impl Stage {
     fn spin(&mut self, until: Instant) {
         while self.now < until {
             match self.turn(SLICE) {
-                Some((task, slice)) => self.queue.push_again(task, slice),
+                Some((task, slice)) => self.queue.push_again(task, slice >= SLICE),
                 None => self.now = self.queue.next_start().min(until),
             }
         }
@@ -192,7 +192,7 @@ fn a_woken_task_goes_before_those_of_its_account_that_spin_and_starves_nobody() 
                 break;
             }
             turns += 1;
-            stage.queue.push_again(task, slice);
+            stage.queue.push_again(task, slice >= SLICE);
         }
         waited = waited.max(turns);
     }

@@ -193,7 +193,7 @@ impl<B: Block> System<B> {
         let Ok(process) = self.process(id) else {
             return Info::UNKNOWN;
         };
-        let uid = self.credentials(id).map_or(0, |own| own.uid);
+        let uid = self.identity(id).map_or(0, |own| own.user.real);
         let used = [process.user_nanos, process.kernel_nanos].map(crate::program::ticks);
         Info::child(process.pid.0, uid, did, used)
     }

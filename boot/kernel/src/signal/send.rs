@@ -41,7 +41,7 @@ impl<B: Block> System<B> {
     /// Returns what a signal says that a process sends.
     pub(crate) fn sent_by(&self, id: ProcessId, code: i32) -> Info {
         let pid = self.process(id).map_or(0, |process| process.pid.0);
-        let uid = self.credentials(id).map_or(0, |own| own.uid);
+        let uid = self.identity(id).map_or(0, |own| own.user.real);
         Info::sent(code, pid, uid)
     }
 

@@ -135,8 +135,8 @@ impl<B: Block> System<B> {
         process: ProcessId,
         place: Place,
     ) -> Result<ProgramFile, Errno> {
-        let size = self.credentials(process).and_then(|credentials| {
-            executable_size(self.files.attributes(place.by_ref()), credentials)
+        let size = self.identity(process).and_then(|identity| {
+            executable_size(self.files.attributes(place.by_ref()), &identity.files)
         });
         match size {
             Ok(bytes) => {

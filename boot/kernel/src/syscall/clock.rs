@@ -2,44 +2,119 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
+use crate::process::ProcessId;
 use crate::space::SpaceId;
 use crate::system::System;
+use crate::task::TaskId;
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, WakeKey};
+use agent::kernel::Pid;
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
 
 /// Which time a clock id means (uapi/linux/time.h).
-enum Meaning {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
     /// Since 1970-01-01 UTC.
     Wall,
     /// Since the machine was entered.
     Monotonic,
-    /// Of the process's tasks on the processor.
-    Processor,
+    /// Of somebody on the processor.
+    Processor(Used),
 }
 
-fn meaning(id: i32) -> Result<Meaning, Errno> {
-    match id {
+/// Whose time on the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    /// That of a process's tasks, in user mode alone or the kernel's on its behalf too.
+    Process(ProcessId, Modes),
+    /// A task's.
+    Task(TaskId, Modes),
+}
+
+/// Which time of it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Modes {
+    User,
+    Both,
+}
+
+/// Returns what a clock id means to the caller. A negative one names a process or a task (Linux `CPUCLOCK_PERTHREAD_MASK`).
+pub(super) fn meaning<B: Block>(
+    system: &System<B>,
+    call: &Call,
+    id: i32,
+) -> Result<Meaning, Errno> {
+    let whose = match id {
         // REALTIME, REALTIME_COARSE, REALTIME_ALARM, TAI (no leap seconds are known).
-        0 | 5 | 8 | 11 => Ok(Meaning::Wall),
+        0 | 5 | 8 | 11 => return Ok(Meaning::Wall),
         // MONOTONIC, MONOTONIC_RAW, MONOTONIC_COARSE, BOOTTIME, BOOTTIME_ALARM.
-        1 | 4 | 6 | 7 | 9 => Ok(Meaning::Monotonic),
+        1 | 4 | 6 | 7 | 9 => return Ok(Meaning::Monotonic),
         // PROCESS_CPUTIME_ID, THREAD_CPUTIME_ID.
-        2 | 3 => Ok(Meaning::Processor),
-        _ => Err(Errno::EINVAL),
+        2 => Used::Process(call.process, Modes::Both),
+        3 => Used::Task(call.task, Modes::Both),
+        ..0 => named(system, call, id)?,
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok(Meaning::Processor(whose))
+}
+
+/// Returns whose clock a negative id means: its lower bits say which of three, and whether a task's.
+fn named<B: Block>(system: &System<B>, call: &Call, id: i32) -> Result<Used, Errno> {
+    let number = !(id >> 3) as u32;
+    let modes = match id & 3 {
+        // PROF, VIRT, SCHED; 3 is a clock that is a file.
+        1 => Modes::User,
+        0 | 2 => Modes::Both,
+        _ => return Err(Errno::EINVAL),
+    };
+    if id & 4 == 0 {
+        let process = match number {
+            0 => call.process,
+            pid => system.table.find(Pid(pid)).ok_or(Errno::EINVAL)?,
+        };
+        let is_seen = system.process(process)?.view == system.process(call.process)?.view;
+        return is_seen
+            .then_some(Used::Process(process, modes))
+            .ok_or(Errno::EINVAL);
+    }
+    let task = match number {
+        0 => call.task,
+        tid => system.table.find_task(tid).ok_or(Errno::EINVAL)?,
+    };
+    let known = system.table.tasks.get(task);
+    known
+        .filter(|known| known.process == call.process)
+        .map(|_| Used::Task(task, modes))
+        .ok_or(Errno::EINVAL)
+}
+
+impl<B: Block> System<B> {
+    /// Returns how much of the processor somebody had so far; `None` when it is gone.
+    pub(crate) fn used(&self, whose: Used) -> Option<Duration> {
+        let (user, kernel, modes) = match whose {
+            Used::Process(id, modes) => {
+                let process = self.table.processes.get(id)?;
+                (process.user_nanos, process.kernel_nanos, modes)
+            }
+            Used::Task(id, modes) => {
+                let task = self.table.tasks.get(id)?;
+                (task.user_nanos, task.kernel_nanos, modes)
+            }
+        };
+        Some(Duration::from_nanos(match modes {
+            Modes::User => user,
+            Modes::Both => user + kernel,
+        }))
     }
 }
 
 fn read_clock<B: Block>(system: &System<B>, call: &Call) -> Result<Duration, Errno> {
-    Ok(match meaning(call.int(0))? {
+    Ok(match meaning(system, call, call.int(0))? {
         Meaning::Wall => system.wall(),
         Meaning::Monotonic => system.now.since(Instant::ZERO),
-        Meaning::Processor => {
-            let process = system.process(call.process)?;
-            Duration::from_nanos(process.user_nanos + process.kernel_nanos)
-        }
+        Meaning::Processor(whose) => system.used(whose).ok_or(Errno::EINVAL)?,
     })
 }
 
@@ -83,7 +158,7 @@ pub(super) fn clock_gettime<B: Block>(system: &mut System<B>, call: &mut Call) -
 
 /// clock_getres(2): a nanosecond.
 pub(super) fn clock_getres<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    meaning(call.int(0))?;
+    meaning(system, call, call.int(0))?;
     if !call.address(1).is_null() {
         let nanosecond = timespec(Duration::from_nanos(1));
         system.write_user(call.space, call.address(1), &nanosecond)?;
@@ -130,14 +205,14 @@ pub(super) fn nanosleep<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 pub(super) fn clock_nanosleep<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     /// `TIMER_ABSTIME`.
     const ABSOLUTE: i32 = 1;
-    let clock = meaning(call.int(0))?;
+    let clock = meaning(system, call, call.int(0))?;
     let absolute = call.int(1) & ABSOLUTE != 0;
     let until = match call.deadline {
         Some(until) => until,
         None => {
             let time = read_timespec(system, call.space, call.address(2))?;
             match (clock, absolute) {
-                (Meaning::Processor, _) => return Err(Errno::EOPNOTSUPP.into()),
+                (Meaning::Processor(_), _) => return Err(Errno::EOPNOTSUPP.into()),
                 (_, false) => system.now + time,
                 (Meaning::Wall, true) => system.at_wall(time),
                 (Meaning::Monotonic, true) => Instant::ZERO + time,

@@ -27,8 +27,11 @@ fn target<B: Block>(
     }
     let goes_on = signal == Some(known(number::CONT));
     let is_open = goes_on && own.session == other.session;
-    let (own, other) = (system.credentials(call.process)?, system.credentials(id)?);
-    if own.uid != 0 && own.uid != other.uid && !is_open {
+    if !is_open
+        && !system
+            .identity(call.process)?
+            .may_signal(system.identity(id)?)
+    {
         return Err(Errno::EPERM);
     }
     Ok(id)

@@ -74,9 +74,13 @@ pub(super) fn getrusage<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     const THREAD: i32 = 1;
     let mut bytes = [0; 144];
     match call.int(0) {
-        SELF | THREAD => {
+        which @ (SELF | THREAD) => {
             let process = system.process(call.process)?;
-            let (user, kernel) = (process.user_nanos, process.kernel_nanos);
+            let (mut user, mut kernel) = (process.user_nanos, process.kernel_nanos);
+            if which == THREAD {
+                let task = system.task_mut(call.task)?;
+                (user, kernel) = (task.user_nanos, task.kernel_nanos);
+            }
             let frames = system.space(call.space)?.charged;
             bytes[..16].copy_from_slice(&clock::timeval(Duration::from_nanos(user)));
             bytes[16..32].copy_from_slice(&clock::timeval(Duration::from_nanos(kernel)));

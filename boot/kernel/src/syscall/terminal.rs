@@ -191,7 +191,7 @@ fn take<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> Outc
     if pid == session && taken_by == session {
         return Ok(0);
     }
-    let may_steal = call.int(2) == 1 && system.credentials(call.process)?.uid == 0;
+    let may_steal = call.int(2) == 1 && system.identity(call.process)?.is_root();
     let has_one = system.terminal_of(call.process).is_some();
     if pid != session || has_one || taken_by != 0 && !may_steal {
         return Err(Errno::EPERM.into());

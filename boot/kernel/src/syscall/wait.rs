@@ -159,7 +159,7 @@ fn find<B: Block>(
             return Ok(Some(Found {
                 id,
                 pid: child.pid.0,
-                uid: system.credentials(id)?.uid,
+                uid: system.identity(id)?.user.real,
                 deed,
                 user_nanos: child.user_nanos + child.kin.reaped_nanos.0,
                 kernel_nanos: child.kernel_nanos + child.kin.reaped_nanos.1,

@@ -356,7 +356,9 @@ fn restorer() -> u64 {
 
 extern "C" fn on_exception(_: i32, info: *const libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel made it.
-    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as u64) };
+    let info = unsafe { &*info };
+    // SAFETY: an exception's information has an address.
+    let (code, address) = (info.si_code, unsafe { info.si_addr() } as u64);
     // What is told of the address: nothing, what was asked for, or a place in the program.
     let place = match address {
         0 => 0,

@@ -1,0 +1,306 @@
+//! On whose behalf a process runs (credentials(7)): real, effective and saved ids of user and group, those files are asked
+//! for with, and what follows from them.
+//!
+//! There are no capabilities apart from ids: the user 0 has them all, everybody else none, as on Linux where nobody took
+//! some away. What would give up or keep single ones is refused.
+
+use crate::errno::Errno;
+use agent::kernel::Credentials;
+
+/// Every capability there is (linux/capability.h, `CAP_LAST_CAP` is 40).
+pub(crate) const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
+
+/// "Leave it as it is" in setresuid(2) and its kin.
+const UNCHANGED: u32 = u32::MAX;
+
+/// Ids of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// Whose process it is.
+    pub(crate) real: u32,
+    /// On whose behalf it acts.
+    pub(crate) effective: u32,
+    /// On whose behalf it may act again.
+    pub(crate) saved: u32,
+}
+
+impl Ids {
+    /// All three are the same.
+    pub(crate) const fn all(id: u32) -> Self {
+        Self {
+            real: id,
+            effective: id,
+            saved: id,
+        }
+    }
+
+    /// Returns them in the order calls have them.
+    pub(crate) const fn list(self) -> [u32; 3] {
+        [self.real, self.effective, self.saved]
+    }
+
+    /// What setuid(2) makes of them; `may_all` is for those who may take on any id.
+    pub(crate) fn set(self, id: u32, may_all: bool) -> Result<Self, Errno> {
+        match id {
+            UNCHANGED => Err(Errno::EINVAL),
+            _ if may_all => Ok(Self::all(id)),
+            _ if id == self.real || id == self.saved => Ok(Self {
+                effective: id,
+                ..self
+            }),
+            _ => Err(Errno::EPERM),
+        }
+    }
+
+    /// What setreuid(2) makes of them.
+    pub(crate) fn set_two(self, [real, effective]: [u32; 2], may_all: bool) -> Result<Self, Errno> {
+        let mut new = self;
+        if real != UNCHANGED {
+            new.real = real;
+            if !may_all && real != self.real && real != self.effective {
+                return Err(Errno::EPERM);
+            }
+        }
+        if effective != UNCHANGED {
+            new.effective = effective;
+            if !may_all && !self.list().contains(&effective) {
+                return Err(Errno::EPERM);
+            }
+        }
+        if real != UNCHANGED || effective != UNCHANGED && effective != self.real {
+            new.saved = new.effective;
+        }
+        Ok(new)
+    }
+
+    /// What setresuid(2) makes of them.
+    pub(crate) fn set_three(self, wanted: [u32; 3], may_all: bool) -> Result<Self, Errno> {
+        let old = self.list();
+        let mut new = old;
+        for (new, wanted) in new.iter_mut().zip(wanted) {
+            if wanted != UNCHANGED {
+                *new = wanted;
+            }
+        }
+        if !may_all && !new.iter().all(|id| old.contains(id)) {
+            return Err(Errno::EPERM);
+        }
+        let [real, effective, saved] = new;
+        Ok(Self {
+            real,
+            effective,
+            saved,
+        })
+    }
+}
+
+/// On whose behalf a process runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    /// User and group that files are asked for with, and further groups.
+    pub(crate) files: Credentials,
+    /// Users.
+    pub(crate) user: Ids,
+    /// Groups.
+    pub(crate) group: Ids,
+    /// Whether what it knows is more than its user may know (PR_SET_DUMPABLE 0): `/proc` shows it as root's.
+    pub(crate) is_secret: bool,
+}
+
+impl Identity {
+    /// Makes that of a program the agent starts.
+    pub(crate) fn new(credentials: &Credentials) -> Self {
+        Self {
+            files: credentials.clone(),
+            user: Ids::all(credentials.uid),
+            group: Ids::all(credentials.gid),
+            is_secret: false,
+        }
+    }
+
+    /// Returns whether it acts as root: it may do everything.
+    pub(crate) const fn is_root(&self) -> bool {
+        self.user.effective == 0
+    }
+
+    /// Returns the capabilities it has and those it may take on again.
+    pub(crate) fn capabilities(&self) -> (u64, u64) {
+        let all_if = |is: bool| if is { ALL_CAPABILITIES } else { 0 };
+        (
+            all_if(self.is_root()),
+            all_if(self.user.list().contains(&0)),
+        )
+    }
+
+    /// Returns whether it acts on another's behalf than whose it is.
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.user.real != self.user.effective || self.group.real != self.group.effective
+    }
+
+    /// Returns whether it may send `other` a signal (kill(2)).
+    pub(crate) fn may_signal(&self, other: &Self) -> bool {
+        let own = [self.user.effective, self.user.real];
+        self.is_root() || own.contains(&other.user.saved) || own.contains(&other.user.real)
+    }
+
+    /// Returns whether it may say how much of the processor `other` has (setpriority(2)).
+    pub(crate) fn owns(&self, other: &Self) -> bool {
+        let id = self.user.effective;
+        self.is_root() || id == other.user.real || id == other.user.effective
+    }
+
+    /// Makes it act by the ids it has now, files included.
+    pub(crate) const fn settle(&mut self) {
+        self.files.uid = self.user.effective;
+        self.files.gid = self.group.effective;
+    }
+
+    /// Makes it that of a new program, which acts on behalf of `user` and `group` if it says so (execve(2)).
+    pub(crate) fn execute(&mut self, user: Option<u32>, group: Option<u32>) {
+        if !self.files.no_new_privileges {
+            self.user.effective = user.unwrap_or(self.user.effective);
+            self.group.effective = group.unwrap_or(self.group.effective);
+        }
+        self.user.saved = self.user.effective;
+        self.group.saved = self.group.effective;
+        self.settle();
+        self.is_secret = self.is_secure();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: Ids = Ids {
+        real: 1000,
+        effective: 0,
+        saved: 7,
+    };
+
+    #[test]
+    fn setuid_sets_all_for_who_may_and_else_goes_back_and_forth() {
+        assert_eq!(Ids::all(0).set(5, true), Ok(Ids::all(5)));
+        assert_eq!(
+            USER.set(7, false),
+            Ok(Ids {
+                effective: 7,
+                ..USER
+            })
+        );
+        assert_eq!(
+            USER.set(1000, false),
+            Ok(Ids {
+                effective: 1000,
+                ..USER
+            })
+        );
+        assert_eq!(USER.set(6, false), Err(Errno::EPERM));
+        assert_eq!(USER.set(UNCHANGED, true), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn setreuid_keeps_the_effective_id_as_saved_when_it_may_be_needed() {
+        let keep = [UNCHANGED, UNCHANGED];
+        assert_eq!(USER.set_two(keep, false), Ok(USER));
+        // Back to whose it is: the saved one stays.
+        let back = Ids {
+            effective: 1000,
+            ..USER
+        };
+        assert_eq!(USER.set_two([UNCHANGED, 1000], false), Ok(back));
+        let swapped = Ids {
+            real: 0,
+            effective: 1000,
+            saved: 1000,
+        };
+        assert_eq!(USER.set_two([0, 1000], false), Ok(swapped));
+        // The saved id may not become the real one.
+        assert_eq!(USER.set_two([7, UNCHANGED], false), Err(Errno::EPERM));
+        assert_eq!(USER.set_two([UNCHANGED, 8], false), Err(Errno::EPERM));
+        assert_eq!(
+            USER.set_two([9, 8], true),
+            Ok(Ids {
+                real: 9,
+                effective: 8,
+                saved: 8
+            })
+        );
+    }
+
+    #[test]
+    fn setresuid_takes_any_of_the_three_and_for_who_may_any_at_all() {
+        let wanted = [7, 1000, 0];
+        let new = Ids {
+            real: 7,
+            effective: 1000,
+            saved: 0,
+        };
+        assert_eq!(USER.set_three(wanted, false), Ok(new));
+        assert_eq!(USER.set_three([UNCHANGED; 3], false), Ok(USER));
+        assert_eq!(
+            USER.set_three([UNCHANGED, 8, UNCHANGED], false),
+            Err(Errno::EPERM)
+        );
+        assert!(USER.set_three([1, 2, 3], true).is_ok());
+    }
+
+    #[test]
+    fn a_program_acts_as_its_owner_unless_new_rights_are_refused() {
+        let credentials = Credentials {
+            uid: 1000,
+            gid: 100,
+            ..Credentials::default()
+        };
+        for (refused, effective) in [(false, 0), (true, 1000)] {
+            let mut identity = Identity::new(&credentials);
+            identity.files.no_new_privileges = refused;
+            identity.execute(Some(0), None);
+            assert_eq!(
+                identity.user,
+                Ids {
+                    real: 1000,
+                    effective,
+                    saved: effective
+                }
+            );
+            assert_eq!(identity.files.uid, effective);
+            assert_eq!(
+                (identity.is_secure(), identity.is_secret),
+                (!refused, !refused)
+            );
+            assert_eq!(identity.group, Ids::all(100));
+        }
+    }
+
+    #[test]
+    fn signals_go_to_who_has_one_s_user_as_its_real_or_saved_one() {
+        let user = |real: u32, effective: u32, saved: u32| Identity {
+            user: Ids {
+                real,
+                effective,
+                saved,
+            },
+            ..Identity::default()
+        };
+        assert!(user(5, 5, 5).may_signal(&user(5, 0, 0)));
+        assert!(user(5, 5, 5).may_signal(&user(1, 0, 5)));
+        assert!(!user(5, 5, 5).may_signal(&user(1, 5, 1)));
+        assert!(user(5, 0, 5).may_signal(&user(1, 1, 1)));
+        assert!(!user(0, 5, 5).may_signal(&user(1, 1, 1)));
+        assert!(user(0, 5, 5).may_signal(&user(0, 0, 0)));
+    }
+
+    #[test]
+    fn capabilities_are_root_s_and_can_be_taken_on_again_while_an_id_is_root_s() {
+        let mut identity = Identity::default();
+        assert_eq!(
+            identity.capabilities(),
+            (ALL_CAPABILITIES, ALL_CAPABILITIES)
+        );
+        identity.user.effective = 5;
+        assert_eq!(identity.capabilities(), (0, ALL_CAPABILITIES));
+        identity.user = Ids::all(5);
+        assert_eq!(identity.capabilities(), (0, 0));
+    }
+}
