@@ -181,7 +181,7 @@ impl<B: Block> System<B> {
         out: &mut Part,
     ) -> Result<(), Stall> {
         let owner = self.table.files(pid).ok_or(Errno::ESRCH)?.uid;
-        let asker = self.credentials(call.process)?.uid;
+        let asker = self.identity(call.process)?.files.uid;
         if asker != 0 && asker != owner && matches!(live, Live::Maps | Live::Environment) {
             return Err(Errno::EACCES.into());
         }

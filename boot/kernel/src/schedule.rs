@@ -264,11 +264,7 @@ impl<B: Block> System<B> {
     }
 
     /// Counts the time a turn took, also when the process has ended in it.
-    fn charge_time(&mut self, id: TaskId, payer: Payer, user: u64, kernel: u64) {
-        if let Some(task) = self.table.tasks.get_mut(id) {
-            task.user_nanos += user;
-            task.kernel_nanos += kernel;
-        }
+    fn charge_time(&mut self, payer: Payer, user: u64, kernel: u64) {
         if let Some(process) = self.table.processes.get_mut(payer.process) {
             process.user_nanos += user;
             process.kernel_nanos += kernel;
@@ -360,8 +356,10 @@ fn run_turn<U: User, B: Block>(
         }
     }
     let now = clock.now();
-    system.charge_time(id, payer, 0, now.since(entered).as_nanos() as u64);
+    let kernel = now.since(entered).as_nanos() as u64;
+    system.charge_time(payer, 0, kernel);
     if let Some(task) = system.table.tasks.get_mut(id) {
+        task.kernel_nanos += kernel;
         task.context.extended.settle();
         if turn == Turn::Yields {
             system.ready.push_again(id, now.since(began) >= turn_of_it);
@@ -392,7 +390,9 @@ fn enter<U: User, B: Block>(
     let after = clock.now();
     let kernel = before.since(*entered).as_nanos() as u64;
     let used = after.since(before).as_nanos() as u64;
-    system.charge_time(id, payer, used, kernel);
+    task.user_nanos += used;
+    task.kernel_nanos += kernel;
+    system.charge_time(payer, used, kernel);
     *entered = after;
     system.now = after;
     Some(trap)

@@ -308,7 +308,11 @@ pub(super) fn sched_setattr<B: Block>(system: &mut System<B>, call: &mut Call) -
         } else {
             (nice as i32).clamp(LEAST_NICE, NICEST) as i8
         },
-        resets: flags & ATTRIBUTE_RESETS != 0,
+        resets: if flags & KEEP_POLICY != 0 {
+            known.resets
+        } else {
+            flags & ATTRIBUTE_RESETS != 0
+        },
     };
     system.apply(call, id, wanted)
 }

@@ -21,11 +21,13 @@ mod exec;
 mod file;
 mod group;
 mod handle;
+mod identity;
 mod mask;
 mod memory;
 mod open;
 mod path;
 mod poll;
+mod priority;
 mod process;
 mod siginfo;
 mod signal;
@@ -39,7 +41,7 @@ mod wait;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 20] = [
+const FAMILIES: [(&str, fn()); 22] = [
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
@@ -47,10 +49,12 @@ const FAMILIES: [(&str, fn()); 20] = [
     ("exec", exec::run),
     ("file", file::run),
     ("group", group::run),
+    ("identity", identity::run),
     ("memory", memory::run),
     ("open", open::run),
     ("path", path::run),
     ("poll", poll::run),
+    ("priority", priority::run),
     ("process", process::run),
     ("siginfo", siginfo::run),
     ("signal", signal::run),
@@ -70,6 +74,11 @@ fn main() {
     if arguments.iter().take(2).any(is_counting) {
         let variables = std::env::vars_os().count();
         std::process::exit(((arguments.len() * 10 + variables) & 0xff) as i32);
+    }
+    // What the family `identity` executes, itself or by a script: it tells on whose behalf it acts.
+    if let Some(at) = arguments.iter().position(|argument| argument == "--ids") {
+        let case = arguments.get(at + 1).and_then(|case| case.to_str());
+        return identity::tell(case.unwrap_or_default());
     }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let [option, wanted] = &wanted[..]
