@@ -5,7 +5,7 @@
 //! can get leaves the others enough to go on.
 
 use crate::errno::Errno;
-use crate::limits::{ACCOUNT_SHARE, MAX_OPEN_FILES, MAX_SIGNALS, MAX_TASKS};
+use crate::limits::{ACCOUNT_SHARE, MAX_LOCKS, MAX_OPEN_FILES, MAX_SIGNALS, MAX_TASKS};
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
@@ -28,15 +28,18 @@ pub enum Resource {
     Tasks,
     /// Signals that wait with what they say of themselves.
     Signals,
+    /// Locks of files.
+    Locks,
 }
 
-const RESOURCES: usize = 6;
+const RESOURCES: usize = 7;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
     PAGE_BYTES as u64,
     PAGE_BYTES as u64,
     PAGE_BYTES as u64,
+    0,
     0,
     0,
     0,
@@ -50,6 +53,7 @@ const MOST: [u64; RESOURCES] = [
     (MAX_OPEN_FILES / ACCOUNT_SHARE) as u64,
     (MAX_TASKS / ACCOUNT_SHARE) as u64,
     (MAX_SIGNALS / ACCOUNT_SHARE) as u64,
+    (MAX_LOCKS / ACCOUNT_SHARE) as u64,
 ];
 
 /// What was read from one disk.
@@ -181,7 +185,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// ENOMEM when there is no more memory for it; ENFILE or EAGAIN by resource when there may be no more of it.
+    /// ENOMEM when there is no more memory for it; ENFILE, EAGAIN or ENOLCK by resource when there may be no more of it.
     /// Nothing is charged then.
     pub fn charge(&mut self, resource: Resource, count: u64) -> Result<(), Errno> {
         let index = resource as usize;
@@ -190,6 +194,7 @@ impl Account {
             return Err(match resource {
                 Resource::Files => Errno::ENFILE,
                 Resource::Tasks | Resource::Signals => Errno::EAGAIN,
+                Resource::Locks => Errno::ENOLCK,
                 _ => Errno::ENOMEM,
             });
         }
@@ -231,6 +236,7 @@ mod tests {
             (Resource::Files, Errno::ENFILE),
             (Resource::Tasks, Errno::EAGAIN),
             (Resource::Signals, Errno::EAGAIN),
+            (Resource::Locks, Errno::ENOLCK),
         ] {
             let mut account = Account::unlimited();
             account.set_limit(resource, 5);
@@ -282,6 +288,7 @@ mod tests {
             (Resource::Files, MAX_OPEN_FILES),
             (Resource::Tasks, MAX_TASKS),
             (Resource::Signals, MAX_SIGNALS),
+            (Resource::Locks, MAX_LOCKS),
         ] {
             let mut account = Account::unlimited();
             let most = (table / ACCOUNT_SHARE) as u64;

@@ -1,11 +1,13 @@
 //! How a process ends: at once for everybody else, and piece by piece for what it leaves behind.
 
 use crate::account::Resource;
+use crate::fs::DescriptionId;
 use crate::limits::{ENDING_SPACES_PER_STEP, WORK_PAGES};
 use crate::process::{Life, Notices, ProcessId};
 use crate::program::Load;
 use crate::signal::SignalSet;
 use crate::space::SpaceId;
+use crate::syscall::{Call, Restart};
 use crate::system::System;
 use crate::task::TaskId;
 use crate::wait::Stall;
@@ -51,6 +53,9 @@ impl<B: Block> System<B> {
         let (queue, accounts) = (&mut self.table.signals, &mut self.accounts);
         task.pending.discard(queue, accounts, SignalSet::ALL);
         self.ready.remove(id);
+        if let Some(call) = &task.call {
+            self.give_up(call);
+        }
         if let Some(call) = &task.call
             && let Some(child) = self.table.find(Pid(call.progress as u32))
             && let Ok(process) = self.process(child)
@@ -72,6 +77,16 @@ impl<B: Block> System<B> {
         }
         if !is_leader && let Some(account) = self.accounts.get_mut(account) {
             account.refund(Resource::Tasks, 1);
+        }
+    }
+
+    /// Gives back what a call holds that is not tried again.
+    pub(crate) fn give_up(&mut self, call: &Call) {
+        if call.restart == Restart::Opens
+            && let Some(file) = DescriptionId::from_bits(call.progress)
+        {
+            let mut parts = self.own_file_parts();
+            parts.files.release_description(&mut parts.context, file);
         }
     }
 
@@ -137,7 +152,7 @@ impl<B: Block> System<B> {
             parts.files.release_directories(directories);
         }
         if let Some(executable) = executable {
-            parts.files.release_place(executable);
+            parts.files.release_program(executable);
         }
     }
 

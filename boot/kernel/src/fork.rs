@@ -235,7 +235,7 @@ impl<B: Block> System<B> {
         }
         let parent = self.table.processes.get(call.process).ok_or(Errno::ESRCH)?;
         let executable = parent.executable.as_ref();
-        let executable = executable.map(|place| self.files.share_place(place.by_ref()));
+        let executable = executable.map(|place| self.files.share_program(place.by_ref()));
         let process = self.process_mut(id)?;
         process.executable = executable;
         let pid = process.pid;

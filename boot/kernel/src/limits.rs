@@ -152,6 +152,13 @@ pub const MAX_INTERESTS: usize = 8192;
 /// Files one epoll_wait tells of at most, whatever it asked for; the others are told by the next one.
 pub const EPOLL_BATCH: usize = 64;
 
+/// Locks of files in the whole VM; a range that is locked is one. One more is ENOLCK.
+pub const MAX_LOCKS: usize = 4096;
+
+/// Waiters for locks that are followed when a circle of them is looked for (Linux `MAX_DEADLK_ITERATIONS`). In a longer
+/// circle everybody waits on.
+pub const MAX_LOCK_WAITS: usize = 10;
+
 /// Sockets in the whole VM. One more is ENFILE.
 pub const MAX_SOCKETS: usize = 4096;
 
@@ -276,8 +283,12 @@ pub const PENDING_WAKES: usize = 32;
 /// Longest text a file of `/proc` gives; what is longer is cut at a line.
 pub const REPORT_BYTES: usize = 64 * 1024;
 
-/// Largest file: its pages can be counted with 32 bits. Writing behind it is EFBIG.
-pub const FILE_BYTES: u64 = (u32::MAX as u64) * PAGE_BYTES as u64;
+/// Largest file: its pages, and one for its attributes, can be counted with 32 bits. Writing behind it is EFBIG.
+pub const FILE_BYTES: u64 = (ATTRIBUTE_PAGE as u64) * PAGE_BYTES as u64;
+
+/// Number of the page that holds the extended attributes that were set, names and values together. What does not fit in is
+/// ENOSPC, as on ext4.
+pub const ATTRIBUTE_PAGE: u32 = u32::MAX - 1;
 
 /// Entries of the initrd. What is behind them makes the archive unusable as a root; that is logged.
 pub const MAX_INITRD_ENTRIES: usize = 16384;

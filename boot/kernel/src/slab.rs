@@ -32,6 +32,22 @@ impl<T> Id<T> {
         self.name.get() as u32
     }
 
+    /// Returns the name as a number, which is never 0.
+    pub(crate) const fn bits(self) -> u64 {
+        self.name.get()
+    }
+
+    /// Takes [`Id::bits`] back; `None` for what is no name.
+    pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
+        match NonZeroU64::new(bits) {
+            Some(name) => Some(Self {
+                name,
+                of: PhantomData,
+            }),
+            None => None,
+        }
+    }
+
     const fn generation(self) -> u32 {
         (self.name.get() >> 32) as u32
     }

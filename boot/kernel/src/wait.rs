@@ -38,6 +38,8 @@ pub enum WakeKey {
     Epoll(u32),
     /// A signal to be sent to anybody (signalfd).
     Signal,
+    /// A lock of the file in this slot to go.
+    Lock(u32),
     /// One of several things.
     Several(KeySet),
     /// Only a signal or the deadline.
@@ -113,6 +115,7 @@ impl fmt::Display for WakeKey {
             Self::Event(event) => return write!(f, "event {event}"),
             Self::Epoll(list) => return write!(f, "epoll list {list}"),
             Self::Signal => "a signal to read",
+            Self::Lock(file) => return write!(f, "a lock of file {file}"),
             Self::Several(_) => "one of several files",
             Self::Nothing => "a signal",
         })
@@ -166,6 +169,7 @@ impl Stall {
             WakeKey::Signal => Self::of(14, 0),
             WakeKey::Several(set) => Self::of(15, set.0),
             WakeKey::Nothing => Self::of(16, 0),
+            WakeKey::Lock(file) => Self::of(17, file),
         }
     }
 
@@ -205,6 +209,7 @@ impl Stall {
             13 => WakeKey::Epoll(named),
             14 => WakeKey::Signal,
             15 => WakeKey::Several(KeySet(named)),
+            17 => WakeKey::Lock(named),
             _ => WakeKey::Nothing,
         })
     }
@@ -222,6 +227,12 @@ impl Stall {
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.0.get() >> WHAT_SHIFT == 0
+    }
+
+    /// Returns whether it waits for a disk, which answers soon.
+    #[must_use]
+    pub const fn is_of_disk(self) -> bool {
+        matches!(self.why(), Why::Wait(WakeKey::Disk(_)))
     }
 
     /// Returns whether a handled signal ends the wait. A disk answers soon, and a call that changes files cannot be

@@ -138,8 +138,9 @@ impl<B: Block> Files<B> {
             _ => return Err(Errno::EINVAL.into()),
         }
         self.permit_write(context, place.0)?;
-        self.own(place)?;
         let inode = self.inode_at(place.0)?;
+        self.permit_writer(inode)?;
+        self.own(place)?;
         self.set_length(context, inode, length)
     }
 }

@@ -27,6 +27,8 @@ pub enum Existing {
     Replaced,
     /// It keeps the name, and the call is refused.
     Kept,
+    /// It gets the other one's name.
+    Exchanged,
 }
 
 /// What to make.
@@ -44,7 +46,11 @@ pub(super) enum Make<'a> {
 
 impl<B: Block> Files<B> {
     /// Checks that names in a directory may be changed by the asker.
-    fn permit_change(&self, context: &Context<'_>, directory: DentryId) -> Result<(), Errno> {
+    pub(super) fn permit_change(
+        &self,
+        context: &Context<'_>,
+        directory: DentryId,
+    ) -> Result<(), Errno> {
         let entry = self.dentries.get(directory)?;
         let mount = self.mounts.get(entry.mount).ok_or(Errno::ENOENT)?;
         if matches!(mount.sort, Sort::Processes | Sort::Terminals) {
@@ -214,7 +220,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Takes a written entry out of its directory's list. It is cached then.
-    fn unpin_entry(&mut self, id: DentryId) -> Result<(), Errno> {
+    pub(super) fn unpin_entry(&mut self, id: DentryId) -> Result<(), Errno> {
         let entry = self.dentries.get_mut(id)?;
         if entry.state != State::Written {
             return Ok(());
@@ -245,7 +251,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Notes in a directory's attributes that names in it changed.
-    fn directory_changed(
+    pub(super) fn directory_changed(
         &mut self,
         context: &Context<'_>,
         directory: DentryId,
@@ -289,7 +295,11 @@ impl<B: Block> Files<B> {
     }
 
     /// Checks that a name may be removed or replaced.
-    fn permit_removal(&self, context: &Context<'_>, found: &Resolved) -> Result<Attributes, Errno> {
+    pub(super) fn permit_removal(
+        &self,
+        context: &Context<'_>,
+        found: &Resolved,
+    ) -> Result<Attributes, Errno> {
         let attributes = self.attributes_at(found.entry.0)?;
         self.permit_change(context, found.directory.0)?;
         let above = self.attributes_at(found.directory.0)?;
@@ -434,7 +444,9 @@ impl<B: Block> Files<B> {
         if attributes.links >= MAX_LINKS {
             return Err(Errno::EMLINK);
         }
-        if attributes.links == 0 {
+        if attributes.links == 0
+            && !core::mem::take(&mut self.union_mut(self.inode_at(from.0)?)?.can_be_linked)
+        {
             return Err(Errno::ENOENT);
         }
         let wall = context.wall;
@@ -468,6 +480,9 @@ impl<B: Block> Files<B> {
             return Err(Errno::EXDEV.into());
         }
         self.permit_change(context, to.directory.0)?;
+        if existing == Existing::Exchanged {
+            return Ok(self.exchange(context, from, to)?);
+        }
         let is_directory = moved.kind == Kind::Directory;
         if !is_directory && (from.is_slashed || to.is_slashed) {
             return Err(Errno::ENOTDIR.into());
@@ -534,7 +549,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns whether `entry` is `directory` or lies below it.
-    fn is_below(&self, mut entry: DentryId, directory: DentryId) -> bool {
+    pub(super) fn is_below(&self, mut entry: DentryId, directory: DentryId) -> bool {
         loop {
             if entry == directory {
                 return true;

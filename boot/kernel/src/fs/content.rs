@@ -9,8 +9,10 @@ use crate::fs::context::{Context, Span};
 use crate::fs::inode::{InodeId, Node, Union};
 use crate::fs::page_cache::{Content, Owner, PageId};
 use crate::fs::place::PlaceRef;
+use crate::fs::seal::Seals;
 use crate::limits::FILE_BYTES;
 use crate::wait::Stall;
+use core::cmp::Ordering;
 use hal::block::Block;
 use hal::frame::Frame;
 use hal::limits::PAGE_BYTES;
@@ -18,6 +20,13 @@ use hal::limits::PAGE_BYTES;
 const PAGE: u64 = PAGE_BYTES as u64;
 
 impl<B: Block> Files<B> {
+    pub(super) fn union_mut(&mut self, id: InodeId) -> Result<&mut Union, Errno> {
+        match &mut self.inodes.get_mut(id).ok_or(Errno::EIO)?.node {
+            Node::Union(union) => Ok(union),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     fn union_of(&self, id: InodeId) -> Result<&Union, Errno> {
         match &self.inodes.get(id).ok_or(Errno::EIO)?.node {
             Node::Union(union) => Ok(union),
@@ -35,7 +44,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns the page that holds a file's bytes from `index * 4096` on; `None` when they are zero.
-    fn content_page(
+    pub(super) fn content_page(
         &mut self,
         context: &mut Context<'_>,
         id: InodeId,
@@ -57,7 +66,7 @@ impl<B: Block> Files<B> {
 
     /// Makes page `index` the file's own. `is_overwritten` says that all of it will be written, so that what was there
     /// does not matter.
-    fn own_page(
+    pub(super) fn own_page(
         &mut self,
         context: &mut Context<'_>,
         id: InodeId,
@@ -203,13 +212,24 @@ impl<B: Block> Files<B> {
         if position >= FILE_BYTES {
             return Err(Errno::EFBIG.into());
         }
+        self.permit_seals(id, Seals::WRITES)?;
+        let size = self.inodes.get(id).ok_or(Errno::EIO)?.attributes.size;
         let wanted = (FILE_BYTES - position).min(span.len as u64) as usize;
         let mut done = 0;
         while done < wanted {
             let at = position + done as u64;
             let within = (at % PAGE) as usize;
             let count = (PAGE_BYTES - within).min(wanted - done);
-            let page = match self.own_page(context, id, (at / PAGE) as u32, count == PAGE_BYTES) {
+            let grown = if at + count as u64 > size {
+                self.permit_seals(id, Seals::GROW)
+            } else {
+                Ok(())
+            };
+            let index = (at / PAGE) as u32;
+            let owned = grown
+                .map_err(Stall::from)
+                .and_then(|()| self.own_page(context, id, index, count == PAGE_BYTES));
+            let page = match owned {
                 Ok(page) => page,
                 Err(_) if done > 0 => break,
                 Err(stall) => return Err(stall),
@@ -246,6 +266,14 @@ impl<B: Block> Files<B> {
         }
         let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
         let size = inode.attributes.size;
+        self.permit_seals(
+            id,
+            match length.cmp(&size) {
+                Ordering::Less => Seals::SHRINK,
+                Ordering::Equal => Seals::empty(),
+                Ordering::Greater => Seals::GROW,
+            },
+        )?;
         if length < size {
             let within = (length % PAGE) as usize;
             if within > 0 {

@@ -183,6 +183,15 @@ impl Dentries {
         }
     }
 
+    /// Gives each of two entries that cannot be found the other's place: directory, name, and what the sources have there.
+    pub(super) fn exchange(&mut self, one: DentryId, other: DentryId) {
+        if let Some((one, other)) = self.table.pair_mut(one, other) {
+            core::mem::swap(&mut one.parent, &mut other.parent);
+            core::mem::swap(&mut one.name, &mut other.name);
+            core::mem::swap(&mut one.shadows, &mut other.shadows);
+        }
+    }
+
     /// Makes an entry unfindable.
     pub(super) fn unlink(&mut self, id: DentryId) {
         let Some(entry) = self.table.get(id) else {

@@ -65,7 +65,8 @@ impl OpenFlags {
         .union(Self::LARGEFILE)
         .union(Self::DIRECTORY)
         .union(Self::NOFOLLOW)
-        .union(Self::PATH);
+        .union(Self::PATH)
+        .union(Self::TMPFILE);
 
     /// Returns what the access mode allows. Mode 3 allows neither (it exists for ioctls).
     #[must_use]
@@ -82,14 +83,18 @@ impl OpenFlags {
     ///
     /// # Errors
     ///
-    /// EOPNOTSUPP for O_TMPFILE.
+    /// EINVAL for O_TMPFILE without O_DIRECTORY, with O_CREAT, or without the right to write.
     pub fn from_program(bits: u64) -> Result<Self, Errno> {
         let flags = Self::from_bits_truncate(bits as u32);
-        if flags.contains(Self::TMPFILE) {
-            return Err(Errno::EOPNOTSUPP);
-        }
         if flags.contains(Self::PATH) {
             return Ok(flags & (Self::PATH | Self::DIRECTORY | Self::NOFOLLOW | Self::CLOEXEC));
+        }
+        if flags.contains(Self::TMPFILE)
+            && (!flags.contains(Self::DIRECTORY)
+                || flags.contains(Self::CREAT)
+                || !flags.access().contains(Access::WRITE))
+        {
+            return Err(Errno::EINVAL);
         }
         Ok(flags)
     }

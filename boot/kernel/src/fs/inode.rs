@@ -8,8 +8,11 @@ use crate::account::AccountId;
 use crate::fs::attributes::Attributes;
 use crate::fs::dentry::DentryId;
 use crate::fs::ext4;
+use crate::fs::lock::LockId;
 use crate::fs::mount::MountId;
+use crate::fs::pipe::PipeId;
 use crate::fs::proc::ProcNode;
+use crate::fs::seal::Seals;
 use crate::fs::text::Text;
 use crate::slab::Id;
 use alloc::vec::Vec;
@@ -33,6 +36,8 @@ pub struct Inode {
     pub(super) chain: u32,
     /// Numbers of pages that are yet to be given back (`teardown`). Until then nobody may see or make them.
     pub(super) remains: Range<u32>,
+    /// The first of its locks.
+    pub(super) locks: Option<LockId>,
 }
 
 /// End of a chain.
@@ -49,6 +54,7 @@ impl Inode {
             over: None,
             chain: NO_SLOT,
             remains: 0..0,
+            locks: None,
         }
     }
 }
@@ -85,6 +91,20 @@ pub(super) struct Union {
     pub(super) changed: bool,
     /// A reference is held because of a base with several names: the change must be found by each of them.
     pub(super) pinned: bool,
+    /// The pipe that it names, while that is open anywhere; stale afterwards.
+    pub(super) pipe: Option<PipeId>,
+    /// What nobody may do with it any more; nothing when it cannot have seals.
+    pub(super) seals: Option<Seals>,
+    /// Its extended attributes were changed: all of them are in a page of its own.
+    pub(super) has_attributes: bool,
+    /// It has no name and may get one.
+    pub(super) can_be_linked: bool,
+    /// Open files through which it may be written to.
+    pub(super) writers: u32,
+    /// Processes that execute it.
+    pub(super) executed: u32,
+    /// Files that areas show (`ShownFile`) through which it may be written to.
+    pub(super) mapped: u32,
     /// Target of a symbolic link that was made here.
     pub(super) link: Text,
     /// Who pays for its pages.

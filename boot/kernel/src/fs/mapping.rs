@@ -5,7 +5,6 @@ use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
 use crate::fs::change::Make;
 use crate::fs::context::Context;
-use crate::fs::dentry::State;
 use crate::fs::description::Target;
 use crate::fs::directory::DirectoriesId;
 use crate::fs::flags::Last;
@@ -99,48 +98,6 @@ impl<B: Block> Files<B> {
         };
         let frame = self.pages.frame(page)?;
         pool.share(frame.by_ref())
-    }
-
-    /// Makes a regular file of zeroes without a name, which goes with its place: memory that processes share.
-    ///
-    /// # Errors
-    ///
-    /// ENOENT when the directory state is gone, ENOSPC at the limits.
-    pub fn make_nameless(
-        &mut self,
-        context: &mut Context<'_>,
-        directories: DirectoriesId,
-        bytes: u64,
-    ) -> Result<Place, Errno> {
-        let root = self.directories(directories)?.root.0;
-        let mount = self.dentries.get(root)?.mount;
-        let id = self.new_inode(context, root, Make::Regular, 0o600)?;
-        if let Some(inode) = self.inodes.get_mut(id) {
-            inode.attributes.size = bytes;
-            inode.attributes.links = 0;
-        }
-        match self.enter(None, b"", Some(id), mount, State::Detached) {
-            Ok(entry) => {
-                self.dentries.hold(entry);
-                Ok(Place(entry))
-            }
-            Err(errno) => {
-                self.release_inode(id);
-                Err(errno)
-            }
-        }
-    }
-
-    /// Makes sure that a file is not forgotten when it is written to without a call.
-    ///
-    /// # Errors
-    ///
-    /// EROFS for what cannot be changed, ENOSPC.
-    pub fn keep_changes(&mut self, place: PlaceRef<'_>) -> Result<(), Errno> {
-        if self.attributes(place)?.links > 0 {
-            self.own(place)?;
-        }
-        Ok(())
     }
 
     /// Makes a token of the place of an open regular file, for mapping it, and says what the file was opened for.

@@ -18,6 +18,7 @@ mod attribute_change;
 mod attributes;
 mod base;
 mod bind;
+mod busy;
 mod change;
 mod content;
 mod context;
@@ -28,16 +29,21 @@ mod directory;
 mod disk;
 mod epoll;
 mod event;
+mod exchange;
 mod ext4;
+mod fifo;
 mod flags;
+mod hole;
 mod initrd;
 mod inode;
 mod listing;
+mod lock;
 mod mapping;
 mod medium;
 mod memory;
 mod mount;
 mod mounting;
+mod nameless;
 mod names;
 mod open;
 mod page_cache;
@@ -46,6 +52,7 @@ mod pipe;
 mod place;
 mod proc;
 mod ring;
+mod seal;
 mod sharing;
 mod socket;
 mod sockets;
@@ -58,6 +65,7 @@ mod union;
 mod volume;
 mod walk;
 mod watch;
+mod xattr;
 
 pub use attribute_change::NewTime;
 pub use attributes::{Access, Attributes, Kind};
@@ -71,10 +79,12 @@ pub use event::{Event, EventId};
 pub use flags::{Last, OpenFlags};
 pub use inode::{Inode, InodeId};
 pub use listing::Listed;
+pub use lock::{LAST_BYTE, Lock, LockKind, LockOwner};
 pub use mount::Sort;
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
 pub(crate) use proc::Live;
+pub use seal::Seals;
 pub use sharing::AgentPipes;
 pub use socket::{Message, Peer, Shut, SocketId, SocketKind, Sockets};
 pub use sockets::ADDRESS_BYTES;
@@ -82,6 +92,7 @@ pub use table::{Descriptor, Table, TableId};
 pub use transfer::Readiness;
 pub use walk::Start;
 pub use watch::Watch;
+pub use xattr::{Attribute, NewAttribute};
 
 use crate::limits::{FRAMES_PER_NAME, MAX_INODES, MAX_MOUNTS, MAX_OPEN_FILES, MAX_TABLES};
 use crate::slab::Slab;
@@ -100,6 +111,7 @@ use hal::block::Block;
 use hal::clock::Instant;
 use hal::frame::FramePool;
 use initrd::Initrd;
+use lock::Locks;
 use mount::Mount;
 use page_cache::PageCache;
 use table::Slots;
@@ -132,6 +144,8 @@ pub struct Files<B> {
     root: Option<DentryId>,
     /// Names beyond which clean ones make room.
     warm_names: usize,
+    /// Locks of all files.
+    locks: Locks,
     /// What is left of a path that is walked.
     scratch: Vec<u8>,
     /// What is yet to be given back.
@@ -168,6 +182,7 @@ impl<B: Block> Files<B> {
             directories: Slab::new(MAX_TABLES),
             root: None,
             warm_names: (frames / FRAMES_PER_NAME).clamp(MIN_WARM_NAMES, MAX_WARM_NAMES),
+            locks: Locks::new(),
             scratch: vec![0; SCRATCH_BYTES],
             teardown: Teardown::new(),
             pipes: Pipes::new(),

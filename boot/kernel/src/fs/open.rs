@@ -17,7 +17,7 @@ use crate::wait::Stall;
 use hal::block::Block;
 
 impl<B: Block> Files<B> {
-    /// Opens a file, making it first if the flags ask for that, and puts it at the lowest free descriptor of `table`.
+    /// Opens a file, making it first if the flags ask for that; [`Files::finish_open`] gives it a descriptor of `table`.
     ///
     /// # Errors
     ///
@@ -30,11 +30,13 @@ impl<B: Block> Files<B> {
         path: &[u8],
         flags: OpenFlags,
         permissions: u16,
-    ) -> Result<i32, Stall> {
+    ) -> Result<DescriptionId, Stall> {
         // A full table must be noticed before a file is made.
         self.table_mut(table)?.reserve(0)?;
         let is_exclusive = flags.contains(OpenFlags::CREAT | OpenFlags::EXCL);
-        let last = if is_exclusive || flags.contains(OpenFlags::NOFOLLOW) {
+        let last = if flags.contains(OpenFlags::TMPFILE) {
+            Last::Follow
+        } else if is_exclusive || flags.contains(OpenFlags::NOFOLLOW) {
             Last::Keep
         } else {
             Last::Follow
@@ -42,9 +44,7 @@ impl<B: Block> Files<B> {
         let found = self.resolve(context, start, path, last)?;
         let opened = self.open_resolved(context, &found, flags, permissions);
         self.release_resolved(found);
-        let description = opened?;
-        let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
-        Ok(self.install(context, table, 0, description, close_on_exec)?)
+        opened
     }
 
     fn open_resolved(
@@ -56,6 +56,9 @@ impl<B: Block> Files<B> {
     ) -> Result<DescriptionId, Stall> {
         let entry = found.entry.0;
         let is_new = self.dentries.get(entry)?.inode.is_none();
+        if flags.contains(OpenFlags::TMPFILE) {
+            return Ok(self.open_temporary(context, entry, permissions, flags)?);
+        }
         if is_new {
             if !flags.contains(OpenFlags::CREAT) {
                 return Err(Errno::ENOENT.into());
@@ -93,6 +96,7 @@ impl<B: Block> Files<B> {
             match attributes.kind {
                 Kind::Regular if wanted.contains(Access::WRITE) => {
                     self.permit_write(context, entry)?;
+                    self.permit_writer(self.inode_at(entry)?)?;
                 }
                 // A disk is only ever read.
                 Kind::Block if wanted.contains(Access::WRITE) => return Err(Errno::EROFS.into()),
@@ -100,13 +104,19 @@ impl<B: Block> Files<B> {
             }
         }
         let inode = self.inode_at(entry)?;
+        let mut since = 0;
         let target = match attributes.kind {
             _ if is_path => Target::Nothing,
             Kind::Regular | Kind::Directory => Target::Inode(inode),
             // A node that a program made leads to no disk.
             Kind::Block if self.source(inode, 0).is_some() => Target::Inode(inode),
             Kind::Character => self.open_device(context, attributes.special, flags)?,
-            Kind::Fifo | Kind::Block | Kind::Socket | Kind::Symlink => {
+            Kind::Fifo => {
+                let target;
+                (target, since) = self.open_fifo(context, inode, flags)?;
+                target
+            }
+            Kind::Block | Kind::Socket | Kind::Symlink => {
                 return Err(Errno::ENXIO.into());
             }
         };
@@ -115,7 +125,11 @@ impl<B: Block> Files<B> {
             self.set_length(context, inode, 0)?;
         }
         let place = self.share_place(found.entry.by_ref());
-        Ok(self.describe(context, target, Some(place), flags)?)
+        let id = self.describe(context, target, Some(place), flags)?;
+        if let Some(file) = self.descriptions.get_mut(id) {
+            file.offset = since;
+        }
+        Ok(id)
     }
 
     /// Opens once more what is open and has no name: a pipe through `/proc/self/fd`.
@@ -133,7 +147,7 @@ impl<B: Block> Files<B> {
                     Access::WRITE => PipeEnd::Write,
                     _ => end,
                 };
-                self.pipes.open(pipe, end);
+                self.pipes.open(context, pipe, end);
                 Target::Pipe(pipe, end)
             }
             Target::Device(device) => Target::Device(device),
@@ -198,7 +212,7 @@ impl<B: Block> Files<B> {
         fd: i32,
     ) -> Result<(), Errno> {
         let descriptor = self.table_mut(table)?.take(fd)?;
-        self.release_description(context, descriptor.description);
+        self.close_description(context, table, descriptor.description);
         // Whoever makes work does some of it.
         self.give_pages_back(context.pool, context.accounts);
         Ok(())

@@ -48,6 +48,8 @@ pub struct Pipe {
     ring: Ring,
     readers: u32,
     writers: u32,
+    /// How often the reading end was opened, and the writing end.
+    opened: [u32; 2],
     agent: Option<AgentEnd>,
     /// Pays for the bytes, whoever writes them: the other end may be another account's.
     account: AccountId,
@@ -68,6 +70,19 @@ pub enum PipeEnd {
     Read,
     /// Bytes go in here.
     Write,
+    /// Both: a named pipe that was opened for both.
+    Both,
+}
+
+impl PipeEnd {
+    /// Returns how many reading and how many writing ends it is.
+    const fn counts(self) -> (u32, u32) {
+        match self {
+            Self::Read => (1, 0),
+            Self::Write => (0, 1),
+            Self::Both => (1, 1),
+        }
+    }
 }
 
 impl Default for Pipes {
@@ -95,7 +110,25 @@ impl Pipes {
 
     /// Makes a pipe with one reader and one writer, both programs'.
     pub(crate) fn create(&mut self, account: AccountId) -> Result<PipeId, Errno> {
-        self.insert(account, 1, 1, None)
+        self.insert(account, 1, None)
+    }
+
+    /// Makes a pipe with no end yet. It goes with the last one that is opened.
+    pub(super) fn create_closed(&mut self, account: AccountId) -> Result<PipeId, Errno> {
+        self.insert(account, 0, None)
+    }
+
+    /// Returns whether a pipe is there.
+    pub(super) fn is_open(&self, id: PipeId) -> bool {
+        self.table.get(id).is_some()
+    }
+
+    /// Returns how often the other side of `end` was opened.
+    pub(super) fn openings(&self, id: PipeId, end: PipeEnd) -> u64 {
+        let other = usize::from(end == PipeEnd::Read);
+        self.table
+            .get(id)
+            .map_or(0, |pipe| u64::from(pipe.opened[other]))
     }
 
     /// Makes a pipe one end of which is the agent's.
@@ -114,34 +147,38 @@ impl Pipes {
             queued: false,
             hungry: true,
         };
-        self.insert(account, 1, 1, Some(agent))
+        self.insert(account, 1, Some(agent))
     }
 
     fn insert(
         &mut self,
         account: AccountId,
-        readers: u32,
-        writers: u32,
+        ends: u32,
         agent: Option<AgentEnd>,
     ) -> Result<PipeId, Errno> {
         let pipe = Pipe {
             ring: Ring::new(),
-            readers,
-            writers,
+            readers: ends,
+            writers: ends,
+            opened: [ends; 2],
             agent,
             account,
         };
         self.table.insert(pipe).map_err(|_| Errno::ENFILE)
     }
 
-    /// Counts one more open end.
-    pub(crate) fn open(&mut self, id: PipeId, end: PipeEnd) {
-        if let Some(pipe) = self.table.get_mut(id) {
-            match end {
-                PipeEnd::Read => pipe.readers += 1,
-                PipeEnd::Write => pipe.writers += 1,
-            }
-        }
+    /// Counts one more open end, and wakes whoever waits for one.
+    pub(crate) fn open(&mut self, context: &mut Context<'_>, id: PipeId, end: PipeEnd) {
+        let Some(pipe) = self.table.get_mut(id) else {
+            return;
+        };
+        let (readers, writers) = end.counts();
+        pipe.readers += readers;
+        pipe.writers += writers;
+        pipe.opened[0] = pipe.opened[0].wrapping_add(readers);
+        pipe.opened[1] = pipe.opened[1].wrapping_add(writers);
+        context.wakes.wake(WakeKey::PipeReadable(id.index()));
+        context.wakes.wake(WakeKey::PipeWritable(id.index()));
     }
 
     /// Counts one open end less. The pipe goes with its last end; bytes that only the agent can still read stay.
@@ -149,10 +186,9 @@ impl Pipes {
         let Some(pipe) = self.table.get_mut(id) else {
             return;
         };
-        match end {
-            PipeEnd::Read => pipe.readers = pipe.readers.saturating_sub(1),
-            PipeEnd::Write => pipe.writers = pipe.writers.saturating_sub(1),
-        }
+        let (readers, writers) = end.counts();
+        pipe.readers = pipe.readers.saturating_sub(readers);
+        pipe.writers = pipe.writers.saturating_sub(writers);
         if pipe.readers == 0 {
             context.wakes.wake(WakeKey::PipeWritable(id.index()));
             pipe.ring.clear(context, pipe.account);
@@ -230,19 +266,54 @@ impl Pipes {
         id: PipeId,
         span: Span<'_>,
     ) -> Result<usize, Stall> {
-        let pipe = self.table.get_mut(id).ok_or(Errno::EBADF)?;
-        if pipe.ring.len() == 0 {
+        let done = self.copy_out(context, id, 0, span)?;
+        self.take(context, id, done);
+        Ok(done)
+    }
+
+    /// Copies bytes from `skip` on into a page; they stay. 0 is the end.
+    pub(crate) fn copy_out(
+        &mut self,
+        context: &mut Context<'_>,
+        id: PipeId,
+        skip: usize,
+        span: Span<'_>,
+    ) -> Result<usize, Stall> {
+        let pipe = self.table.get(id).ok_or(Errno::EBADF)?;
+        if pipe.ring.len() <= skip {
             return if pipe.writers == 0 {
                 Ok(0)
             } else {
                 Err(Stall::wait(WakeKey::PipeReadable(id.index())))
             };
         }
-        let done = pipe.ring.copy_out(context.pool, 0, span);
-        pipe.ring.take(context, pipe.account, done);
-        context.wakes.wake(WakeKey::PipeWritable(id.index()));
-        self.tell_agent(id);
-        Ok(done)
+        Ok(pipe.ring.copy_out(context.pool, skip, span))
+    }
+
+    /// Takes `count` bytes out, never more than there are.
+    pub(crate) fn take(&mut self, context: &mut Context<'_>, id: PipeId, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if let Some(pipe) = self.table.get_mut(id) {
+            pipe.ring.take(context, pipe.account, count);
+            context.wakes.wake(WakeKey::PipeWritable(id.index()));
+            self.tell_agent(id);
+        }
+    }
+
+    /// Returns how many bytes find room at once.
+    ///
+    /// # Errors
+    ///
+    /// EPIPE when nobody reads, or what to wait for when there is no room.
+    pub(crate) fn room(&self, id: PipeId) -> Result<usize, Stall> {
+        let pipe = self.table.get(id).ok_or(Errno::EBADF)?;
+        match pipe.ring.room() {
+            _ if pipe.readers == 0 => Err(Errno::EPIPE.into()),
+            0 => Err(Stall::wait(WakeKey::PipeWritable(id.index()))),
+            room => Ok(room),
+        }
     }
 
     /// Returns how many bytes can be read now.
@@ -269,6 +340,7 @@ impl Pipes {
         self.table.get(id).is_none_or(|pipe| match end {
             PipeEnd::Read => pipe.writers == 0,
             PipeEnd::Write => pipe.readers == 0,
+            PipeEnd::Both => false,
         })
     }
 

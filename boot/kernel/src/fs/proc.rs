@@ -518,7 +518,23 @@ impl<B: Block> Files<B> {
             }
             _ => return Err(Errno::EINVAL.into()),
         };
-        Ok(self.path_between(root, entry, out)?)
+        let known = self.dentries.get(entry)?;
+        if known.state != State::Detached || self.is_proc(entry) {
+            return Ok(self.path_between(root, entry, out)?);
+        }
+        // It was removed, or never had a name.
+        let mut length = match known.parent {
+            Some(parent) if parent != root => self.path_between(root, parent, out)?,
+            _ => 0,
+        };
+        for part in [b"/", &known.name[..], b" (deleted)"] {
+            let end = length + part.len();
+            out.get_mut(length..end)
+                .ok_or(Errno::ENAMETOOLONG)?
+                .copy_from_slice(part);
+            length = end;
+        }
+        Ok(length)
     }
 
     pub(super) fn is_proc(&self, entry: DentryId) -> bool {

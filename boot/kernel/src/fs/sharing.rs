@@ -8,6 +8,7 @@ use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::device::Device;
 use crate::fs::directory::{Directories, DirectoriesId};
 use crate::fs::flags::OpenFlags;
+use crate::fs::lock::LockOwner;
 use crate::fs::mount::Sort;
 use crate::fs::pipe::{AgentStream, PipeEnd, PipeId};
 use crate::fs::place::{Place, PlaceRef};
@@ -323,7 +324,7 @@ impl<B: Block> Files<B> {
                     let pipe = self.pipes.create(context.account)?;
                     let other = match own {
                         PipeEnd::Read => PipeEnd::Write,
-                        PipeEnd::Write => PipeEnd::Read,
+                        _ => PipeEnd::Read,
                     };
                     self.pipes.close(context, pipe, other);
                     Target::Pipe(pipe, own)
@@ -331,7 +332,7 @@ impl<B: Block> Files<B> {
             };
             let flags = match own {
                 PipeEnd::Read => OpenFlags::empty(),
-                PipeEnd::Write => OpenFlags::WRONLY,
+                _ => OpenFlags::WRONLY,
             };
             let description = self.describe(context, target, None, flags)?;
             self.install_at(context, table, fd, description, false)?;
@@ -347,6 +348,7 @@ impl<B: Block> Files<B> {
         place: Option<Place>,
         flags: OpenFlags,
     ) -> Result<DescriptionId, Errno> {
+        self.count_writer(target, flags, 1);
         let made = match context.charge(Resource::Files, 1) {
             Ok(()) => self
                 .descriptions
@@ -365,6 +367,7 @@ impl<B: Block> Files<B> {
             Err(errno) => Err((place, errno)),
         };
         made.map_err(|(place, errno)| {
+            self.count_writer(target, flags, -1);
             self.release_target(context, target);
             if let Some(place) = place {
                 self.release_place(place);
@@ -394,7 +397,7 @@ impl<B: Block> Files<B> {
             close_on_exec,
         };
         if let Some(old) = self.table_mut(table)?.put(fd, descriptor) {
-            self.release_description(context, old.description);
+            self.close_description(context, table, old.description);
         }
         Ok(())
     }
@@ -430,6 +433,17 @@ impl<B: Block> Files<B> {
         }
     }
 
+    /// Gives back the reference of a descriptor of `table`, which loses its locks of the file.
+    pub(super) fn close_description(
+        &mut self,
+        context: &mut Context<'_>,
+        table: TableId,
+        id: DescriptionId,
+    ) {
+        self.leave_locks(context, id, LockOwner::Table(table));
+        self.release_description(context, id);
+    }
+
     /// Counts one reference less; with the last one the file is closed.
     pub fn release_description(&mut self, context: &mut Context<'_>, id: DescriptionId) {
         let Some(description) = self.descriptions.get_mut(id) else {
@@ -439,10 +453,13 @@ impl<B: Block> Files<B> {
         if description.references > 0 {
             return;
         }
+        self.leave_locks(context, id, LockOwner::File(id));
+        self.leave_locks(context, id, LockOwner::Whole(id));
         let Some(description) = self.descriptions.remove(id) else {
             return;
         };
         context.refund(description.account, Resource::Files, 1);
+        self.count_writer(description.target, description.flags, -1);
         self.release_target(context, description.target);
         if let Some(place) = description.place {
             self.release_place(place);

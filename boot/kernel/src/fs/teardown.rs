@@ -179,7 +179,7 @@ impl<B: Block> Files<B> {
                 self.remove_table(id);
                 return;
             };
-            self.release_description(context, descriptor.description);
+            self.close_description(context, id, descriptor.description);
         }
     }
 
@@ -277,8 +277,10 @@ impl<B: Block> Files<B> {
 /// Returns how many pages of its own an inode can have in the cache.
 fn cached_pages(inode: &Inode) -> u32 {
     let attributes = &inode.attributes;
-    if matches!(inode.node, Node::Union(_)) && attributes.kind != Kind::Regular {
-        return 0;
+    match &inode.node {
+        Node::Union(union) if union.has_attributes => return u32::MAX,
+        Node::Union(_) if attributes.kind != Kind::Regular => return 0,
+        _ => {}
     }
     let pages = attributes.size.div_ceil(PAGE_BYTES as u64);
     u32::try_from(pages).unwrap_or(u32::MAX)

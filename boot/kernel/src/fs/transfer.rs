@@ -8,7 +8,7 @@ use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::device::Device;
 use crate::fs::flags::OpenFlags;
 use crate::fs::inode::Node;
-use crate::fs::pipe::PipeEnd;
+use crate::fs::pipe::{PipeEnd, PipeId};
 use crate::limits::FILE_BYTES;
 use crate::wait::{Stall, WakeKey, Why};
 use core::time::Duration;
@@ -62,7 +62,7 @@ impl<B: Block> Files<B> {
         let at = position.unwrap_or(file.offset);
         let target = file.target;
         let done = match target {
-            Target::Pipe(_, PipeEnd::Write) | Target::Nothing => return Err(Errno::EBADF.into()),
+            Target::Nothing => return Err(Errno::EBADF.into()),
             Target::Pipe(..) | Target::Socket(_) if position.is_some() => {
                 return Err(Errno::ESPIPE.into());
             }
@@ -70,7 +70,7 @@ impl<B: Block> Files<B> {
             Target::Socket(_) | Target::Event(_) | Target::Epoll(_) => {
                 return Err(Errno::EINVAL.into());
             }
-            Target::Pipe(pipe, PipeEnd::Read) => return self.pipes.read(context, pipe, span),
+            Target::Pipe(pipe, _) => return self.pipes.read(context, pipe, span),
             Target::Terminal(_) if position.is_some() => return Err(Errno::ESPIPE.into()),
             Target::Terminal(end) => return self.terminals.read(context, end, span),
             Target::Device(device) => return device.read(context, span),
@@ -110,12 +110,12 @@ impl<B: Block> Files<B> {
         }
         let (flags, offset, target) = (file.flags, file.offset, file.target);
         let inode = match target {
-            Target::Pipe(_, PipeEnd::Read) | Target::Nothing => return Err(Errno::EBADF.into()),
+            Target::Nothing => return Err(Errno::EBADF.into()),
             Target::Pipe(..) | Target::Socket(_) if position.is_some() => {
                 return Err(Errno::ESPIPE.into());
             }
             Target::Socket(socket) => return self.send_span(context, socket, span),
-            Target::Pipe(pipe, PipeEnd::Write) => {
+            Target::Pipe(pipe, _) => {
                 self.room_for_pipe(context)?;
                 return self.pipes.write(context, pipe, span, whole);
             }
@@ -190,6 +190,23 @@ impl<B: Block> Files<B> {
         }
     }
 
+    /// Returns the pipe an open file is an end of.
+    #[must_use]
+    pub fn pipe_of(&self, id: DescriptionId) -> Option<PipeId> {
+        match self.descriptions.get(id)?.target {
+            Target::Pipe(pipe, _) => Some(pipe),
+            _ => None,
+        }
+    }
+
+    /// Returns whether an open file is written to behind its end only.
+    #[must_use]
+    pub fn is_appending(&self, id: DescriptionId) -> bool {
+        self.descriptions
+            .get(id)
+            .is_some_and(|file| file.flags.contains(OpenFlags::APPEND))
+    }
+
     /// Returns the offset of a file that can be read at a position.
     ///
     /// # Errors
@@ -201,6 +218,23 @@ impl<B: Block> Files<B> {
             Target::Inode(_) => Ok(file.offset),
             _ => Err(Errno::EINVAL),
         }
+    }
+
+    /// Returns where SEEK_SET, SEEK_CUR or SEEK_END count from; what has no offset counts from 0.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for another `whence`, EBADF.
+    pub fn offset_from(&self, id: DescriptionId, whence: u16) -> Result<i64, Errno> {
+        let file = self.open_file(id)?;
+        let base = match (whence, file.target) {
+            (0, _) => 0,
+            (1, _) => file.offset,
+            (2, Target::Inode(inode)) => self.inodes.get(inode).ok_or(Errno::EIO)?.attributes.size,
+            (2, _) => 0,
+            _ => return Err(Errno::EINVAL),
+        };
+        Ok(base as i64)
     }
 
     /// Moves a file's offset; `whence` has lseek(2)'s numbers.
@@ -253,16 +287,16 @@ impl<B: Block> Files<B> {
     #[must_use]
     pub fn readiness(&self, id: DescriptionId) -> Readiness {
         match self.descriptions.get(id) {
-            Some(file) => self.readiness_of(file.target),
+            Some(file) => self.readiness_of(file),
             None => Readiness::INVALID,
         }
     }
 
-    /// Returns what poll(2) says of what an open file reaches.
-    pub(super) fn readiness_of(&self, target: Target) -> Readiness {
+    /// Returns what poll(2) says of an open file.
+    pub(super) fn readiness_of(&self, file: &Description) -> Readiness {
         let read = Readiness::READ | Readiness::READ_NORMAL;
         let write = Readiness::WRITE | Readiness::WRITE_NORMAL;
-        match target {
+        match file.target {
             Target::Nothing => Readiness::INVALID,
             Target::Inode(_) | Target::Device(_) => read | write,
             Target::Socket(socket) => self.sockets.readiness(socket),
@@ -272,14 +306,20 @@ impl<B: Block> Files<B> {
                 let (bytes, is_broken) = self.pipes.reading(pipe);
                 let mut ready = Readiness::empty();
                 ready.set(read, bytes > 0);
-                ready.set(Readiness::HANG_UP, is_broken);
+                // Who opened a named pipe that nobody wrote to yet waits for the first one.
+                let is_left = is_broken && self.pipes.openings(pipe, PipeEnd::Read) != file.offset;
+                ready.set(Readiness::HANG_UP, is_left);
                 ready
             }
             Target::Terminal(end) => self.terminals.readiness(end),
-            Target::Pipe(pipe, PipeEnd::Write) => {
+            Target::Pipe(pipe, end) => {
                 let mut ready = Readiness::empty();
+                ready.set(
+                    read,
+                    end == PipeEnd::Both && self.pipes.readable_bytes(pipe) > 0,
+                );
                 ready.set(write, self.pipes.is_writable(pipe));
-                ready.set(Readiness::ERROR, self.pipes.is_broken(pipe, PipeEnd::Write));
+                ready.set(Readiness::ERROR, self.pipes.is_broken(pipe, end));
                 ready
             }
         }

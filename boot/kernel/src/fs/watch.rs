@@ -1,7 +1,7 @@
 //! Looking at open files on behalf of whoever waits for one of several: what each is ready for, and what changes that.
 
 use crate::fs::Files;
-use crate::fs::description::{DescriptionId, Target};
+use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::pipe::PipeEnd;
 use crate::fs::transfer::Readiness;
 use crate::wait::{KeySet, WakeKey};
@@ -61,13 +61,13 @@ impl<B: Block> Files<B> {
         let Some(file) = self.descriptions.get(id) else {
             return Readiness::INVALID;
         };
-        self.look_at(file.target, watch)
+        self.look_at(file, watch)
     }
 
-    /// Looks at what an open file reaches.
-    pub(crate) fn look_at(&self, target: Target, watch: &mut Watch) -> Readiness {
-        let Target::Epoll(list) = target else {
-            return self.watch_target(target, watch);
+    /// Looks at an open file.
+    pub(crate) fn look_at(&self, file: &Description, watch: &mut Watch) -> Readiness {
+        let Target::Epoll(list) = file.target else {
+            return self.watch_open(file, watch);
         };
         let mut ready = Readiness::empty();
         ready.set(
@@ -80,13 +80,13 @@ impl<B: Block> Files<B> {
     /// Looks at a file that is no list of others.
     pub(super) fn watch_file(&self, id: DescriptionId, watch: &mut Watch) -> Readiness {
         match self.descriptions.get(id) {
-            Some(file) => self.watch_target(file.target, watch),
+            Some(file) => self.watch_open(file, watch),
             None => Readiness::INVALID,
         }
     }
 
-    fn watch_target(&self, target: Target, watch: &mut Watch) -> Readiness {
-        match target {
+    fn watch_open(&self, file: &Description, watch: &mut Watch) -> Readiness {
+        match file.target {
             Target::Event(event) => {
                 let Some(known) = self.events.get(event) else {
                     return Readiness::INVALID;
@@ -119,8 +119,12 @@ impl<B: Block> Files<B> {
             Target::Pipe(pipe, PipeEnd::Read) => watch.add(WakeKey::PipeReadable(pipe.index())),
             Target::Pipe(pipe, PipeEnd::Write) => watch.add(WakeKey::PipeWritable(pipe.index())),
             Target::Terminal(end) => watch.add(end.key()),
+            Target::Pipe(pipe, PipeEnd::Both) => {
+                watch.add(WakeKey::PipeReadable(pipe.index()));
+                watch.add(WakeKey::PipeWritable(pipe.index()));
+            }
             _ => {}
         }
-        self.readiness_of(target)
+        self.readiness_of(file)
     }
 }

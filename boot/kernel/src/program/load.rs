@@ -241,9 +241,9 @@ impl<B: Block> System<B> {
             && let Some(shown) = self.shown.get(file.id)
             && let Some(process) = self.table.processes.get_mut(id)
         {
-            let place = self.files.share_place(shown.place.by_ref());
+            let place = self.files.share_program(shown.place.by_ref());
             if let Some(before) = process.executable.replace(place) {
-                self.files.release_place(before);
+                self.files.release_program(before);
             }
         }
         self.drop_load(load);

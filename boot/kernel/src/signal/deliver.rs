@@ -147,11 +147,11 @@ impl<B: Block> System<B> {
             let restarts = action.flags.contains(ActionFlags::RESTART);
             context.registers.rax = match call.restart {
                 Restart::Keeps => call.progress,
-                Restart::IfAsked if restarts => {
+                Restart::IfAsked | Restart::Opens if restarts => {
                     context.registers.rip -= SYSCALL_BYTES;
                     u64::from(call.number)
                 }
-                Restart::IfAsked | Restart::Never => Errno::EINTR.as_return(),
+                Restart::IfAsked | Restart::Opens | Restart::Never => Errno::EINTR.as_return(),
             };
         }
         let place = Place::choose(&context.registers, &action, &task.alternate_stack)
@@ -183,7 +183,7 @@ impl<B: Block> System<B> {
         let Some(task) = self.table.tasks.get_mut(id) else {
             return Ok(());
         };
-        task.call = None;
+        let call = task.call.take();
         task.futex = None;
         if raised.is_some() {
             task.raised = None;
@@ -206,6 +206,9 @@ impl<B: Block> System<B> {
         // Direction, trap and alignment-check flags are off at a function's entry (System V ABI AMD64, 3.2.1).
         registers.rflags &= !(1 << 10 | 1 << 8 | 1 << 18);
         task.context.registers = context.registers;
+        if let Some(call) = call {
+            self.give_up(&call);
+        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct ShownFile {
     pub(crate) place: Place,
     /// Areas and loads that name it.
     users: u32,
+    /// It may be written to through them.
+    writes: bool,
 }
 
 impl<B: Block> System<B> {
@@ -30,13 +32,38 @@ impl<B: Block> System<B> {
     ///
     /// ENOMEM; the place was given back.
     pub(crate) fn show_file(&mut self, place: Place) -> Result<FileId, Errno> {
-        match self.shown.insert(ShownFile { place, users: 1 }) {
+        let file = ShownFile {
+            place,
+            users: 1,
+            writes: false,
+        };
+        match self.shown.insert(file) {
             Ok(id) => Ok(id),
             Err((file, _)) => {
                 self.files.release_place(file.place);
                 Err(Errno::ENOMEM)
             }
         }
+    }
+
+    /// Takes a file in to be written to by areas, with one user.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM, those of [`Files::map_writable`]; the place was given back.
+    pub(crate) fn show_writable(&mut self, place: Place) -> Result<FileId, Errno> {
+        if let Err(errno) = self.files.map_writable(place.by_ref()) {
+            self.files.release_place(place);
+            return Err(errno);
+        }
+        let counted = self.files.share_place(place.by_ref());
+        let shown = self.show_file(place);
+        match shown.ok().and_then(|id| self.shown.get_mut(id)) {
+            Some(file) => file.writes = true,
+            None => self.files.unmap_writable(counted.by_ref()),
+        }
+        self.files.release_place(counted);
+        shown
     }
 
     /// Counts one more user.
@@ -55,6 +82,9 @@ impl<B: Block> System<B> {
         if file.users == 0
             && let Some(file) = self.shown.remove(id)
         {
+            if file.writes {
+                self.files.unmap_writable(file.place.by_ref());
+            }
             self.files.release_place(file.place);
         }
     }
@@ -129,7 +159,7 @@ impl<B: Block> System<B> {
     ///
     /// # Errors
     ///
-    /// EACCES for what is not a regular file or may not be executed, ENOMEM; the place was given back.
+    /// EACCES for what is not a regular file or may not be executed, ETXTBSY, ENOMEM; the place was given back.
     pub(crate) fn show_program(
         &mut self,
         process: ProcessId,
@@ -138,6 +168,7 @@ impl<B: Block> System<B> {
         let size = self.identity(process).and_then(|identity| {
             executable_size(self.files.attributes(place.by_ref()), &identity.files)
         });
+        let size = size.and_then(|bytes| self.files.permit_program(place.by_ref()).map(|()| bytes));
         match size {
             Ok(bytes) => {
                 let id = self.show_file(place)?;

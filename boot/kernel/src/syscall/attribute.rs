@@ -401,41 +401,38 @@ pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 }
 
 /// fallocate(2). Memory is given when it is written to, as on a file system that allocates late: a file becomes as long as
-/// asked for, and a later write may still find no room. Holes are not made.
+/// asked for, and a later write may still find no room. Of a hole, memory is given back by pages.
 pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     const KEEP_SIZE: i32 = 1;
+    const PUNCH_HOLE: i32 = 2;
+    const ZERO_RANGE: i32 = 0x10;
     let (_, access) = system.open_content(call, 0)?;
     let (start, length) = (call.number(2) as i64, call.number(3) as i64);
     if start < 0 || length <= 0 {
         return Err(Errno::EINVAL.into());
     }
-    if call.int(1) & !KEEP_SIZE != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
+    let mode = call.int(1);
+    let keeps_size = mode & KEEP_SIZE != 0;
+    match mode & !KEEP_SIZE {
+        0 | ZERO_RANGE => {}
+        PUNCH_HOLE if keeps_size => {}
+        _ => return Err(Errno::EOPNOTSUPP.into()),
     }
     if !access.contains(Access::WRITE) {
         return Err(Errno::EBADF.into());
     }
     let end = start.checked_add(length).ok_or(Errno::EFBIG)? as u64;
-    let keeps_size = call.int(1) == KEEP_SIZE;
-    system.with_open_place(call, 0, &mut |files, context, place| {
+    let mut zeroed = call.progress.max(start as u64)..end;
+    let done = system.with_open_place(call, 0, &mut |files, context, place| {
         let attributes = files.attributes(place)?;
+        if mode & (PUNCH_HOLE | ZERO_RANGE) != 0 && attributes.kind == Kind::Regular {
+            files.clear_range(context, place, &mut zeroed)?;
+        }
         if !keeps_size && (end > attributes.size || attributes.kind != Kind::Regular) {
             files.truncate(context, place, end)?;
         }
         Ok(0)
-    })
-}
-
-/// getxattr(2) and its family by path: extended attributes are not supported, of files that are there.
-pub(super) fn no_attribute<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let path = PathArgument::plain(call, 0);
-    system.with_place(call, path, Last::Keep, 0, &mut |_, _, _| {
-        Err(Errno::EOPNOTSUPP.into())
-    })
-}
-
-/// fgetxattr(2) and its family: as [`no_attribute`].
-pub(super) fn no_open_attribute<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    system.open_content(call, 0)?;
-    Err(Errno::EOPNOTSUPP.into())
+    });
+    call.progress = zeroed.start;
+    done
 }

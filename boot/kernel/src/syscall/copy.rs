@@ -1,23 +1,38 @@
-//! Copies from file to file inside the kernel: sendfile, copy_file_range.
+//! Copies from file to file inside the kernel: sendfile, copy_file_range, and what splice is made of.
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::fs::{DescriptionId, Span};
+use crate::fs::{Access, DescriptionId, Kind, Span};
 use crate::limits::WORK_BYTES;
+use crate::signal::number;
 use crate::system::{FileParts, System};
 use crate::user_memory::UserAddr;
-use crate::wait::Stall;
+use crate::wait::{Stall, Why};
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 
+/// What becomes of a copy that has got something and would have to wait for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It waits until all is copied.
+    Whole,
+    /// It ends; only for the first bytes it waits.
+    Part,
+    /// It ends, and does not wait for the first bytes either.
+    None,
+}
+
 /// Where to read and write, and where positions of the program's own are kept.
 #[derive(Clone, Copy, Debug)]
-struct Way {
-    from: DescriptionId,
-    from_position: UserAddr,
-    to: DescriptionId,
-    to_position: UserAddr,
-    len: usize,
+pub(super) struct Way {
+    pub(super) from: DescriptionId,
+    pub(super) from_position: UserAddr,
+    pub(super) to: DescriptionId,
+    pub(super) to_position: UserAddr,
+    pub(super) len: usize,
+    pub(super) patience: Patience,
+    /// What was read stays: of a pipe, so that the next read gets it too (tee).
+    pub(super) keeps: bool,
 }
 
 /// sendfile(2).
@@ -28,11 +43,14 @@ pub(super) fn sendfile<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
         from: system.open_file(call, 1)?,
         from_position: call.address(2),
         len: call.size(3)?,
+        patience: Patience::Whole,
+        keeps: false,
     };
+    system.files.offset_for_copy(way.from)?;
     copy(system, call, way)
 }
 
-/// copy_file_range(2).
+/// copy_file_range(2), between regular files.
 pub(super) fn copy_file_range<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     if call.number(5) != 0 {
         return Err(Errno::EINVAL.into());
@@ -43,13 +61,63 @@ pub(super) fn copy_file_range<B: Block>(system: &mut System<B>, call: &mut Call)
         to: system.open_file(call, 2)?,
         to_position: call.address(3),
         len: call.size(4)?,
+        patience: Patience::Whole,
+        keeps: false,
     };
+    if call.progress == 0 {
+        check_range(system, call, way)?;
+    }
     copy(system, call, way)
 }
 
-/// Copies page by page through a frame of the kernel's own. Bytes are taken from the source at a position, and its
-/// offset moves on only as far as the target took them.
-fn copy<B: Block>(system: &mut System<B>, call: &mut Call, way: Way) -> Outcome {
+/// Checks what copy_file_range(2) can copy: parts of regular files that do not overlap.
+fn check_range<B: Block>(system: &mut System<B>, call: &Call, way: Way) -> Result<(), Stall> {
+    let parts = system.file_parts(call.process)?;
+    let from = parts.files.attributes_of(&parts.context, way.from)?;
+    let to = parts.files.attributes_of(&parts.context, way.to)?;
+    let kinds = [from.kind, to.kind];
+    if kinds.contains(&Kind::Directory) {
+        return Err(Errno::EISDIR.into());
+    }
+    if kinds != [Kind::Regular; 2] {
+        return Err(Errno::EINVAL.into());
+    }
+    check_access(system, way)?;
+    if system.files.is_appending(way.to) {
+        return Err(Errno::EBADF.into());
+    }
+    let mut start = |id, at| -> Result<u64, Stall> {
+        match position(system, call, at)? {
+            Some(position) => Ok(position),
+            None => Ok(system.files.offset_for_copy(id)?),
+        }
+    };
+    let (source, target) = (
+        start(way.from, way.from_position)?,
+        start(way.to, way.to_position)?,
+    );
+    let len = way.len as u64;
+    let is_same = (from.device, from.number) == (to.device, to.number);
+    if is_same && source < target.saturating_add(len) && target < source.saturating_add(len) {
+        return Err(Errno::EINVAL.into());
+    }
+    Ok(())
+}
+
+/// Checks that a copy may read here and write there.
+pub(super) fn check_access<B: Block>(system: &System<B>, way: Way) -> Result<(), Errno> {
+    let reads = system.files.description_access(way.from)?;
+    let writes = system.files.description_access(way.to)?;
+    if reads.contains(Access::READ) && writes.contains(Access::WRITE) {
+        Ok(())
+    } else {
+        Err(Errno::EBADF)
+    }
+}
+
+/// Copies page by page through a frame of the kernel's own. Bytes are taken from the source only as far as the target took
+/// them.
+pub(super) fn copy<B: Block>(system: &mut System<B>, call: &mut Call, way: Way) -> Outcome {
     let len = way.len.min(super::transfer::MAX_TRANSFER);
     let mut this_turn = 0;
     while (call.progress as usize) < len {
@@ -64,20 +132,38 @@ fn copy<B: Block>(system: &mut System<B>, call: &mut Call, way: Way) -> Outcome 
                 call.restart = Restart::Keeps;
                 this_turn += count;
             }
-            Err(stall) if stall.is_error() && call.progress > 0 => break,
-            Err(stall) => {
-                let stall = system.files.wait_or_again(way.to, stall);
-                return if stall.is_error() && call.progress > 0 {
-                    Ok(call.progress)
-                } else {
-                    Err(stall)
-                };
-            }
+            Err(stall) => return stopped(system, call, way, stall),
         }
     }
     Ok(call.progress)
 }
 
+/// Decides what a copy that cannot go on now does.
+fn stopped<B: Block>(system: &mut System<B>, call: &Call, way: Way, stall: Stall) -> Outcome {
+    let mut stall = system.files.wait_or_again(way.to, stall);
+    if way.patience != Patience::Whole {
+        stall = system.files.wait_or_again(way.from, stall);
+    }
+    let why = stall.why();
+    let ends = match why {
+        Why::Error(_) => true,
+        Why::Wait(_) => way.patience != Patience::Whole,
+        Why::Again => false,
+    };
+    if ends && call.progress > 0 {
+        return Ok(call.progress);
+    }
+    match (why, way.patience) {
+        (Why::Error(Errno::EPIPE), _) => {
+            system.signal_self(call.task, number::PIPE);
+            Err(stall)
+        }
+        (Why::Wait(_), Patience::None) if !stall.is_of_disk() => Err(Errno::EAGAIN.into()),
+        _ => Err(stall),
+    }
+}
+
+/// Reads a position a program keeps; `None` when it keeps none.
 fn position<B: Block>(
     system: &mut System<B>,
     call: &Call,
@@ -106,39 +192,46 @@ fn copy_page<B: Block>(
     let FileParts {
         files, mut context, ..
     } = system.file_parts(call.process)?;
-    let start = match from_position {
-        Some(position) => position,
-        None => files.offset_for_copy(way.from)?,
+    let context = &mut context;
+    let pipe = files.pipe_of(way.from);
+    let start = match (from_position, files.offset_for_copy(way.from)) {
+        (Some(position), _) => Some(position),
+        // What has no offset gives its bytes only once.
+        (None, offset) => offset.ok(),
     };
-    let frame = files.take_frame(&mut context)?;
-    let moved = files
-        .read_span(
-            &mut context,
-            way.from,
-            Some(start),
-            Span {
-                frame: frame.by_ref(),
-                offset: 0,
-                len: count,
-            },
-        )
-        .and_then(|len| {
-            if len == 0 {
-                return Ok(0);
-            }
-            let span = Span {
-                frame: frame.by_ref(),
-                offset: 0,
-                len,
-            };
-            files.write_span(&mut context, way.to, to_position, span, len)
-        });
+    let count = match files.pipe_of(way.to) {
+        // So that what was read finds room.
+        Some(to) => count.min(files.pipes.room(to)?),
+        None => count,
+    };
+    let frame = files.take_frame(context)?;
+    let span = |len| Span {
+        frame: frame.by_ref(),
+        offset: 0,
+        len,
+    };
+    let read = match pipe {
+        Some(pipe) => {
+            let skip = if way.keeps { call.progress as usize } else { 0 };
+            files.pipes.copy_out(context, pipe, skip, span(count))
+        }
+        None => files.read_span(context, way.from, start, span(count)),
+    };
+    let moved = read.and_then(|len| match len {
+        0 => Ok(0),
+        // More than what is written as one piece or not at all.
+        len => files.write_span(context, way.to, to_position, span(len), usize::MAX),
+    });
     context.pool.release(frame);
     let moved = moved?;
-    let end = start + moved as u64;
-    match from_position {
-        None => files.skip_entry(way.from, end),
-        Some(_) => system.write_user(call.space, way.from_position, &end.to_le_bytes())?,
+    if let Some(pipe) = pipe.filter(|_| !way.keeps) {
+        files.pipes.take(context, pipe, moved);
+    }
+    if let Some(end) = start.map(|start| start + moved as u64) {
+        match from_position {
+            None => files.skip_entry(way.from, end),
+            Some(_) => system.write_user(call.space, way.from_position, &end.to_le_bytes())?,
+        }
     }
     if let Some(position) = to_position {
         let end = position + moved as u64;

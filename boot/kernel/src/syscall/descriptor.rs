@@ -1,10 +1,12 @@
 //! Descriptors: opened, closed, copied, asked and told things.
 
 use super::path::PathArgument;
-use super::{Call, Outcome};
+use super::{Call, Outcome, Restart, lock};
 use crate::errno::Errno;
-use crate::fs::{OpenFlags, PipeEnd, Target};
+use crate::fs::{DescriptionId, OpenFlags, Seals, Target};
+use crate::limits::NAME_BYTES;
 use crate::system::{FileParts, System};
+use crate::wait::Stall;
 use hal::block::Block;
 
 /// open(2).
@@ -32,17 +34,73 @@ pub(super) fn openat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 
 fn open_path<B: Block>(
     system: &mut System<B>,
-    call: &Call,
+    call: &mut Call,
     path: PathArgument,
     flags: u64,
     mode: usize,
 ) -> Outcome {
     let flags = OpenFlags::from_program(flags)?;
-    let table = system.table_of(call)?;
     let permissions = call.number(mode) as u16 & 0o7777 & !system.directories_of(call)?.umask();
-    system.with_path(call, path, &mut |files, context, start, path| {
-        Ok(files.open(context, table, start, path, flags, permissions)? as u64)
-    })
+    open_file(system, call, path, flags, permissions)
+}
+
+/// Opens a file at the first try, and gives it a descriptor once the other end of a named pipe is open: until then the call
+/// keeps the open file.
+fn open_file<B: Block>(
+    system: &mut System<B>,
+    call: &mut Call,
+    path: PathArgument,
+    flags: OpenFlags,
+    permissions: u16,
+) -> Outcome {
+    let table = system.table_of(call)?;
+    if call.restart != Restart::Opens {
+        let opened = system.with_path(call, path, &mut |files, context, start, path| {
+            let id = files.open(context, table, start, path, flags, permissions)?;
+            Ok(id.bits())
+        });
+        call.progress = opened?;
+        call.restart = Restart::Opens;
+    }
+    let id = DescriptionId::from_bits(call.progress).ok_or(Errno::EBADF)?;
+    let mut parts = system.file_parts(call.process)?;
+    let fd = parts
+        .files
+        .finish_open(&mut parts.context, table, id, flags)?;
+    Ok(fd as u64)
+}
+
+/// memfd_create(2).
+pub(super) fn memfd_create<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const CLOEXEC: u32 = 1;
+    const ALLOW_SEALING: u32 = 2;
+    /// What `/proc` shows before the name, which with it is as long as a name may be.
+    const PREFIX: &[u8] = b"memfd:";
+    let flags = call.uint(1);
+    if flags & !(CLOEXEC | ALLOW_SEALING) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut bytes = [0; NAME_BYTES + 1];
+    let (prefix, rest) = bytes.split_at_mut(PREFIX.len());
+    prefix.copy_from_slice(PREFIX);
+    let length = system
+        .read_cstring(call.space, call.address(0), rest, Errno::EINVAL)?
+        .len();
+    let seals = if flags & ALLOW_SEALING == 0 {
+        Seals::SEAL
+    } else {
+        Seals::empty()
+    };
+    let mut open = OpenFlags::RDWR | OpenFlags::LARGEFILE;
+    open.set(OpenFlags::CLOEXEC, flags & CLOEXEC != 0);
+    let table = system.table_of(call)?;
+    let directories = system.process(call.process)?.directories;
+    let directories = directories.ok_or(Errno::ENOENT)?;
+    let name = &bytes[..PREFIX.len() + length];
+    let mut parts = system.file_parts(call.process)?;
+    let (files, context) = (&mut parts.files, &mut parts.context);
+    let fd = files.open_memory(context, table, directories, name, seals, open)?;
+    Ok(fd as u64)
 }
 
 /// close(2).
@@ -156,11 +214,11 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const SETFD: i32 = 2;
     const GETFL: i32 = 3;
     const SETFL: i32 = 4;
-    const GETLK: i32 = 5;
-    const SETLKW: i32 = 7;
     const DUPFD_CLOEXEC: i32 = 1030;
     const SETPIPE_SZ: i32 = 1031;
     const GETPIPE_SZ: i32 = 1032;
+    const ADD_SEALS: i32 = 1033;
+    const GET_SEALS: i32 = 1034;
     const CLOSE_ON_EXEC: u64 = 1;
     let table = system.table_of(call)?;
     let fd = call.int(0);
@@ -188,8 +246,19 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
             system.files.set_flags(id, flags)?;
             Ok(0)
         }
-        // Record locks: this kernel has none yet, and says so.
-        GETLK..=SETLKW => Err(Errno::ENOLCK.into()),
+        lock::GETLK..=lock::SETLKW | lock::OFD_GETLK..=lock::OFD_SETLKW => {
+            lock::range(system, call, id)
+        }
+        ADD_SEALS => {
+            let seals = u8::try_from(call.uint(2)).ok().and_then(Seals::from_bits);
+            let seals = seals.ok_or(Errno::EINVAL)?;
+            match system.files.add_seals(id, seals) {
+                // Mappings of ended programs may not have been taken down yet.
+                Err(Errno::EBUSY) if !system.dying.is_empty() => Err(Stall::AGAIN),
+                added => Ok(added.map(|()| 0)?),
+            }
+        }
+        GET_SEALS => Ok(u64::from(system.files.seals(id)?.bits())),
         SETPIPE_SZ | GETPIPE_SZ => match system.files.description(table, fd)?.1.target {
             // The capacity is fixed; a wish for more or less is answered with what there is.
             Target::Pipe(..) => Ok(crate::fs::PIPE_BYTES as u64),
@@ -242,7 +311,7 @@ pub(super) fn lseek<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 pub(super) fn fsync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let table = system.table_of(call)?;
     match system.files.description(table, call.int(0))?.1.target {
-        Target::Pipe(_, PipeEnd::Read | PipeEnd::Write)
+        Target::Pipe(..)
         | Target::Socket(_)
         | Target::Terminal(_)
         | Target::Event(_)
@@ -263,18 +332,5 @@ pub(super) fn advise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     match system.files.description(table, call.int(0))?.1.target {
         Target::Pipe(..) | Target::Socket(_) | Target::Terminal(_) => Err(Errno::ESPIPE.into()),
         _ => Ok(0),
-    }
-}
-
-/// flock(2): with one process for each open file there is nobody to wait for; a lock is always granted.
-pub(super) fn flock<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    /// LOCK_SH, LOCK_EX, LOCK_UN; LOCK_NB may be added.
-    const OPERATIONS: [i32; 3] = [1, 2, 8];
-    const NONBLOCK: i32 = 4;
-    system.open_file(call, 0)?;
-    if OPERATIONS.contains(&(call.int(1) & !NONBLOCK)) {
-        Ok(0)
-    } else {
-        Err(Errno::EINVAL.into())
     }
 }

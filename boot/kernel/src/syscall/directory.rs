@@ -221,6 +221,10 @@ fn make_link<B: Block>(
     } else {
         Last::Follow
     };
+    if flags & AT_EMPTY_PATH != 0 && !system.file_parts(call.process)?.context.is_root() {
+        // CAP_DAC_READ_SEARCH: who may name a file by its descriptor could give others a name they may not see.
+        return Err(Errno::ENOENT.into());
+    }
     let (_, place) = system.hold_place(call, from, last, flags)?;
     let made = system.with_path(call, to, &mut |files, context, start, path| {
         files.make_link(context, place.by_ref(), start, path)?;
@@ -242,16 +246,16 @@ pub(super) fn renameat<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
     move_name(system, call, from, to, Existing::Replaced)
 }
 
-/// renameat2(2), without exchange and whiteout.
+/// renameat2(2), without whiteout.
 pub(super) fn renameat2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     const NOREPLACE: u32 = 1;
-    let flags = call.uint(4);
-    check_flags(flags, NOREPLACE)?;
+    const EXCHANGE: u32 = 2;
     let (from, to) = (PathArgument::at(call, 0), PathArgument::at(call, 2));
-    let existing = if flags & NOREPLACE == 0 {
-        Existing::Replaced
-    } else {
-        Existing::Kept
+    let existing = match call.uint(4) {
+        0 => Existing::Replaced,
+        NOREPLACE => Existing::Kept,
+        EXCHANGE => Existing::Exchanged,
+        _ => return Err(Errno::EINVAL.into()),
     };
     move_name(system, call, from, to, existing)
 }

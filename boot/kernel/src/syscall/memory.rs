@@ -200,26 +200,19 @@ fn open_mapped<B: Block>(
     let table = system.process(call.process)?.files.ok_or(Errno::EBADF)?;
     let parts = system.file_parts(call.process)?;
     let (place, access) = parts.files.mapped_place(table, call.int(4))?;
-    let is_shared = is_shared && access.contains(Access::WRITE);
-    let refused = if is_shared {
-        // The file must not be forgotten once it was written to.
-        parts.files.keep_changes(place.by_ref()).err()
-    } else if call.uint(3) & MapFlags::SHARED.bits() != 0 && protection.contains(Protection::WRITE)
-    {
-        Some(Errno::EACCES)
-    } else {
-        None
-    };
-    if let Some(errno) = refused {
-        parts.files.release_place(place);
-        return Err(errno.into());
+    let page = call.number(5) / PAGE;
+    let writes = is_shared && protection.contains(Protection::WRITE);
+    let is_sealed = parts.files.is_write_sealed(place.by_ref());
+    if is_shared && access.contains(Access::WRITE) && (writes || !is_sealed) {
+        let file = system.show_writable(place)?;
+        return Ok(Backing::Shared { file, page });
     }
-    let (file, page) = (system.show_file(place)?, call.number(5) / PAGE);
-    Ok(if is_shared {
-        Backing::Shared { file, page }
-    } else {
-        Backing::File { file, page }
-    })
+    if writes {
+        parts.files.release_place(place);
+        return Err(Errno::EACCES.into());
+    }
+    let file = system.show_file(place)?;
+    Ok(Backing::File { file, page })
 }
 
 /// munmap(2).

@@ -21,6 +21,7 @@ mod futex;
 mod group;
 mod identity;
 mod kill;
+mod lock;
 mod machine;
 mod memory;
 mod message;
@@ -31,9 +32,11 @@ mod priority;
 mod process;
 mod signal;
 mod socket;
+mod splice;
 mod terminal;
 mod transfer;
 mod wait;
+mod xattr;
 
 pub(crate) use machine::RELEASE;
 
@@ -56,6 +59,9 @@ pub(crate) enum Restart {
     IfAsked,
     /// EINTR whatever the handler asked for: sleeping, polling.
     Never,
+    /// As [`Restart::IfAsked`]; its progress is an open file without a descriptor, which is given back when the call is
+    /// given up.
+    Opens,
     /// It returns its progress, whatever the handler asked for: bytes that were moved cannot be moved again.
     Keeps,
 }
@@ -204,7 +210,7 @@ calls! {
     62 kill => kill::kill;
     63 uname => machine::uname;
     72 fcntl => descriptor::fcntl;
-    73 flock => descriptor::flock;
+    73 flock => lock::flock;
     74 fsync => descriptor::fsync;
     75 fdatasync => descriptor::fsync;
     76 truncate => attribute::truncate;
@@ -282,18 +288,18 @@ calls! {
     164 settimeofday => clock::refuse_setting;
     186 gettid => identity::gettid;
     187 readahead => descriptor::advise;
-    188 setxattr => attribute::no_attribute;
-    189 lsetxattr => attribute::no_attribute;
-    190 fsetxattr => attribute::no_open_attribute;
-    191 getxattr => attribute::no_attribute;
-    192 lgetxattr => attribute::no_attribute;
-    193 fgetxattr => attribute::no_open_attribute;
-    194 listxattr => attribute::no_attribute;
-    195 llistxattr => attribute::no_attribute;
-    196 flistxattr => attribute::no_open_attribute;
-    197 removexattr => attribute::no_attribute;
-    198 lremovexattr => attribute::no_attribute;
-    199 fremovexattr => attribute::no_open_attribute;
+    188 setxattr => xattr::setxattr;
+    189 lsetxattr => xattr::setxattr;
+    190 fsetxattr => xattr::setxattr;
+    191 getxattr => xattr::getxattr;
+    192 lgetxattr => xattr::getxattr;
+    193 fgetxattr => xattr::getxattr;
+    194 listxattr => xattr::listxattr;
+    195 llistxattr => xattr::listxattr;
+    196 flistxattr => xattr::listxattr;
+    197 removexattr => xattr::removexattr;
+    198 lremovexattr => xattr::removexattr;
+    199 fremovexattr => xattr::removexattr;
     200 tkill => kill::tkill;
     201 time => clock::time;
     202 futex => futex::futex;
@@ -327,6 +333,9 @@ calls! {
     270 pselect6 => poll::pselect6;
     271 ppoll => poll::ppoll;
     273 set_robust_list => futex::set_robust_list;
+    275 splice => splice::splice;
+    276 tee => splice::tee;
+    278 vmsplice => splice::vmsplice;
     280 utimensat => attribute::utimensat;
     281 epoll_pwait => epoll::epoll_pwait;
     282 signalfd => event::signalfd;
@@ -351,6 +360,7 @@ calls! {
     315 sched_getattr => priority::sched_getattr;
     316 renameat2 => directory::renameat2;
     318 getrandom => machine::getrandom;
+    319 memfd_create => descriptor::memfd_create;
     322 execveat => exec::execveat;
     324 membarrier => process::membarrier;
     326 copy_file_range => copy::copy_file_range;

@@ -216,7 +216,7 @@ impl<B: Block> Files<B> {
         let always = Readiness::ERROR | Readiness::HANG_UP | Readiness::INVALID;
         let found = match self.description(table, fd) {
             _ if fd < 0 => Readiness::empty(),
-            Ok((_, file)) => self.look_at(file.target, watch),
+            Ok((_, file)) => self.look_at(file, watch),
             Err(_) => Readiness::INVALID,
         };
         found & (Readiness::from_bits_truncate(wanted) | always)

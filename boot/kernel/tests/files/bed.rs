@@ -214,9 +214,10 @@ impl Bed {
 
     pub(crate) fn open(&mut self, path: &str, flags: OpenFlags) -> Result<i32, Errno> {
         let table = self.table;
-        self.at(|files, context, start| {
+        let id = self.at(|files, context, start| {
             files.open(context, table, start, path.as_bytes(), flags, 0o644)
-        })
+        })?;
+        self.run(|files, context| files.finish_open(context, table, id, flags))
     }
 
     pub(crate) fn close(&mut self, fd: i32) {

@@ -3,6 +3,7 @@
 mod bed;
 mod changes;
 mod ext4;
+mod locks;
 mod memory;
 mod pipes;
 mod sockets;

@@ -226,7 +226,8 @@ fn a_written_layer_goes_over_many_turns() {
         let fd = bed
             .run(|files, context| {
                 let flags = RW | OpenFlags::CREAT;
-                files.open(context, table, start, name.as_bytes(), flags, 0o644)
+                let id = files.open(context, table, start, name.as_bytes(), flags, 0o644)?;
+                files.finish_open(context, table, id, flags)
             })
             .unwrap();
         bed.write(fd, None, &[1; 100]).unwrap();

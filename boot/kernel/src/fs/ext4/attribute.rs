@@ -1,6 +1,7 @@
-//! Extended attributes, of which one matters here: the mark of a directory that hides those of the same name in the
-//! layers below it (`trusted.overlay.opaque`, Linux Documentation/filesystems/overlayfs.rst). Attributes lie behind the
-//! fields of an inode, or in a block of their own (Linux fs/ext4/xattr.h).
+//! Extended attributes. They lie behind the fields of an inode, and in a block of their own (Linux fs/ext4/xattr.h).
+//!
+//! One of them means something here: the mark of a directory that hides those of the same name in the layers below it
+//! (`trusted.overlay.opaque`, Linux Documentation/filesystems/overlayfs.rst).
 
 use super::checksum::crc32c;
 
@@ -15,6 +16,18 @@ const ENTRY_BYTES: usize = 16;
 const TRUSTED: u8 = 4;
 const NAME: &[u8] = b"overlay.opaque";
 const VALUE: &[u8] = b"y";
+
+/// What the numbers stand for. Those that are not here are access lists, which have a form of their own on the disk.
+const PREFIXES: [(u8, &[u8]); 3] = [(1, b"user."), (TRUSTED, b"trusted."), (6, b"security.")];
+
+/// Takes an attribute: the number of its prefix, the rest of its name, and its value.
+pub(super) type Take<'a> = &'a mut dyn FnMut(u8, &[u8], &[u8]);
+
+/// Returns what the number of a prefix stands for.
+pub(super) fn prefix(index: u8) -> Option<&'static [u8]> {
+    let known = PREFIXES.iter().find(|(number, _)| *number == index);
+    known.map(|(_, prefix)| *prefix)
+}
 
 /// Where the mark is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +44,40 @@ fn word(bytes: &[u8]) -> Option<u32> {
 
 /// Returns whether the attributes behind an inode's fields have the mark.
 pub(super) fn is_opaque_inode(bytes: &[u8]) -> bool {
-    word(bytes) == Some(MAGIC) && has_mark(&bytes[4..], &bytes[4..])
+    let mut is_opaque = false;
+    each_in_inode(bytes, &mut |index, name, value| {
+        is_opaque |= is_mark(index, name, value)
+    });
+    is_opaque
+}
+
+fn is_mark(index: u8, name: &[u8], value: &[u8]) -> bool {
+    (index, name, value) == (TRUSTED, NAME, VALUE)
+}
+
+/// Goes through the attributes behind an inode's fields.
+pub(super) fn each_in_inode(bytes: &[u8], take: Take<'_>) {
+    if word(bytes) == Some(MAGIC) {
+        each(&bytes[4..], &bytes[4..], take);
+    }
 }
 
 /// Returns whether the attributes in a block have the mark; `None` for a block that is damaged. `seed` is the file
 /// system's, if its blocks have checksums.
 pub(super) fn is_opaque_block(bytes: &[u8], number: u64, seed: Option<u32>) -> Option<bool> {
+    let mut is_opaque = false;
+    let mut take = |index, name: &[u8], value: &[u8]| is_opaque |= is_mark(index, name, value);
+    each_in_block(bytes, number, seed, &mut take)?;
+    Some(is_opaque)
+}
+
+/// Goes through the attributes in a block; `None` for a block that is damaged.
+pub(super) fn each_in_block(
+    bytes: &[u8],
+    number: u64,
+    seed: Option<u32>,
+    take: Take<'_>,
+) -> Option<()> {
     if word(bytes)? != MAGIC {
         return None;
     }
@@ -48,28 +89,29 @@ pub(super) fn is_opaque_block(bytes: &[u8], number: u64, seed: Option<u32>) -> O
             return None;
         }
     }
-    Some(has_mark(bytes.get(HEADER_BYTES..)?, bytes))
+    each(bytes.get(HEADER_BYTES..)?, bytes, take);
+    Some(())
 }
 
-/// Looks through a list of entries, whose values lie at offsets in `values`.
-fn has_mark(mut entries: &[u8], values: &[u8]) -> bool {
+/// Goes through a list of entries, whose values lie at offsets in `values`. A value that lies elsewhere (in an inode of its
+/// own) or nowhere is passed over.
+fn each(mut entries: &[u8], values: &[u8], take: Take<'_>) {
     // The list ends with four zeroes; what is cut off ends it too.
     while word(entries).is_some_and(|start| start != 0) && entries.len() >= ENTRY_BYTES {
         let (length, index) = (usize::from(entries[0]), entries[1]);
         let Some(name) = entries.get(ENTRY_BYTES..ENTRY_BYTES + length) else {
-            return false;
+            return;
         };
-        if index == TRUSTED && name == NAME {
-            let at = usize::from(u16::from_le_bytes([entries[2], entries[3]]));
-            let is_here = word(&entries[4..]) == Some(0);
-            let size = word(&entries[8..]).map_or(0, |size| size as usize);
-            let value = at.checked_add(size).and_then(|end| values.get(at..end));
-            return is_here && value == Some(VALUE);
+        let at = usize::from(u16::from_le_bytes([entries[2], entries[3]]));
+        let is_here = word(&entries[4..]) == Some(0);
+        let size = word(&entries[8..]).map_or(0, |size| size as usize);
+        let value = at.checked_add(size).and_then(|end| values.get(at..end));
+        if let Some(value) = value.filter(|_| is_here) {
+            take(index, name, value);
         }
         let next = (ENTRY_BYTES + length).next_multiple_of(4);
         entries = entries.get(next..).unwrap_or_default();
     }
-    false
 }
 
 #[cfg(test)]

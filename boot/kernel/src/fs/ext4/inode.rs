@@ -37,6 +37,23 @@ pub(in crate::fs) struct Node {
     pub(in crate::fs) search: (u64, u32),
 }
 
+/// Returns where an inode's attributes are: behind its fields, and in a block, or 0.
+pub(super) fn attributes_of(bytes: &[u8]) -> (&[u8], u64) {
+    let field = |at: usize, len: usize| {
+        let mut word = [0; 8];
+        word[..len].copy_from_slice(bytes.get(at..at + len).unwrap_or(&[0; 8][..len]));
+        u64::from_le_bytes(word)
+    };
+    let extra = match bytes.len() {
+        0..=128 => bytes.len(),
+        _ => 128 + field(0x80, 2) as usize,
+    };
+    (
+        bytes.get(extra..).unwrap_or_default(),
+        field(0x76, 2) << 32 | field(0x68, 4),
+    )
+}
+
 impl Node {
     /// Parses an inode; `None` when it is damaged or of a kind this reader does not know.
     pub(in crate::fs) fn parse(
@@ -135,10 +152,10 @@ impl Node {
             modified: time(0x10, 0x88),
             changed: time(0xc, 0x84),
         };
-        let block = u64::from(half(0x76)) << 32 | u64::from(word(0x68));
+        let (behind, block) = attributes_of(bytes);
         let opacity = if kind != Kind::Directory {
             Opacity::Known(false)
-        } else if is_opaque_inode(bytes.get(extra..).unwrap_or_default()) {
+        } else if is_opaque_inode(behind) {
             Opacity::Known(true)
         } else if block == 0 {
             Opacity::Known(false)

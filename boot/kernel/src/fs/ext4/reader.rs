@@ -1,10 +1,10 @@
 //! Reading an ext4 disk through the page cache: superblock, inodes, names, data. Each function is tried again from its
 //! start when it stalled; what it read until then is in the cache.
 
-use super::attribute::{Opacity, is_opaque_block};
+use super::attribute::{Opacity, each_in_block, each_in_inode, is_opaque_block, prefix};
 use super::directory::{is_intact, next_entry};
 use super::extent::{self, MAX_DEPTH, Step};
-use super::inode::Node;
+use super::inode::{Node, attributes_of};
 use super::superblock::{self, Geometry};
 use crate::errno::Errno;
 use crate::fs::Files;
@@ -14,6 +14,7 @@ use crate::fs::context::Context;
 use crate::fs::inode::{InodeId, Node as InodeNode};
 use crate::fs::page_cache::{Owner, PageId};
 use crate::fs::volume::{Cached, Wanted};
+use crate::fs::xattr::Take;
 use crate::limits::READ_AHEAD_PAGES;
 use crate::wait::Stall;
 use core::ops::Range;
@@ -64,14 +65,14 @@ impl<B: Block> Files<B> {
             .ok_or(Errno::EIO)
     }
 
-    /// Reads an inode.
-    pub(in crate::fs) fn ext4_inode(
+    /// Brings the bytes of an inode in.
+    fn ext4_inode_bytes(
         &mut self,
         context: &mut Context<'_>,
+        geometry: &Geometry,
         volume: u8,
         number: u32,
-    ) -> Result<(Node, Attributes), Stall> {
-        let geometry = self.geometry(volume)?.clone();
+    ) -> Result<(PageId, Range<usize>), Stall> {
         let (group, start, within) = geometry.descriptor_of(number).ok_or(Errno::EIO)?;
         let length = geometry.descriptor_bytes as usize;
         let (page, range) = self.volume_bytes(context, volume, start, length)?;
@@ -82,7 +83,48 @@ impl<B: Block> Files<B> {
         let start = table * u64::from(geometry.block_bytes)
             + u64::from(within) * u64::from(geometry.inode_bytes);
         let length = geometry.inode_bytes as usize;
-        let (page, range) = self.volume_bytes(context, volume, start, length)?;
+        self.volume_bytes(context, volume, start, length)
+    }
+
+    /// Goes through the extended attributes of a file.
+    ///
+    /// # Errors
+    ///
+    /// EIO, or what to wait for; some may have been taken then.
+    pub(in crate::fs) fn ext4_attributes(
+        &mut self,
+        context: &mut Context<'_>,
+        (volume, number): (u8, u32),
+        take: Take<'_>,
+    ) -> Result<(), Stall> {
+        let mut known = |index, name: &[u8], value: &[u8]| {
+            if let Some(prefix) = prefix(index) {
+                take(prefix, name, value);
+            }
+        };
+        let geometry = self.geometry(volume)?.clone();
+        let (page, range) = self.ext4_inode_bytes(context, &geometry, volume, number)?;
+        let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+        let (behind, block) = attributes_of(&context.pool.bytes(frame)[range]);
+        each_in_inode(behind, &mut known);
+        if block != 0 {
+            let (page, range) = self.ext4_block(context, &geometry, volume, block)?;
+            let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
+            let bytes = &context.pool.bytes(frame)[range];
+            each_in_block(bytes, block, geometry.seed, &mut known).ok_or(Errno::EIO)?;
+        }
+        Ok(())
+    }
+
+    /// Reads an inode.
+    pub(in crate::fs) fn ext4_inode(
+        &mut self,
+        context: &mut Context<'_>,
+        volume: u8,
+        number: u32,
+    ) -> Result<(Node, Attributes), Stall> {
+        let geometry = self.geometry(volume)?.clone();
+        let (page, range) = self.ext4_inode_bytes(context, &geometry, volume, number)?;
         let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
         let bytes = &context.pool.bytes(frame)[range];
         Ok(Node::parse(&geometry, volume, number, bytes).ok_or(Errno::EIO)?)
