@@ -18,12 +18,15 @@ mod descriptor;
 mod epoll;
 mod event;
 mod exec;
+mod fifo;
 mod file;
 mod group;
 mod handle;
 mod identity;
+mod lock;
 mod mask;
 mod memory;
+mod nameless;
 mod open;
 mod path;
 mod poll;
@@ -41,16 +44,19 @@ mod wait;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 22] = [
+const FAMILIES: [(&str, fn()); 25] = [
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
     ("event", event::run),
     ("exec", exec::run),
+    ("fifo", fifo::run),
     ("file", file::run),
     ("group", group::run),
     ("identity", identity::run),
+    ("lock", lock::run),
     ("memory", memory::run),
+    ("nameless", nameless::run),
     ("open", open::run),
     ("path", path::run),
     ("poll", poll::run),
@@ -79,6 +85,13 @@ fn main() {
     if let Some(at) = arguments.iter().position(|argument| argument == "--ids") {
         let case = arguments.get(at + 1).and_then(|case| case.to_str());
         return identity::tell(case.unwrap_or_default());
+    }
+    // What the family `nameless` keeps running.
+    if arguments
+        .get(1)
+        .is_some_and(|argument| argument == "--sleep")
+    {
+        std::thread::sleep(std::time::Duration::from_secs(600));
     }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let [option, wanted] = &wanted[..]

@@ -13,6 +13,16 @@ pub(crate) const SET: usize = 8;
 /// A handler that does nothing.
 pub(crate) extern "C" fn on_signal(_: i32) {}
 
+/// Lets a signal interrupt calls: it has a handler, which asks for no restart.
+pub(crate) fn interrupt_by(signal: i32) {
+    // SAFETY: all zeroes are a `struct sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_signal as *const () as usize;
+    // SAFETY: the handler does nothing.
+    let set = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "it can be handled");
+}
+
 /// Blocks a signal, with a handler that does nothing.
 pub(crate) fn block(set: u64) {
     sys!(
