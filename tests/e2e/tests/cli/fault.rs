@@ -6,15 +6,19 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
-fn kill(pid: u64) {
-    let pid = i32::try_from(pid)
+fn process_id(pid: u64) -> Pid {
+    i32::try_from(pid)
         .ok()
         .and_then(Pid::from_raw)
-        .expect("a process id");
-    kill_process(pid, Signal::KILL).expect("ours");
+        .expect("a process id")
+}
+
+fn kill(pid: u64) {
+    kill_process(process_id(pid), Signal::KILL).expect("ours");
 }
 
 #[test]
@@ -87,13 +91,7 @@ fn what_is_left_when_everybody_was_killed_is_pruned_and_does_not_hold_the_name()
     let watchdog = u64::try_from(watchdog).expect("positive");
     let supervisor = status["pid"].as_u64().expect("a number");
     // Stopped first, so that neither sees the other's end.
-    let stop = |pid: u64| {
-        let pid = i32::try_from(pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process id");
-        kill_process(pid, Signal::STOP).expect("ours");
-    };
+    let stop = |pid: u64| kill_process(process_id(pid), Signal::STOP).expect("ours");
     stop(watchdog);
     stop(supervisor);
     kill(supervisor);
@@ -147,6 +145,96 @@ fn a_runtime_directory_others_can_enter_is_refused() {
     fs::set_permissions(place.vms(), fs::Permissions::from_mode(0o755)).expect("ours");
     place.fails(&["ls"], 125, &["nobody else can enter", "XDG_RUNTIME_DIR"]);
     fs::set_permissions(place.vms(), fs::Permissions::from_mode(0o700)).expect("ours");
+}
+
+#[test]
+fn a_guest_that_never_dials_is_told_with_what_is_known_of_it() {
+    let place = Place::new();
+    // Too little memory for the image: the machine starts, and nothing ever comes.
+    let options = ["--memory", "2", "--boot-timeout", "1"];
+    for command in [&["run"][..], &["up", "bad"]] {
+        let output = place.output(&[command, &options, &["--", "true"]].concat());
+        fails(&output, 125, &["entropy", "memory enough"]);
+        place.assert_nothing_left();
+    }
+    for wrong in ["0", "-1", "soon"] {
+        let timeout = format!("--boot-timeout={wrong}");
+        place.fails(
+            &["up", "bad", &timeout],
+            125,
+            &["--boot-timeout", "seconds"],
+        );
+    }
+}
+
+#[test]
+fn a_vm_that_does_not_answer_is_named_with_the_next_step_and_can_be_ended() {
+    let place = Place::new();
+    place.up("box", &[]);
+    let status = place.json(&["inspect", "--json", "box"]);
+    let vmm = status["vmm_pid"].as_u64().expect("a number");
+    kill_process(process_id(vmm), Signal::STOP).expect("ours");
+    place.fails(
+        &["ps", "box"],
+        125,
+        &["GetProperties", "paused", "mote logs", "mote down"],
+    );
+    assert_eq!(place.json(&["ls", "--json"])[0]["paused"], true);
+    place.ok(&["down", "box"]);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn nobody_but_its_owner_can_enter_where_a_vm_is_controlled() {
+    let place = Place::new();
+    place.up("box", &[]);
+    for path in [place.vms(), place.vms().join("box")] {
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_this_user_may_not_use_is_named() {
+    let place = Place::new();
+    let secret = place.path("secret.ext4");
+    fs::copy(busybox_disk(), &secret).expect("copied");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("ours");
+    let closed = place.path("closed");
+    fs::create_dir(&closed).expect("new");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).expect("ours");
+    let secret = secret.to_string_lossy();
+    let disk = ["run", "--disk", &secret, "--", "true"];
+    fails(
+        &unprivileged(&place, &disk, &place.path("run")),
+        125,
+        &[&secret, "Permission denied"],
+    );
+    let output = unprivileged(&place, &["ls"], &closed);
+    fails(&output, 125, &["closed", "XDG_RUNTIME_DIR"]);
+}
+
+/// Runs a command as somebody whom permissions hold, with this directory for VMs.
+fn unprivileged(place: &Place, args: &[&str], runtime: &Path) -> Output {
+    /// Nobody.
+    const ID: u32 = 65534;
+    let mote = place.command(args);
+    let mut command = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        // Everything on the way to the test's files is open to him; what is meant to be closed stays so.
+        fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).expect("ours");
+        let id = ID.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+    }
+    command
+        .arg("--")
+        .arg(mote.get_program())
+        .args(mote.get_args());
+    for (name, value) in mote.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command.env("XDG_RUNTIME_DIR", runtime);
+    command.output().expect("util-linux is installed")
 }
 
 #[test]

@@ -24,9 +24,9 @@ fn layers() -> [Vec<u8>; 3] {
         .file(
             "etc/passwd",
             0o644,
-            b"root:x:0:0::/:/bin/sh\nweb:x:33:34::/:/bin/sh\n",
+            b"root:x:0:0::/:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n",
         )
-        .file("etc/group", 0o644, b"root:x:0:\nweb:x:34:\nlog:x:55:\n")
+        .file("etc/group", 0o644, b"root:x:0:\nweb:x:34:\nlog:x:55:web\n")
         .file("srv/first", 0o644, b"first\n")
         .file("srv/second", 0o644, b"lower\n")
         .file("cache/old", 0o644, b"old\n");
@@ -129,6 +129,9 @@ fn an_image_layout_runs_as_its_configuration_says() {
     assert_eq!(run(&["--", "id", "-u"]), "33\n");
     assert_eq!(run(&["--", "id", "-g"]), "34\n");
     assert_eq!(run(&["--user", "0:log", "--", "id", "-g"]), "55\n");
+    assert_eq!(run(&["--", "id", "-G"]), "34 55\n");
+    assert_eq!(run(&["--user", "33", "--", "id", "-G"]), "34 55\n");
+    assert_eq!(run(&["--", "sh", "-c", "echo $HOME"]), "/srv\n");
     let options = [
         "--env",
         "GREETING=bye",

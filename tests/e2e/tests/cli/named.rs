@@ -38,7 +38,7 @@ fn exec_passes_streams_environment_and_exit_code() {
         127,
         &["no-such-program"],
     );
-    place.fails(&["exec", "box", "--", "/data/numbers"], 126, &["static"]);
+    place.fails(&["exec", "box", "--", "/data/numbers"], 126, &["x bit"]);
     let input: Vec<u8> = (0..3_000_000_u32)
         .map(|index| (index % 251) as u8)
         .collect();
@@ -170,6 +170,30 @@ fn what_scripts_read_is_json() {
     assert!(status["boot_microseconds"].as_u64() > Some(0), "{status}");
     let pruned = place.json(&["prune", "--json"]);
     assert_eq!(pruned["vms"], serde_json::json!([]));
+}
+
+#[test]
+fn statistics_are_watched_until_interrupted() {
+    let place = Place::new();
+    place.up("box", &["--", "sh", "-c", "while :; do :; done"]);
+    let mut child = place
+        .command(["stats", "--watch", "--json", "box"])
+        .spawn()
+        .expect("mote starts");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let used: Vec<u64> = lines
+        .take(3)
+        .map(|line| {
+            let look: serde_json::Value =
+                serde_json::from_str(&line.expect("readable")).expect("JSON");
+            look[0]["guest"]["cpu"]["usage"]["total"]
+                .as_u64()
+                .expect("a number")
+        })
+        .collect();
+    assert!(used.is_sorted() && used[0] < used[2], "{used:?}");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("ours");
+    assert!(!wait(&mut child).success());
 }
 
 #[test]

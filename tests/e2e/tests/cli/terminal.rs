@@ -23,6 +23,11 @@ struct Session {
 
 impl Session {
     fn start(place: &Place, args: &[&str]) -> Self {
+        Self::start_with(place, args, &[])
+    }
+
+    /// As [`Session::start`], with these environment variables.
+    fn start_with(place: &Place, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
         grantpt(&master).expect("ours");
         unlockpt(&master).expect("ours");
@@ -43,6 +48,7 @@ impl Session {
         let child = command
             .args(args)
             .env("TERM", "xterm")
+            .envs(environment.iter().copied())
             .stdin(stdio())
             .stdout(stdio())
             .stderr(stdio())
@@ -96,6 +102,26 @@ impl Session {
                     .expect("the other end is held open");
                 self.screen
                     .push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        }
+    }
+
+    /// Reads all that comes until the command's end.
+    fn transcript(mut self) -> (String, Option<i32>) {
+        let mut all = std::mem::take(&mut self.screen);
+        let mut has_ended = false;
+        loop {
+            let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
+            let limit = Timespec::try_from(LOOK_AGAIN).expect("short");
+            if poll(&mut fds, Some(&limit)).expect("ours") > 0 {
+                let mut bytes = [0; 4096];
+                let count = self.master.read(&mut bytes).expect("held open");
+                all.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            } else if has_ended {
+                return (all, self.end());
+            } else {
+                // What it wrote is there when it has ended, and is read once more then.
+                has_ended = self.child.try_wait().expect("ours").is_some();
             }
         }
     }
@@ -192,6 +218,10 @@ fn a_full_screen_editor_draws_redraws_and_writes() {
     editor.type_in("ifirst line\rsecond line\x1b");
     editor.expect("second line");
     editor.type_in("1Gx");
+    editor.expect("irst line");
+    // A larger window has its last line further down, where the editor shows what it is about.
+    editor.resize(100, 40);
+    editor.expect("\x1b[40;1H");
     editor.type_in(":wq\r");
     assert_eq!(editor.end(), Some(0));
     assert_eq!(
@@ -233,6 +263,83 @@ fn top_shows_vms_and_processes_on_eighty_columns_until_q() {
     top.type_in("q");
     top.expect("\x1b[?1049l");
     assert_eq!(top.end(), Some(0));
+}
+
+#[test]
+fn what_commands_print_fits_eighty_columns() {
+    let place = Place::new();
+    let program = "echo a very long line of words that nobody can read; while :; do sleep 1; done";
+    place.up("box", &["--", "sh", "-c", program]);
+    place.up("a-name-of-all-thirty-two-letters", &[]);
+    place.ok(&[
+        "exec",
+        "box",
+        "--",
+        "sh",
+        "-c",
+        "echo done # and a comment that makes the line long enough",
+    ]);
+    let image = place.path("layer.ext4").to_string_lossy().into_owned();
+    let absent = format!("/no/such/{}", "directory/".repeat(6));
+    for (args, code) in [
+        (&["--help"][..], 0),
+        (&["run", "--help"], 0),
+        (&["ls"], 0),
+        (&["ps", "box"], 0),
+        (&["ps", "--all", "box"], 0),
+        (&["stats"], 0),
+        (&["layer", "src", "-o", &image], 0),
+        (&["exec", "box", "--", "no-such-program"], 127),
+        (&["exec", "box", "--", "/bin"], 126),
+        (&["up", "box"], 125),
+        (&["wait", "nobody"], 125),
+        (&["run", "--disk", &absent, "--", "true"], 125),
+        (&["run", "--kernel", "/bin/busybox", "--", "true"], 125),
+    ] {
+        let (text, ended) = Session::start(&place, args).transcript();
+        assert_eq!(ended, Some(code), "{args:?}: {text}");
+        for line in text.split(['\n', '\r']) {
+            let shown = strip(line);
+            // What cannot be broken: a path, and the VMM's own words.
+            let is_ours = !shown.contains(&absent) && !shown.starts_with("  |");
+            assert!(
+                !is_ours || shown.chars().count() <= 80,
+                "{args:?}: {shown:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_want_them() {
+    let place = Place::new();
+    for (environment, has_colours) in [
+        (&[][..], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("NO_COLOR", "")], true),
+        (&[("TERM", "dumb")], false),
+    ] {
+        for args in [&["ls"][..], &["wait", "nobody"]] {
+            let (text, _) = Session::start_with(&place, args, environment).transcript();
+            assert_eq!(
+                text.contains("\x1b["),
+                has_colours,
+                "{environment:?} {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_takes_longer_than_a_second_says_so_on_a_terminal() {
+    let place = Place::new();
+    // As in `fault`: a guest that never dials.
+    let slow = ["run", "--memory", "2", "--boot-timeout", "3", "--", "true"];
+    let (text, code) = Session::start(&place, &slow).transcript();
+    assert_eq!(code, Some(125));
+    assert!(text.contains("starting the VM"), "{text:?}");
+    let (_, last) = text.rsplit_once("\x1b[2K").expect("the sign goes again");
+    assert!(last.contains("mote:"), "{text:?}");
 }
 
 /// Takes the terminal's commands out of a line.

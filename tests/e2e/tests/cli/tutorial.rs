@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 const INDENT: &str = "    ";
 const PROMPT: &str = "$ ";
 
+/// What a shell asks with for the rest of a command.
+const CONTINUED: &str = "> ";
+
 /// Stands for any rest of a line, and on a line of its own for any lines.
 const ANYTHING: char = '…';
 
@@ -32,6 +35,11 @@ fn steps() -> Vec<(String, Vec<String>)> {
         if let Some(command) = line.strip_prefix(PROMPT) {
             is_transcript = true;
             steps.push((command.to_owned(), Vec::new()));
+        } else if let Some(more) = line.strip_prefix(CONTINUED)
+            && let Some((command, _)) = steps.last_mut()
+        {
+            command.push('\n');
+            command.push_str(more);
         } else if is_transcript && let Some((_, printed)) = steps.last_mut() {
             printed.push(line.to_owned());
         }

@@ -68,7 +68,11 @@ fn next_step(error: &Error) -> Option<&'static str> {
         Some("look what is there: `mote run … -- ls /bin`, or name the program by its full path")
     } else if error.is_program_not_executable() {
         Some(
-            "it must be a static x86-64 Linux program, or a script whose interpreter is one, with the x bit set",
+            "it must be an x86-64 Linux program or a script, with the x bit set, and what interprets it must be there",
+        )
+    } else if error.is_timeout() && !matches!(error, Error::Launch(_)) {
+        Some(
+            "the guest is paused, stuck, or out of processor time: `mote ls` and `mote logs` tell more, `mote down` ends it",
         )
     } else if error.is_not_implemented() {
         Some("README.md lists what this guest does not do")

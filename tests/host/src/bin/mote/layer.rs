@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     } else {
         println!(
-            "{} {}, {} files, sha256:{}",
+            "{}: {}, {} files\nsha256:{}",
             arguments.output.display(),
             size(written.bytes),
             written.files,
@@ -89,21 +89,20 @@ pub(crate) fn write(bar: &Bar, tree: &Tree, image: &Path) -> Result<Written> {
     })?)
 }
 
-/// A progress bar on standard error, where there is a terminal.
+/// What is being done, and how far it is, on standard error where there is a terminal.
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar that has not begun.
+    /// A line that has nothing to say yet.
     pub(crate) fn new() -> Self {
-        let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {percent}% {elapsed}")
-            .expect("a constant template");
-        let bar = ProgressBar::new(0).with_style(style);
+        let bar = ProgressBar::new(0).with_style(style("{spinner} {msg} {elapsed}"));
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
 
-    /// Says what is being done.
+    /// Says what is being done; how long it takes is not known.
     pub(crate) fn say(&self, what: &str) {
+        self.0.set_style(style("{spinner} {msg} {elapsed}"));
         self.0.set_message(what.to_owned());
     }
 
@@ -112,13 +111,19 @@ impl Bar {
             Progress::Writing(done, all) => {
                 if done == 1 {
                     self.0.set_length(all);
-                    self.say("writing");
+                    self.0.set_message("writing");
+                    self.0
+                        .set_style(style("{spinner} {msg} {wide_bar} {percent}% {elapsed}"));
                 }
                 self.0.set_position(done);
             }
             Progress::Digesting => self.say("digesting"),
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a constant template")
 }
 
 impl Drop for Bar {

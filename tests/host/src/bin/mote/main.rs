@@ -36,14 +36,16 @@ mod table;
 mod terminal;
 mod top;
 mod up;
+mod user;
 mod wait;
+mod wrap;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use exit_code::ExitCode;
 use std::process;
 use style::Stream;
 
-/// Run unmodified static Linux programs in micro-VMs
+/// Run unmodified Linux programs in micro-VMs
 ///
 /// A VM is QEMU with the mote unikernel inside: it boots in tens of milliseconds, runs the program with its standard
 /// streams connected to yours, and is gone when the program has ended.
@@ -114,7 +116,9 @@ fn main() {
         Command::Supervise(arguments) => named::supervisor::run(&arguments),
     };
     let ExitCode(code) = result.unwrap_or_else(|failure| {
-        eprintln!("{} {failure}", style::red(Stream::Error, "mote:"));
+        let text = wrap::wrapped(&format!("mote: {failure}"), terminal::width(Stream::Error));
+        let rest = text.trim_start_matches("mote:");
+        eprintln!("{}{rest}", style::red(Stream::Error, "mote:"));
         failure.code
     });
     process::exit(code);

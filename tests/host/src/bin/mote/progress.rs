@@ -25,10 +25,12 @@ impl Progress {
             if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let bar = ProgressBar::new_spinner().with_style(
-                ProgressStyle::with_template("{spinner} {msg} {elapsed}")
-                    .expect("a constant template"),
-            );
+            let bar = ProgressBar::new_spinner()
+                .with_elapsed(PATIENCE)
+                .with_style(
+                    ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+                        .expect("a constant template"),
+                );
             bar.set_message(what);
             bar.enable_steady_tick(Duration::from_millis(100));
             // The other end says nothing; it goes.

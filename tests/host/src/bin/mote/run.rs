@@ -5,6 +5,7 @@ use crate::explain::explain;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{self, Interrupt, Messenger};
 use crate::job::Job;
+use crate::option;
 use crate::option::limit::LimitOptions;
 use crate::option::process::ProcessOptions;
 use crate::option::vm::VmOptions;
@@ -51,7 +52,7 @@ pub(crate) struct Arguments {
     container: bool,
 
     /// End the program after so many seconds (exit code 124): SIGTERM, then SIGKILL
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, help_heading = "Limits")]
+    #[arg(long, value_name = "SECONDS", value_parser = option::parse_seconds, help_heading = "Limits")]
     timeout: Option<Duration>,
 
     /// Remove the VM when the program has ended; it always is, this is for fingers used to other tools
@@ -75,14 +76,6 @@ Examples:
   mote run --disk root.ext4 --memory 256 --env LANG=C -- /usr/bin/prog --flag
   mote run --oci ./image --limit-memory 32m -- --flag-of-the-entrypoint
   mote run --timeout 10 -- sh -c 'sleep 60'    # exit code 124";
-
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| format!("expected a number of seconds above 0, got {text:?}"))
-}
 
 /// Runs the program and returns its exit code.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {

@@ -70,7 +70,7 @@ impl Table {
 
     /// Prints the table to standard output.
     pub(crate) fn print(&self) {
-        let width = terminal::output_width();
+        let width = terminal::width(Stream::Output);
         for (index, line) in self.lines(width).iter().enumerate() {
             match index {
                 0 => println!("{}", style::bold(Stream::Output, line)),

@@ -1,8 +1,9 @@
 //! The terminal this command was started from: raw while a program in a VM has it, and always given back as it was.
 
 use crate::failure::{Failure, Result};
+use crate::style::Stream;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::sync::{Mutex, PoisonError};
 
 /// The settings to give back; there is one terminal.
@@ -63,8 +64,12 @@ pub(crate) fn size() -> Option<Size> {
     })
 }
 
-/// Returns how many columns standard output has, if it is a terminal that says so.
-pub(crate) fn output_width() -> Option<usize> {
-    let size = tcgetwinsize(stdout()).ok()?;
-    (size.ws_col > 0).then_some(size.ws_col.into())
+/// Returns how many columns a stream has, if it is a terminal that says so.
+pub(crate) fn width(stream: Stream) -> Option<usize> {
+    let size = match stream {
+        Stream::Output => tcgetwinsize(stdout()),
+        Stream::Error => tcgetwinsize(stderr()),
+    };
+    let columns = size.ok()?.ws_col;
+    (columns > 0).then_some(columns.into())
 }

@@ -64,6 +64,7 @@ impl Place {
                 format!("cannot use the runtime directory {}", root.display()),
                 &error,
             )
+            .hint("set XDG_RUNTIME_DIR to a directory of yours that nobody else can enter")
         };
         match DirBuilder::new().mode(0o700).create(&root) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

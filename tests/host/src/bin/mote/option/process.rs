@@ -1,7 +1,8 @@
 //! Options about the program: its environment, directory, user and terminal.
 
 use crate::failure::{Failure, Result};
-use crate::program::{Program, User};
+use crate::program::Program;
+use crate::user::User;
 use clap::Args;
 use mote_host::oci::ImageDefaults;
 use std::collections::BTreeMap;

@@ -9,8 +9,13 @@ use mote_host::{Machine, Timeouts, VmConfig, initrd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long the VM may take to boot and dial. Generous: the guest needs tens of milliseconds.
-const DIAL_LIMIT: Duration = Duration::from_secs(30);
+/// How long the VM may take to boot and dial, in seconds. Generous: the guest needs tens of milliseconds.
+const BOOT_SECONDS: &str = "30";
+
+/// How long the guest may take for what it has to answer at once, and for what may take it a while (mounts wait for disks, the
+/// dump of a large VM is long). A person waits for it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const WORK_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the VM may take to power off before the plug is pulled.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(2);
@@ -54,14 +59,18 @@ pub(crate) struct VmOptions {
     #[arg(long, value_name = "FILE", help_heading = "Machine")]
     initrd: Option<PathBuf>,
 
-    /// OCI image layout or `docker save` tar to use as root file system; its entrypoint, command, environment, directory
-    /// and user are the defaults
+    /// OCI image layout or `docker save` tar (plain or compressed) to use as root file system; its entrypoint, command,
+    /// environment, directory and user are the defaults
     #[arg(long, value_name = "LAYOUT[:TAG]", conflicts_with_all = ["disks", "initrd"], help_heading = "Machine")]
     oci: Option<String>,
 
     /// Guest image [default: MOTE_KERNEL, else mote-guest near this program]
     #[arg(long, value_name = "FILE", help_heading = "Machine")]
     kernel: Option<PathBuf>,
+
+    /// How long the VM may take to boot and reach this machine
+    #[arg(long, value_name = "SECONDS", default_value = BOOT_SECONDS, value_parser = super::parse_seconds, help_heading = "Machine")]
+    boot_timeout: Duration,
 
     /// Copy the guest's console and log, and the VMM's words, to standard error
     #[arg(short, long)]
@@ -164,9 +173,10 @@ impl VmOptions {
             .verbose(self.verbose)
             .log_level(if self.verbose { "debug" } else { "info" })
             .timeouts(Timeouts {
-                dial: DIAL_LIMIT,
+                call: WORK_LIMIT,
+                abandonable_call: ANSWER_LIMIT,
+                dial: self.boot_timeout,
                 power_off: POWER_OFF_LIMIT,
-                ..Timeouts::default()
             });
         for disk in &disks {
             config = config.disk(disk);
