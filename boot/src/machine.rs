@@ -278,6 +278,7 @@ impl Rest {
             initrd: self.initrd,
             epoch,
             seed: self.seed,
+            user_clock: Some(turns.clock.user_clock()),
         });
         Box::new(Bay::new(self.devices, self.interrupts))
     }

@@ -12,6 +12,7 @@ use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::limits::PAGE_BYTES;
 use hal::page_table::Protection;
+use hal::x86::vdso::UserClock;
 use std::vec::Vec;
 
 #[global_allocator]
@@ -83,6 +84,7 @@ impl Bench {
             initrd,
             epoch: clock.epoch(),
             seed: Some([7; 32]),
+            user_clock: Some(UserClock::new(0, 1 << 32)),
         });
         Self {
             kernel,

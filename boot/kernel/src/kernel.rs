@@ -28,6 +28,7 @@ use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
 use hal::user::User;
+use hal::x86::vdso::UserClock;
 
 /// The tiny kernel of one machine.
 pub struct Kernel<U, B> {
@@ -45,6 +46,8 @@ pub struct Parts<B> {
     pub epoch: Option<Duration>,
     /// Random bytes of the processor, when it has any.
     pub seed: Option<[u8; 32]>,
+    /// Code with which programs tell the time, on a machine that has it.
+    pub user_clock: Option<UserClock>,
 }
 
 impl<B> fmt::Debug for Parts<B> {
@@ -91,6 +94,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             now: Instant::ZERO,
             epoch: Duration::ZERO,
             has_epoch: false,
+            clock_page: None,
             next_timer: Instant::NEVER,
             table: ProcessTable::new(),
             spaces: Slab::new(MAX_SPACES),
@@ -132,6 +136,12 @@ impl<U: User, B: Block> Kernel<U, B> {
         system.has_epoch = parts.epoch.is_some();
         if let Some(seed) = &parts.seed {
             system.random.add(seed);
+        }
+        if let Some(clock) = &parts.user_clock
+            && let Ok(frame) = system.pool.take_zeroed()
+        {
+            clock.write(system.epoch, system.pool.bytes_mut(&frame));
+            system.clock_page = Some(frame);
         }
         system.reserve();
     }

@@ -22,7 +22,7 @@ use agent::kernel::{Credentials, Pid};
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
-use hal::frame::FramePool;
+use hal::frame::{Frame, FramePool};
 use hal::page_table::KernelHalf;
 
 /// Everything the kernel knows.
@@ -49,6 +49,8 @@ pub(crate) struct System<B> {
     pub(crate) epoch: Duration,
     /// Whether the platform knew it.
     pub(crate) has_epoch: bool,
+    /// The page with which programs tell the time, where the machine has it.
+    pub(crate) clock_page: Option<Frame>,
     /// When the earliest deadline of a parked call is, or earlier.
     pub(crate) next_timer: Instant,
     /// Programs and their flows of instructions.

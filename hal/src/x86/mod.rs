@@ -32,3 +32,4 @@ pub mod processor;
 pub mod pvh;
 pub mod trap;
 pub mod tsc;
+pub mod vdso;

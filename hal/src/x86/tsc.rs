@@ -2,6 +2,7 @@
 
 use super::apic::{LocalApic, TIMER_HZ};
 use super::port::Port;
+use super::vdso::UserClock;
 use crate::clock::{Clock, Instant};
 use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::fmt;
@@ -113,6 +114,12 @@ impl Tsc {
     /// Tells the wall time at [`Instant::ZERO`].
     pub const fn set_epoch(&mut self, epoch: Option<Duration>) {
         self.epoch = epoch;
+    }
+
+    /// Returns code with which programs read this clock.
+    #[must_use]
+    pub fn user_clock(&self) -> UserClock {
+        UserClock::new(self.start, self.rate.0)
     }
 
     /// Returns counts for each second.

@@ -154,9 +154,10 @@ pub fn busybox_disk() -> &'static Path {
 }
 
 /// The programs of `tests/programs` that the tests run.
-const PROGRAMS: [&str; 22] = [
+const PROGRAMS: [&str; 23] = [
     "args",
     "badcalls",
+    "clock",
     "echo",
     "exit",
     "fault",

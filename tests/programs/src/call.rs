@@ -2,6 +2,7 @@
 //!
 //! Numbers: Linux `arch/x86/entry/syscalls/syscall_64.tbl`.
 
+use crate::vdso::Time;
 use core::arch::asm;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -53,6 +54,7 @@ const GETPPID: u64 = 110;
 const FTRUNCATE: u64 = 77;
 const GETDENTS64: u64 = 217;
 const CLOCK_GETTIME: u64 = 228;
+const CLOCK_GETRES: u64 = 229;
 const CLOCK_NANOSLEEP: u64 = 230;
 const EXIT_GROUP: u64 = 231;
 const OPENAT: u64 = 257;
@@ -373,6 +375,24 @@ pub fn nanoseconds() -> u64 {
     // SAFETY: zeroed above, and zero is a time.
     let now = unsafe { now.assume_init() };
     now.seconds as u64 * 1_000_000_000 + now.nanoseconds as u64
+}
+
+/// The time of a clock (clock_gettime(2)), by the system call.
+pub fn read_clock(clock: i32) -> Result<Time, Errno> {
+    ask_clock(CLOCK_GETTIME, clock)
+}
+
+/// The resolution of a clock (clock_getres(2)), by the system call.
+pub fn resolution(clock: i32) -> Result<Time, Errno> {
+    ask_clock(CLOCK_GETRES, clock)
+}
+
+fn ask_clock(number: u64, clock: i32) -> Result<Time, Errno> {
+    let mut time = Time::default();
+    let address = &raw mut time as u64;
+    // SAFETY: both calls write one `Time` at the given address.
+    unsafe { system_call(number, [clock as u64, address, 0, 0, 0, 0]) }?;
+    Ok(time)
 }
 
 /// Sleeps.

@@ -7,8 +7,8 @@
 //!
 //! Exit codes: 0 when what was tried is as Linux has it, 1 with a line on stderr when not, 2 for a wrong command line.
 //!
-//! `unsafe` stands in four files: [`call`] (the system call instruction), [`task`] (what makes a second flow of
-//! instructions), [`instruction`] (the others) and `start`.
+//! `unsafe` stands in five files: [`call`] (the system call instruction), [`task`] (what makes a second flow of
+//! instructions), [`instruction`] (the others), [`vdso`] (what the kernel lends) and `start`.
 #![no_std]
 
 pub mod call;
@@ -18,6 +18,7 @@ pub mod print;
 mod start;
 pub mod task;
 pub mod text;
+pub mod vdso;
 
 pub use start::Arguments;
 

@@ -205,7 +205,8 @@ impl<B: Block> System<B> {
         image: Image,
     ) -> Result<Start, Trouble> {
         let identity = self.identity_of(id, load)?;
-        let stack = self.finish_stack(load, &image, &identity)?;
+        let clock = self.map_clock(load.space);
+        let stack = self.finish_stack(load, &image, &identity, clock)?;
         let end = image.end.next_multiple_of(PAGE_BYTES as u64);
         let gap = self.random.next_u64() % BREAK_SPREAD_PAGES * PAGE_BYTES as u64;
         let space = self.space_mut(load.space)?;

@@ -75,6 +75,22 @@ impl<B: Block> System<B> {
         })
     }
 
+    /// Puts the page with which a program tells the time where mmap would; returns its address. Without one the program asks
+    /// the kernel.
+    pub(super) fn map_clock(&mut self, space: SpaceId) -> Option<u64> {
+        self.clock_page.as_ref()?;
+        let anywhere = Wish::Near(LOWEST_ADDRESS / PAGE - 1);
+        let first = self.choose_pages(space, 1, anywhere).ok()?;
+        let area = Area {
+            first,
+            end: first + 1,
+            protection: Protection::READ | Protection::EXECUTE,
+            backing: Backing::Clock,
+        };
+        self.add_area(space, area).ok()?;
+        Some(first * PAGE)
+    }
+
     /// Opens the dynamic linker a program names.
     fn open_linker(
         &mut self,

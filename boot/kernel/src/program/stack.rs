@@ -71,7 +71,7 @@ pub(crate) const fn ticks(nanos: u64) -> u64 {
 }
 
 /// Pairs of the auxiliary vector, its end included.
-const AUXILIARY_PAIRS: usize = 20;
+const AUXILIARY_PAIRS: usize = 21;
 
 /// How often copying a spawn's strings asks for memory that may come back: a spawn is answered at once.
 const MOST_TRIES: usize = 64;
@@ -147,6 +147,7 @@ impl<B: Block> System<B> {
         load: &Load,
         image: &Image,
         identity: &Identity,
+        clock: Option<u64>,
     ) -> Result<u64, Stall> {
         let strings = load.strings;
         let (random_at, platform_at) = strings.below();
@@ -165,7 +166,7 @@ impl<B: Block> System<B> {
         let end = self.write_pointers(load, strings.environment_count, last, &mut list)?;
         self.space_mut(load.space)?.strings = [strings.arguments.0, last.0, end.0];
         self.flush(load, &mut list)?;
-        let vector = auxiliary(&strings, image, identity);
+        let vector = auxiliary(&strings, image, identity, clock);
         let mut bytes = [0; 16 * AUXILIARY_PAIRS];
         for (pair, (kind, value)) in bytes.chunks_exact_mut(16).zip(vector) {
             pair[..8].copy_from_slice(&kind.to_le_bytes());
@@ -253,6 +254,7 @@ fn auxiliary(
     strings: &Strings,
     image: &Image,
     identity: &Identity,
+    clock: Option<u64>,
 ) -> [(u64, u64); AUXILIARY_PAIRS] {
     let (user, group) = (identity.user, identity.group);
     [
@@ -279,6 +281,8 @@ fn auxiliary(
         (15, strings.below().1.0),
         // AT_MINSIGSTKSZ: what a signal frame needs.
         (51, crate::signal::MINIMUM_STACK_BYTES),
+        // AT_SYSINFO_EHDR, or AT_IGNORE.
+        clock.map_or((1, 0), |address| (33, address)),
         (0, 0),
     ]
 }

@@ -14,6 +14,8 @@ pub(crate) enum Backing {
     Anonymous,
     /// The same, and the area grows downwards.
     Stack,
+    /// The page with which programs tell the time; the kernel's own, shared by all.
+    Clock,
     /// A file's pages, to be copied when written. The area holds a reference to the file.
     File {
         /// Which file.
@@ -81,6 +83,7 @@ impl Area {
                 page: page + (pages.start - self.first),
             },
             Backing::Stack | Backing::Anonymous => Backing::Anonymous,
+            Backing::Clock => Backing::Clock,
         };
         Self {
             first: pages.start,
@@ -108,7 +111,7 @@ impl Area {
     pub(crate) const fn file(&self) -> Option<FileId> {
         match self.backing {
             Backing::File { file, .. } | Backing::Shared { file, .. } => Some(file),
-            Backing::Anonymous | Backing::Stack => None,
+            Backing::Anonymous | Backing::Stack | Backing::Clock => None,
         }
     }
 

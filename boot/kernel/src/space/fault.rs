@@ -119,9 +119,8 @@ impl<B: Block> System<B> {
                 let frame = self.shared_page(file, index).map_err(Denial::of_file)?;
                 self.map_page(id, page, frame, area.protection)
             }
-            Backing::File { file, page: first } => {
-                let index = first + (page.number() - area.first);
-                let shared = self.file_page(file, index).map_err(Denial::of_file)?;
+            Backing::File { .. } | Backing::Clock => {
+                let shared = self.given_page(page, area)?;
                 if matches!(access, Access::Write | Access::Load) {
                     self.map_copy(id, page, shared, area.protection)
                 } else {
@@ -131,6 +130,18 @@ impl<B: Block> System<B> {
                 }
             }
         }
+    }
+
+    /// Returns a token of the frame behind a page that is copied when it is written to.
+    fn given_page(&mut self, page: Page, area: &Area) -> Result<Frame, Denial> {
+        if let Backing::File { file, page: first } = area.backing {
+            let index = first + (page.number() - area.first);
+            return self.file_page(file, index).map_err(Denial::of_file);
+        }
+        let clock = self.clock_page.as_ref().map(Frame::by_ref);
+        clock
+            .and_then(|frame| self.pool.share(frame))
+            .ok_or(Denial::Bus)
     }
 
     /// Counts a page that was brought in, and whether a disk was waited for.

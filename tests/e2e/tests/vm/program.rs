@@ -20,6 +20,8 @@ fn every_program_of_the_tests_says_that_all_is_well() {
             &["/programs/true"][..],
             &["/programs/args", "one", "two words"],
             &["/programs/badcalls"],
+            &["/programs/clock", "spoil"],
+            &["/programs/clock"],
             &["/programs/files"],
             &["/programs/fpu"],
             &["/programs/memory", "4"],

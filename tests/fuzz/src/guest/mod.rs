@@ -42,6 +42,7 @@ impl Guest {
             initrd: initrd.map(|archive| &*archive.leak()),
             epoch: None,
             seed: Some([7; 32]),
+            user_clock: None,
         });
         Self {
             kernel,
