@@ -90,17 +90,17 @@ fn what_is_left_when_everybody_was_killed_is_pruned_and_does_not_hold_the_name()
     let watchdog = process_of(&["mote-watchdog", &directory.to_string_lossy()]).expect("it runs");
     let watchdog = u64::try_from(watchdog).expect("positive");
     let supervisor = status["pid"].as_u64().expect("a number");
-    // Stopped first, so that neither sees the other's end.
-    let stop = |pid: u64| kill_process(process_id(pid), Signal::STOP).expect("ours");
-    stop(watchdog);
-    stop(supervisor);
-    kill(supervisor);
+    // The supervisor is stopped first, so that it does not see the watchdog's end. It is killed last: the kernel wakes what
+    // is stopped in a process group whose last link to its session has ended, and the watchdog would clean up.
+    kill_process(process_id(supervisor), Signal::STOP).expect("ours");
     kill(watchdog);
+    kill(supervisor);
     let path = directory.to_string_lossy().into_owned();
-    until("the VM's processes are gone", || {
-        process_of(&[&path]).is_none()
+    until("the VM's processes and its supervisor are gone", || {
+        process_of(&[&path]).is_none() && has_ended(supervisor)
     });
-    assert_eq!(place.json(&["ls", "--json"])[0]["state"], "dead");
+    let list = place.json(&["ls", "--json"]);
+    assert_eq!(list[0]["state"], "dead", "{list}");
     place.fails(
         &["exec", "box", "--", "true"],
         125,
@@ -114,6 +114,14 @@ fn what_is_left_when_everybody_was_killed_is_pruned_and_does_not_hold_the_name()
         serde_json::json!(["box"])
     );
     place.assert_nothing_left();
+}
+
+/// Whether a process holds nothing any more: its sockets answer as long as it is on its way to its end.
+fn has_ended(pid: u64) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with(['Z', 'X']))
+    })
 }
 
 #[test]
@@ -179,7 +187,7 @@ fn a_vm_that_does_not_answer_is_named_with_the_next_step_and_can_be_ended() {
         125,
         &["GetProperties", "paused", "mote logs", "mote down"],
     );
-    assert_eq!(place.json(&["ls", "--json"])[0]["paused"], true);
+    assert_eq!(place.json(&["ls", "--json"])[0]["state"], "paused");
     place.ok(&["down", "box"]);
     place.assert_nothing_left();
 }

@@ -155,6 +155,7 @@ fn what_scripts_read_is_json() {
     place.ok(&["exec", "box", "--", "true"]);
     let list = place.json(&["ls", "--json"]);
     assert_eq!(list[0]["name"], "box");
+    assert_eq!(list[0]["state"], "running");
     assert_eq!(list[0]["memory_mib"], 48);
     let rows = place.json(&["ps", "--all", "--json", "box"]);
     assert_eq!(rows[0]["command"], serde_json::json!(["true"]));

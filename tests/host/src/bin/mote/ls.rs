@@ -64,9 +64,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn entry(name: &Name, status: &Option<Status>) -> Value {
     match status {
-        Some(status) => json!(status),
+        Some(status) => {
+            let mut entry = json!(status);
+            entry["state"] = state(status).into();
+            entry
+        }
         None => json!({ "name": name.to_string(), "state": "dead" }),
     }
+}
+
+fn state(status: &Status) -> &'static str {
+    if status.paused { "paused" } else { "running" }
 }
 
 fn row(name: &Name, status: Option<&Status>) -> Vec<String> {
@@ -84,7 +92,7 @@ fn row(name: &Name, status: Option<&Status>) -> Vec<String> {
     };
     vec![
         status.name.clone(),
-        if status.paused { "paused" } else { "running" }.into(),
+        state(status).into(),
         span(status.uptime_seconds),
         format!("{} MiB", status.memory_mib),
         status.resident_bytes.map(size).unwrap_or_default(),
