@@ -186,6 +186,7 @@ impl<B: Block> System<B> {
             actions,
             pending: Pending::default(),
             alarm: None,
+            alarm_period: core::time::Duration::ZERO,
             name: parent.name.clone(),
             life: Life::Made {
                 maker: call.task,

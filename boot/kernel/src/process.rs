@@ -99,6 +99,8 @@ pub(crate) struct Process {
     pub(crate) pending: Pending,
     /// When SIGALRM is due.
     pub(crate) alarm: Option<Instant>,
+    /// After what time it is due again; zero when it comes once.
+    pub(crate) alarm_period: Duration,
     /// File name of its program, cut as Linux's `comm` is.
     pub(crate) name: heapless::String<15>,
     /// Where it is in its life.

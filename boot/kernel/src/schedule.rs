@@ -62,7 +62,9 @@ impl<B: Block> System<B> {
     fn ring_alarms(&mut self) {
         while let Some(id) = self.table.first_alarm(self.now) {
             if let Some(process) = self.table.processes.get_mut(id) {
-                process.alarm = None;
+                // Periods that have gone by meanwhile are told once, as pending signals are.
+                let period = process.alarm_period;
+                process.alarm = (!period.is_zero()).then(|| self.now + period);
             }
             self.signal_process(id, known(number::ALRM), &Info::KERNEL);
         }

@@ -27,6 +27,40 @@ fn an_alarm_ends_a_program_that_does_not_expect_it() {
     assert_eq!(bench.status(pid).code(), 128 + 14);
 }
 
+#[test]
+fn an_alarm_with_a_period_comes_again_until_it_is_taken_away() {
+    const SETITIMER: u64 = 38;
+    const PAUSE: u64 = 34;
+    let set = |micros: u64| {
+        let times = [0, micros, 0, micros];
+        let bytes = times.iter().flat_map(|time| time.to_le_bytes()).collect();
+        vec![Store(AT, bytes), call(SETITIMER, &[0, AT, 0]), Expect(0)]
+    };
+    let wait = vec![call(PAUSE, &[]), Expect(-4)];
+    let program = steps(vec![
+        handle(14, 40, 41, 0),
+        set(1000),
+        wait.clone(),
+        wait,
+        set(0),
+        vec![call(PAUSE, &[])],
+    ]);
+    let mut bench = Bench::new(256);
+    let mut program = program;
+    program.resize(40, exit(1));
+    program.extend([Return, call(15, &[])]);
+    let pid = bench.run(program);
+    for _ in 0..4 {
+        bench.settle();
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    bench.settle();
+    let id = bench.id(pid);
+    let process = bench.kernel.system.process(id).expect("it waits");
+    assert_eq!(process.alarm, None);
+    assert!(process.alarm_period.is_zero());
+}
+
 /// Installs a handler at step `at` for `signal`, with the restorer at step `restorer`.
 pub(crate) fn handle(signal: u64, at: u64, restorer: u64, flags: u64) -> Vec<Step> {
     let fields = [CODE + 2 * at, 0x0400_0000 | flags, CODE + 2 * restorer, 0];

@@ -130,6 +130,7 @@ impl<B: Block> System<B> {
             actions,
             pending: Pending::default(),
             alarm: None,
+            alarm_period: core::time::Duration::ZERO,
             name: base_name(program.args.iter().next().unwrap_or_default()),
             life: Life::Loading(Load::new(space, strings)),
             notices: Notices::default(),

@@ -245,63 +245,74 @@ fn sleep<B: Block>(
 /// alarm(2).
 pub(super) fn alarm<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let span = Duration::from_secs(u64::from(call.uint(0)));
-    let left = set_alarm(system, call, span)?;
+    let [_, left] = set_alarm(system, call, [Duration::ZERO, span])?;
     // A remainder of less than a second is told as one, so that it is not taken for none.
     Ok(left.as_millis().div_ceil(1000) as u64)
 }
 
+/// Sets the period of the alarm and what is left until it is due; returns what they were.
 fn set_alarm<B: Block>(
     system: &mut System<B>,
     call: &Call,
-    span: Duration,
-) -> Result<Duration, Errno> {
+    [period, span]: [Duration; 2],
+) -> Result<[Duration; 2], Errno> {
+    let old = alarm_of(system, call)?;
     let now = system.now;
     let process = system.process_mut(call.process)?;
-    let left = process.alarm.map_or(Duration::ZERO, |due| due.since(now));
     process.alarm = (!span.is_zero()).then(|| now + span);
+    process.alarm_period = period;
     if let Some(due) = process.alarm {
         system.next_timer = system.next_timer.min(due);
     }
-    Ok(left)
+    Ok(old)
+}
+
+/// Returns the period of the alarm and what is left until it is due.
+fn alarm_of<B: Block>(system: &System<B>, call: &Call) -> Result<[Duration; 2], Errno> {
+    let process = system.process(call.process)?;
+    let left = process.alarm.map(|due| due.since(system.now));
+    Ok([process.alarm_period, left.unwrap_or_default()])
+}
+
+/// Writes a `struct itimerval`.
+fn itimerval([period, left]: [Duration; 2]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&timeval(period));
+    bytes[16..].copy_from_slice(&timeval(left));
+    bytes
 }
 
 /// getitimer(2): only the timer of real time is ever set.
 pub(super) fn getitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     const REAL: i32 = 0;
     const PROFILE: i32 = 2;
-    if !(REAL..=PROFILE).contains(&call.int(0)) {
-        return Err(Errno::EINVAL.into());
-    }
-    let alarm = system.process(call.process)?.alarm;
-    let left = alarm.filter(|_| call.int(0) == REAL);
-    let left = left.map_or(Duration::ZERO, |end| end.since(system.now));
-    let mut bytes = [0; 32];
-    bytes[16..].copy_from_slice(&timeval(left));
-    system.write_user(call.space, call.address(1), &bytes)?;
+    let times = match call.int(0) {
+        REAL => alarm_of(system, call)?,
+        1..=PROFILE => [Duration::ZERO; 2],
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    system.write_user(call.space, call.address(1), &itimerval(times))?;
     Ok(0)
 }
 
-/// setitimer(2), for ITIMER_REAL without an interval.
+/// setitimer(2), for ITIMER_REAL.
 pub(super) fn setitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let mut bytes = [0; 32];
     system.read_user(call.space, call.address(1), &mut bytes)?;
-    let field = |at: usize| {
-        let mut value = [0; 8];
-        value.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_le_bytes(value)
+    if call.int(0) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let time = |at: usize| {
+        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|nth| bytes[at + nth]));
+        let (seconds, micros) = (word(at), word(at + 8));
+        if seconds > i64::MAX as u64 || micros >= 1_000_000 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Duration::new(seconds, micros as u32 * 1000))
     };
-    if call.int(0) != 0 || field(0) != 0 || field(8) != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    if field(16) > i64::MAX as u64 || field(24) >= 1_000_000 {
-        return Err(Errno::EINVAL.into());
-    }
-    let span = Duration::from_secs(field(16)) + Duration::from_micros(field(24));
-    let left = set_alarm(system, call, span)?;
+    let old = set_alarm(system, call, [time(0)?, time(16)?])?;
     if !call.address(2).is_null() {
-        let mut old = [0; 32];
-        old[16..].copy_from_slice(&timeval(left));
-        system.write_user(call.space, call.address(2), &old)?;
+        system.write_user(call.space, call.address(2), &itimerval(old))?;
     }
     Ok(0)
 }

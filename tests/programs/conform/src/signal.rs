@@ -353,6 +353,29 @@ fn alarms() {
         sys!(SYS_nanosleep, time.as_ptr(), 0),
     );
     caught("an alarm");
+    let every = [0_u64, 2000, 0, 1000];
+    check(
+        "setitimer",
+        "every 2 ms",
+        sys!(SYS_setitimer, 0, every.as_ptr(), 0),
+    );
+    while CALLS.load(SeqCst) < 3 {
+        let _ = sys!(SYS_nanosleep, [0_u64, 1_000_000].as_ptr(), 0);
+    }
+    let (none, mut old) = ([0_u64; 4], [9_u64; 4]);
+    check(
+        "setitimer",
+        "no more",
+        sys!(SYS_setitimer, 0, none.as_ptr(), old.as_mut_ptr()),
+    );
+    say("setitimer", "the period there was", old[1]);
+    CALLS.store(0, SeqCst);
+    let bad = [0_u64, 1_000_000, 0, 1000];
+    check(
+        "setitimer",
+        "too many microseconds between",
+        sys!(SYS_setitimer, 0, bad.as_ptr(), 0),
+    );
     let bad = [0_u64, 0, 0, 1_000_000];
     check(
         "setitimer",
