@@ -97,6 +97,17 @@ pub fn isolation() -> &'static Path {
     ISOLATION.get_or_init(|| static_program("hostile", "isolation"))
 }
 
+/// Returns the program that makes random calls, built as [`conform`] is.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn random_calls_program() -> &'static Path {
+    static CALLS: OnceLock<PathBuf> = OnceLock::new();
+    CALLS.get_or_init(|| static_program("hostile", "random-calls"))
+}
+
 /// Builds a program on the standard library, linked statically.
 fn static_program(package: &str, name: &str) -> PathBuf {
     cargo(&[

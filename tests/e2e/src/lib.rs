@@ -9,9 +9,12 @@ mod build;
 mod child;
 mod debian;
 mod disk;
+pub mod random_calls;
 pub mod storm;
 
-pub use build::{checked_image, conform, image, isolation, kernel, mote, program, stub};
+pub use build::{
+    checked_image, conform, image, isolation, kernel, mote, program, random_calls_program, stub,
+};
 pub use child::{LOOK_AGAIN, wait, words};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};
 pub use disk::{Tree, busybox_disk, debugfs, gpt_disk, host_busybox, large_file_disk, marker_disk};

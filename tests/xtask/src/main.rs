@@ -3,7 +3,7 @@
 //! ```text
 //! setup ─► what the machine must have        image ─► the bare-metal ELF        programs ─► what it runs in tests
 //!   ▲          ▲                               ▲                                   ▲
-//!   └── demo ──┴── test ── bench ── storm ─────┴───────────────────────────────────┘
+//!   └── demo ──┴── test ── bench ── storm ─ calls ┴───────────────────────────────────┘
 //! ```
 //!
 //! The guest packages (`boot`, `programs`) share the host's target triple, so Cargo would unify their features with
@@ -59,6 +59,8 @@ enum Chore {
     Bench(tool::BenchOptions),
     /// Cut the bridge at random bytes while containers come and go, and miss nothing
     Storm(tool::StormOptions),
+    /// Make random system calls in a VM, which must not keep anything of them
+    Calls(tool::CallsOptions),
     /// Feed hostile input to every decoder, the same bytes for the same seed
     Fuzz(tool::FuzzOptions),
     /// Make an ext4 disk image from a directory
@@ -86,6 +88,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Test(options) => return Ok(test::run(&options)),
         Chore::Bench(options) => return tool::bench(&options),
         Chore::Storm(options) => return tool::storm(&options),
+        Chore::Calls(options) => return tool::calls(&options),
         Chore::Fuzz(options) => return tool::fuzz(&options),
         Chore::Debian => debian::run()?,
         Chore::Disk(options) => disk::run(&options)?,

@@ -54,6 +54,33 @@ pub(crate) struct StormOptions {
     bytes_between_cuts: u64,
 }
 
+#[derive(Args)]
+pub(crate) struct CallsOptions {
+    /// System calls, at least
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    calls: u64,
+    /// Where the random numbers start; the same seed makes the same calls
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// The round to begin with: look at a finding again
+    #[arg(long, value_name = "ROUND", default_value_t = 0)]
+    first: u64,
+}
+
+/// Makes random system calls in a VM with a freshly built image.
+pub(crate) fn calls(options: &CallsOptions) -> Result<ExitCode> {
+    prepare()?;
+    let package = ["--package", "e2e", "--bin", "calls", "--release"];
+    cargo::build("Building the driver of the calls", &package)?;
+    let mut command = Command::new(place::target().join("release/calls"));
+    let number = |flag: &str, value: u64| format!("--{flag}={value}");
+    command
+        .arg(number("calls", options.calls))
+        .arg(number("seed", options.seed))
+        .arg(number("first", options.first));
+    finish(command)
+}
+
 /// Runs a reconnect storm over a freshly built image.
 pub(crate) fn storm(options: &StormOptions) -> Result<ExitCode> {
     prepare()?;

@@ -17,6 +17,7 @@ mod mote;
 mod pause;
 mod proc;
 mod program;
+mod random_calls;
 mod reconnect;
 mod storm;
 mod stream;
