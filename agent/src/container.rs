@@ -51,6 +51,8 @@ pub(crate) struct Container {
     /// The activity id of its Create, which its notification repeats.
     pub(crate) activity: Activity,
     pub(crate) init: Init,
+    /// Whether its init's standard streams are a terminal.
+    pub(crate) has_terminal: bool,
     pub(crate) exit: ExitType,
     pub(crate) notice: Notice,
     /// Whether ExecuteProcess started the init: a host then sends a WaitForProcess right behind it.

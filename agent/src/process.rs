@@ -82,7 +82,11 @@ impl fmt::Display for State {
 pub(crate) struct Process {
     pub(crate) pid: Pid,
     pub(crate) home: Home,
+    /// Under whose id it was asked for: its home's, or a container's beside which it runs in the utility VM.
+    pub(crate) asked: Home,
     pub(crate) role: Role,
+    /// Whether its standard streams are a terminal.
+    pub(crate) has_terminal: bool,
     pub(crate) state: State,
     /// In the order of [`Kind::ALL`].
     pub(crate) streams: [Stream; 3],
@@ -98,7 +102,9 @@ impl Process {
         Self {
             pid,
             home,
+            asked: home,
             role,
+            has_terminal: false,
             state: State::Loading,
             streams: [Stream::new(Phase::Absent); 3],
             request: Some(request),

@@ -6,14 +6,16 @@
 
 use crate::kernel::Pid;
 use crate::limits::MAX_EXIT_RECORDS;
-use crate::process::Home;
+use crate::process::{Home, Process};
 
 /// One exit code.
 #[derive(Clone, Copy)]
 struct Record {
     home: Home,
+    asked: Home,
     pid: Pid,
     code: u32,
+    has_terminal: bool,
     /// The connection that learnt it.
     told: Option<u32>,
 }
@@ -31,7 +33,7 @@ impl Records {
     }
 
     /// Keeps an exit code. A full table forgets the oldest one that was told, else the oldest.
-    pub(crate) fn keep(&mut self, home: Home, pid: Pid, code: u32, told: Option<u32>) {
+    pub(crate) fn keep(&mut self, process: &Process, code: u32, told: Option<u32>) {
         if self.list.is_full() {
             let told = self.list.iter().position(|record| record.told.is_some());
             let forgotten = self.list.remove(told.unwrap_or(0));
@@ -43,9 +45,11 @@ impl Records {
             }
         }
         let record = Record {
-            home,
-            pid,
+            home: process.home,
+            asked: process.asked,
+            pid: process.pid,
             code,
+            has_terminal: process.has_terminal,
             told,
         };
         // There is room: made above.
@@ -66,6 +70,23 @@ impl Records {
         Some(record.code)
     }
 
+    /// Returns whether a process that is gone ran in the utility VM and was asked for under another id, `asked`.
+    pub(crate) fn is_beside(&self, asked: Home, pid: Pid) -> bool {
+        self.list
+            .iter()
+            .any(|record| record.pid == pid && record.asked == asked && record.home != asked)
+    }
+
+    /// Returns whether a process whose exit code nobody has asked for yet had a terminal; `None` without such a process.
+    pub(crate) fn had_terminal(&self, home: Home, pid: Pid) -> Option<bool> {
+        let is_it =
+            |record: &&Record| record.home == home && record.pid == pid && record.told.is_none();
+        self.list
+            .iter()
+            .find(is_it)
+            .map(|record| record.has_terminal)
+    }
+
     /// Forgets the exit codes of a container.
     pub(crate) fn forget(&mut self, home: Home) {
         self.list.retain(|record| record.home != home);
@@ -75,13 +96,28 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Sequence;
+    use crate::message::MessageType;
+    use crate::message::guid::Activity;
+    use crate::outgoing::Tag;
+    use crate::process::Role;
 
     const HOME: Home = Home::UtilityVm;
+
+    /// A process that is gone.
+    fn gone(pid: u32) -> Process {
+        let tag = Tag {
+            message: MessageType::EXECUTE_PROCESS,
+            sequence: Sequence(0),
+            activity: Activity::default(),
+        };
+        Process::loading(Pid(pid), HOME, Role::Further, tag)
+    }
 
     #[test]
     fn a_connection_learns_an_exit_code_once_and_a_later_one_again() {
         let mut records = Records::new();
-        records.keep(HOME, Pid(1), 7, None);
+        records.keep(&gone(1), 7, None);
         assert_eq!(records.tell(HOME, Pid(1), 1), Some(7));
         assert_eq!(records.tell(HOME, Pid(1), 1), None);
         assert_eq!(records.tell(HOME, Pid(1), 2), Some(7));
@@ -91,10 +127,10 @@ mod tests {
     fn a_full_table_forgets_what_was_told_before_what_was_not() {
         let mut records = Records::new();
         for pid in 1..=MAX_EXIT_RECORDS as u32 {
-            records.keep(HOME, Pid(pid), 0, None);
+            records.keep(&gone(pid), 0, None);
         }
         assert_eq!(records.tell(HOME, Pid(5), 1), Some(0));
-        records.keep(HOME, Pid(1000), 0, None);
+        records.keep(&gone(1000), 0, None);
         assert_eq!(records.tell(HOME, Pid(5), 2), None);
         assert_eq!(records.tell(HOME, Pid(1), 2), Some(0));
         records.forget(HOME);

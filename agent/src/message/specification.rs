@@ -33,6 +33,8 @@ pub struct Specification<'a> {
     pub container_type: &'a str,
     /// The annotation [`SANDBOX_ID`], empty when there is none.
     pub sandbox: &'a str,
+    /// The annotation [`VIRTUAL_POD_ID`], empty when there is none.
+    pub virtual_pod: &'a str,
     /// `linux.resources`.
     pub resources: Resources,
 }
@@ -55,6 +57,10 @@ pub const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
 
 /// The annotation that names the sandbox of a container in a pod.
 pub const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
+
+/// The annotation that names the virtual pod of a container (hcsshim `pkg/annotations`); the container of that id is its
+/// sandbox, whatever else is said.
+pub const VIRTUAL_POD_ID: &str = "io.microsoft.cri.virtual-pod-id";
 
 /// What is read of an OCI process.
 #[derive(Debug, Default)]
@@ -84,7 +90,7 @@ pub struct User<'a> {
     pub gid: u32,
     /// `additionalGids`.
     pub groups: heapless::Vec<u32, MAX_GROUPS>,
-    /// `username`, which would have to be looked up in the container.
+    /// `username`, which is looked up in the container.
     pub name: &'a str,
 }
 
@@ -148,6 +154,7 @@ fn specification<'a>(
                     Field::Text(&mut specification.container_type),
                 ),
                 (SANDBOX_ID, Field::Text(&mut specification.sandbox)),
+                (VIRTUAL_POD_ID, Field::Text(&mut specification.virtual_pod)),
             ]),
         ),
     ])?;
@@ -194,7 +201,7 @@ pub(super) fn oci_process<'a>(
                     "additionalGids",
                     Field::Other(&mut |cursor| cursor.integer_list("MAX_GROUPS", groups)),
                 ),
-                ("username", Field::Text(&mut process.user.name)),
+                ("username", Field::Path(&mut process.user.name)),
             ]),
         ),
         ("terminal", Field::Flag(&mut process.terminal)),

@@ -2,14 +2,15 @@
 
 use super::Session;
 use super::dispatch::Reply;
-use crate::container::Init;
+use crate::container::{Container, Init};
 use crate::failure::{Cause, Failure};
-use crate::kernel::{Kernel, Pid, Signal};
+use crate::kernel::{Kernel, Pid, Refusal, Signal};
 use crate::limits::{FAREWELL_MS, MAX_WAITERS};
 use crate::message::request::{INFINITE_WAIT, NULL_CONTAINER};
 use crate::message::response::Answer;
 use crate::outgoing::Tag;
 use crate::process::{Home, Process, State};
+use crate::table::Key;
 use crate::waiter::Waiter;
 use crate::world::World;
 use core::time::Duration;
@@ -25,7 +26,7 @@ impl Session {
         timeout_ms: u32,
         now: Instant,
     ) -> Result<Reply<'static>, Failure> {
-        let home = self.find_home(id)?;
+        let home = self.find_home_of(id, pid)?;
         let number = self.number;
         if let Home::Container(key) = home
             && let Some(container) = self.containers.get_mut(key)
@@ -70,7 +71,7 @@ impl Session {
         number: i32,
         world: &mut World<'_, V, K>,
     ) -> Result<Reply<'static>, Failure> {
-        let home = self.find_home(id)?;
+        let home = self.find_home_of(id, pid)?;
         let signal = match number {
             0 => Signal::KILL,
             // The list of gcs-protocol §7.5 is 1 to 31 without a gap.
@@ -99,21 +100,33 @@ impl Session {
         width: u16,
         world: &mut World<'_, V, K>,
     ) -> Result<Reply<'static>, Failure> {
-        let home = self.find_home(id)?;
-        if let Home::Container(key) = home
-            && let Some(container) = self.containers.get(key)
-            && matches!(container.init, Init::Exited(init, _) if init == pid)
-        {
-            // Its terminal is closed, which is no error (gcs-protocol §7.6).
-            return Ok(Reply::Now(Answer::Done));
+        let home = self.find_home_of(id, pid)?;
+        let found = self.find_process(home, pid);
+        let process = found.and_then(|key| self.processes.get(key));
+        let has_terminal = match (process, home) {
+            (Some(process), _) => process.has_terminal,
+            (None, Home::Container(key)) if self.is_exited_init(key, pid) => {
+                let container = self.containers.get(key);
+                container.is_some_and(|container| container.has_terminal)
+            }
+            (None, _) => {
+                let had = self.records.had_terminal(home, pid);
+                had.ok_or(Cause::NoProcess(pid.0))?
+            }
+        };
+        if !has_terminal {
+            return Err(Refusal::NotATerminal.into());
         }
-        let key = self
-            .find_process(home, pid)
-            .ok_or(Cause::NoProcess(pid.0))?;
-        if self.processes.get(key).is_some_and(Process::is_alive) {
+        // One that is closed has no window, which is no error (gcs-protocol §7.6).
+        if process.is_some_and(Process::is_alive) {
             world.kernel.resize(pid, height, width)?;
         }
         Ok(Reply::Now(Answer::Done))
+    }
+
+    fn is_exited_init(&self, key: Key<Container>, pid: Pid) -> bool {
+        let init = self.containers.get(key).map(|container| container.init);
+        matches!(init, Some(Init::Exited(init, _)) if init == pid)
     }
 
     pub(super) fn shutdown<V: Vsock, K: Kernel>(

@@ -51,7 +51,7 @@ impl Session {
         if specification.root.is_empty() {
             return Err(Cause::Missing("OciSpecification.root.path").into());
         }
-        let is_sandbox = self.is_sandbox(specification)?;
+        let is_sandbox = self.is_sandbox(id, specification)?;
         let program = oci_program(process)?;
         if let Some(name) = specification.resources.missed {
             return Err(Cause::Unsupported(name).into());
@@ -97,6 +97,7 @@ impl Session {
                 view,
                 activity: tag.activity,
                 init: Init::Never,
+                has_terminal: program.program.terminal,
                 exit: ExitType::Unexpected,
                 notice: Notice::None,
                 executed: false,
@@ -128,8 +129,9 @@ impl Session {
     }
 
     /// Returns whether a container is to be the sandbox of a pod. One that joins a pod is refused unless its sandbox is there.
-    fn is_sandbox(&self, specification: &Specification<'_>) -> Result<bool, Failure> {
+    fn is_sandbox(&self, id: &str, specification: &Specification<'_>) -> Result<bool, Failure> {
         match specification.container_type {
+            _ if specification.virtual_pod == id => Ok(true),
             "" => Ok(false),
             "sandbox" => Ok(true),
             "container" => {

@@ -34,6 +34,7 @@ impl Session {
         }
         let mut process = Process::loading(pid, home, role, *tag);
         process.streams = streams;
+        process.has_terminal = asked.program.terminal;
         self.processes.insert(process).ok_or_else(|| {
             world.kernel.abort(pid);
             Cause::Limit("MAX_PROCESSES", MAX_PROCESSES).into()
@@ -51,14 +52,14 @@ impl Session {
         if external {
             let streams = planned_streams(&execute)?;
             let program = external_program(execute)?;
-            self.spawn(
-                tag,
-                Home::UtilityVm,
-                Role::Further,
-                &program,
-                streams,
-                world,
-            )?;
+            let home = Home::UtilityVm;
+            let key = self.spawn(tag, home, Role::Further, &program, streams, world)?;
+            // The host waits for it under the id it has asked under (gcs-protocol §7.3).
+            if let Ok(container) = self.find_created(id)
+                && let Some(process) = self.processes.get_mut(key)
+            {
+                process.asked = Home::Container(container);
+            }
             return Ok(Reply::Later);
         }
         let key = self.find_created(id)?;

@@ -105,6 +105,19 @@ impl Session {
         self.find_created(id).map(Home::Container)
     }
 
+    /// Finds where a process lives that a host asks about under the id `id`: there, or beside that container.
+    fn find_home_of(&self, id: &str, pid: Pid) -> Result<Home, Failure> {
+        let home = self.find_home(id)?;
+        let is_beside =
+            |process: &Process| process.pid == pid && process.asked == home && process.home != home;
+        if self.processes.iter().any(|(_, process)| is_beside(process))
+            || self.records.is_beside(home, pid)
+        {
+            return Ok(Home::UtilityVm);
+        }
+        Ok(home)
+    }
+
     /// Finds a process the host may know of, by its id. A later one hides an earlier one with the same id.
     fn find_process(&self, home: Home, pid: Pid) -> Option<Key<Process>> {
         let known = self.processes.iter().filter(|(_, process)| {

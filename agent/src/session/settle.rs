@@ -141,7 +141,7 @@ impl Session {
             }
             _ => self
                 .records
-                .keep(home, pid, code, waited.then_some(self.connection)),
+                .keep(&process, code, waited.then_some(self.connection)),
         }
     }
 

@@ -493,3 +493,64 @@ fn the_normal_sequence_of_a_container_is_answered_step_by_step() {
     stage.wait_ms(60_000);
     stage.assert_silent();
 }
+
+/// §7.3: the host waits under the id it has asked under, which the Linux guest answers with "not found".
+#[test]
+fn an_external_process_asked_for_under_a_container_is_known_under_both_ids() {
+    let mut stage = Stage::negotiated();
+    stage.create("x");
+    stage.create("y");
+    let beside = json!({"CommandArgs": ["a"], "CreateInUtilityVM": true, "EmulateConsole": true});
+    let first = stage.execute("x", &beside);
+    assert_eq!(stage.kernel.at(first).view, agent::kernel::View::UTILITY_VM);
+    let waits = ["x", NULL_ID, "x"].map(|id| stage.send_wait(id, first, INFINITE));
+    let window = |id: &str| json!({"ContainerId": id, "ProcessId": first, "Height": 3, "Width": 4});
+    let elsewhere = stage.ask(WAIT, &wait_request("y", first, 0));
+    assert_eq!(elsewhere.result(), NOT_FOUND);
+    for id in ["x", NULL_ID] {
+        assert_eq!(stage.ask(RESIZE, &window(id)).result(), 0);
+        let mut hangup = signal(first, 1);
+        hangup["ContainerId"] = id.into();
+        assert_eq!(stage.ask(SIGNAL, &hangup).result(), 0);
+    }
+    stage.exit(first, 7);
+    for id in waits {
+        let answer = stage.receive().expect("an answer");
+        assert_eq!((answer.id, &answer.body["ExitCode"]), (id, &json!(7)));
+    }
+    stage.assert_silent();
+    // An exit code nobody has waited for is told once, under one of them.
+    for (id, other) in [("x", NULL_ID), (NULL_ID, "x")] {
+        let pid = stage.execute("x", &beside);
+        stage.exit(pid, 9);
+        let told = stage.ask(WAIT, &wait_request(id, pid, 0));
+        assert_eq!(told.body["ExitCode"], 9);
+        for id in [id, other] {
+            let again = stage.ask(WAIT, &wait_request(id, pid, 0));
+            assert_eq!(again.result(), NOT_FOUND);
+        }
+    }
+    let last = stage.execute("x", &beside);
+    assert_eq!(stage.ask_beside(DELETE, &base("x")), 0);
+    stage.kernel.at(last);
+    assert_eq!(
+        stage.ask_beside(WAIT, &wait_request("x", last, 0)),
+        NO_CONTAINER
+    );
+    assert_eq!(
+        stage.ask_beside(WAIT, &wait_request(NULL_ID, last, 0)),
+        TIMEOUT
+    );
+}
+
+/// §7.3: whether there is such a container does not matter to a program outside of all.
+#[test]
+fn an_external_process_asked_for_under_an_unknown_id_is_waited_for_under_the_null_one() {
+    let mut stage = Stage::negotiated();
+    let beside = json!({"CommandArgs": ["a"], "CreateInUtilityVM": true});
+    let pid = stage.execute("nobody", &beside);
+    stage.exit(pid, 1);
+    let wait = |id| wait_request(id, pid, 0);
+    assert_eq!(stage.ask(WAIT, &wait("nobody")).result(), NO_CONTAINER);
+    assert_eq!(stage.ask(WAIT, &wait(NULL_ID)).body["ExitCode"], 1);
+}

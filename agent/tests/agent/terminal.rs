@@ -269,16 +269,33 @@ fn a_window_has_no_more_than_65535_rows() {
     assert_eq!(response.result(), INVALID_JSON);
 }
 
+/// §7.6: after the terminal has been closed it succeeds silently; what never was a terminal has no window, running or not.
 #[test]
-fn a_window_of_an_exited_init_is_resized_in_silence() {
-    let mut stage = Stage::negotiated();
-    let init = stage.container("x");
-    let [_, stdout, stderr] = stage.streams();
-    stage.exit(init, 0);
-    stage.vsock.host_close(stdout);
-    stage.vsock.host_close(stderr);
-    stage.run();
-    assert_eq!(stage.ask(RESIZE, &resize("x", init, 1, 2)).result(), 0);
+fn a_closed_terminal_is_resized_in_silence_and_what_had_none_is_refused() {
+    for (terminal, result) in [(true, 0), (false, FAIL)] {
+        let mut stage = Stage::negotiated();
+        let mut own = specification();
+        own["process"]["terminal"] = terminal.into();
+        stage.ask(CREATE, &create_with("x", &own));
+        let init = stage.execute("x", &json!({}));
+        let process = json!({"args": ["a"], "terminal": terminal});
+        let exec = stage.execute("x", &json!({"OciProcess": process}));
+        let command = json!({"CommandArgs": ["a"], "EmulateConsole": terminal});
+        let external = stage.execute(NULL_ID, &command);
+        for (id, pid) in [("x", exec), (NULL_ID, external), ("x", init)] {
+            stage.exit(pid, 0);
+            let request = resize(id, pid, 1, 2);
+            assert_eq!(stage.ask(RESIZE, &request).result(), result, "{pid}");
+        }
+        // An exec that was waited for is forgotten, an init is not.
+        stage.ask(WAIT, &wait_request("x", exec, INFINITE));
+        assert_eq!(
+            stage.ask(RESIZE, &resize("x", exec, 1, 2)).result(),
+            NOT_FOUND
+        );
+        stage.ask(WAIT, &wait_request("x", init, INFINITE));
+        assert_eq!(stage.ask_beside(RESIZE, &resize("x", init, 1, 2)), result);
+    }
 }
 
 #[test]
