@@ -106,6 +106,9 @@ pub struct Program<'a> {
     pub cwd: &'a str,
     /// User, group and further groups.
     pub credentials: Credentials,
+    /// The user by name: `user` or `user:group`, each a name or a number, to be looked up in the program's root; it takes the
+    /// place of the two ids. When it is empty and the view's first process had a name, they are that one's.
+    pub user: &'a str,
     /// Whether standard input, output and error are one terminal.
     pub terminal: bool,
 }

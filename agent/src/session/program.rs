@@ -18,9 +18,6 @@ pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Asked<'a>, Fai
     if process.args.is_empty() {
         return Err(Cause::Missing("process.args").into());
     }
-    if !process.user.name.is_empty() {
-        return Err(Cause::Unsupported("process.user.username").into());
-    }
     let program = Program {
         args: process.args,
         env: process.env,
@@ -31,6 +28,7 @@ pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Asked<'a>, Fai
             groups: process.user.groups.clone(),
             no_new_privileges: process.no_new_privileges,
         },
+        user: process.user.name,
         terminal: process.terminal,
     };
     let window = process.window;
@@ -54,6 +52,7 @@ pub(super) fn external_program(execute: Execute<'_>) -> Result<Asked<'_>, Failur
         env: execute.env,
         cwd: execute.cwd,
         credentials: Credentials::default(),
+        user: "",
         terminal: execute.terminal,
     };
     let window = execute.window;

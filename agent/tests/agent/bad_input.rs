@@ -246,9 +246,9 @@ fn a_create_without_what_it_needs_is_refused_by_the_member() {
         json!({"ContainerId": "x", "ContainerConfig": "{\"SchemaVersion\":{\"Major\":2}}"});
     assert_eq!(stage.ask(CREATE, &schema).result(), INVALID_JSON);
     let mut named = specification();
-    named["process"]["user"]["username"] = "daemon".into();
+    named["process"]["user"]["username"] = "dae\0mon".into();
     let response = stage.ask(CREATE, &create_with("x", &named));
-    assert_eq!(response.error(), "not supported: process.user.username");
+    assert_eq!(response.result(), INVALID_JSON, "{}", response.error());
     assert_eq!(
         stage
             .ask(CREATE, &create_with("", &specification()))

@@ -271,3 +271,42 @@ fn a_kernel_that_refuses_a_limit_leaves_no_container() {
     assert!(stage.kernel.views.is_empty());
     assert_eq!(stage.create("x").result(), 0, "the id is free");
 }
+
+/// §7.1.1: a container whose id is the virtual pod's is a sandbox, whatever kind it says it is.
+#[test]
+fn the_container_a_virtual_pod_is_named_after_is_its_sandbox() {
+    const POD: &str = "io.microsoft.cri.virtual-pod-id";
+    const KIND: &str = "io.kubernetes.cri.container-type";
+    for kind in ["", "sandbox", "container", "anything"] {
+        let mut stage = Stage::negotiated();
+        let sandbox = with_annotations("pod", &json!({KIND: kind, POD: "pod"}));
+        assert_eq!(stage.ask(CREATE, &sandbox).result(), 0, "{kind}");
+        let workload = in_pod("x", "container", "pod");
+        assert_eq!(stage.ask(CREATE, &workload).result(), 0, "{kind}");
+    }
+    let mut stage = Stage::negotiated();
+    let other = with_annotations("x", &json!({KIND: "container", POD: "pod"}));
+    assert_eq!(stage.ask(CREATE, &other).result(), FAIL, "not the sandbox");
+    let null = with_annotations("x", &json!({POD: null}));
+    assert_eq!(stage.ask(CREATE, &null).result(), 0);
+}
+
+/// §7.1.1, §7.3: the name goes to the kernel, which has the container's files; an exec's own one, or none.
+#[test]
+fn a_user_s_name_is_handed_to_the_kernel_as_it_stands() {
+    for name in ["", "alice", "7", "alice:staff", "\u{e9}:0"] {
+        let mut stage = Stage::negotiated();
+        let mut own = specification();
+        own["process"]["user"]["username"] = name.into();
+        let response = stage.ask(CREATE, &create_with("x", &own));
+        assert_eq!(response.result(), 0, "{}", response.error());
+        let init = stage.execute("x", &json!({}));
+        assert_eq!(stage.kernel.at(init).user, name);
+        assert_eq!(stage.kernel.at(init).credentials.uid, 1, "and the ids too");
+        let exec = json!({"args": ["a"], "user": {"uid": 5, "username": name}});
+        let exec = stage.execute("x", &json!({"OciProcess": exec}));
+        assert_eq!(stage.kernel.at(exec).user, name);
+        let external = stage.external("a");
+        assert_eq!(stage.kernel.at(external).user, "");
+    }
+}

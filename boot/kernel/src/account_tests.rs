@@ -36,6 +36,7 @@ fn program(terminal: bool) -> Program<'static> {
         env: StringList::default(),
         cwd: "",
         credentials: Credentials::default(),
+        user: "",
         terminal,
     }
 }

@@ -108,6 +108,7 @@ impl Bench {
             env: StringList::from_packed(b"PATH=/bin\0").expect("it ends with NUL"),
             cwd: "",
             credentials: Credentials::default(),
+            user: "",
             terminal: false,
         };
         let pid = self.kernel.spawn(view, &program).expect("there is room");

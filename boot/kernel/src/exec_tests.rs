@@ -121,6 +121,7 @@ fn play(bench: &mut Bench) -> Pid {
         env: StringList::default(),
         cwd: "/",
         credentials: Credentials::default(),
+        user: "",
         terminal: false,
     };
     let spawned = bench.kernel.spawn(View::UTILITY_VM, &program);
@@ -259,6 +260,7 @@ fn a_dynamic_linker_begins_and_learns_where_the_program_is() {
         env: StringList::default(),
         cwd: "/",
         credentials: Credentials::default(),
+        user: "",
         terminal: false,
     };
     let spawned = bench.kernel.spawn(View::UTILITY_VM, &program);

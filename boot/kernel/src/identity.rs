@@ -118,6 +118,13 @@ impl Identity {
         }
     }
 
+    /// Makes it another user's altogether.
+    pub(crate) const fn become_user(&mut self, user: u32, group: u32) {
+        self.user = Ids::all(user);
+        self.group = Ids::all(group);
+        self.settle();
+    }
+
     /// Returns whether it acts as root: it may do everything.
     pub(crate) const fn is_root(&self) -> bool {
         self.user.effective == 0

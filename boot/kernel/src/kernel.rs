@@ -283,6 +283,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             account,
             init: 0,
             writes,
+            user: None,
         };
         system.views.insert(entry).map_err(|entry| {
             if let Root::Named(frame, _) = entry.root {

@@ -91,6 +91,8 @@ mod tests;
 mod thread_tests;
 mod tty;
 mod user_memory;
+#[cfg(test)]
+mod user_tests;
 mod view;
 pub mod wait;
 #[cfg(test)]

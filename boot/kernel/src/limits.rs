@@ -371,3 +371,15 @@ pub const FRAMES_PER_NAME: usize = 8;
 /// Names up to this long, and targets of symbolic links, lie in their entry, not on the heap. Linux has 40
 /// (`DNAME_INLINE_LEN`).
 pub const SHORT_NAME_BYTES: usize = 30;
+
+/// Room for the name of a user and its group, terminator included. Longer than any that login(1) takes; a longer one is
+/// refused with the limit's name.
+pub const USER_NAME_BYTES: usize = 256;
+
+/// Bytes of `/etc/passwd` or `/etc/group` that one step of a load looks at.
+pub const USER_WINDOW_BYTES: usize = 1024;
+
+/// Longest such list. In a longer one nobody is looked for, and the load fails: its reading would take many turns.
+pub const USER_LIST_BYTES: u64 = 1 << 20;
+
+const _: () = assert!(USER_NAME_BYTES < USER_WINDOW_BYTES);

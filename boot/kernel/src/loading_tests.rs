@@ -110,6 +110,7 @@ fn spawn(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Pid {
         env: StringList::from_packed(env).expect("it ends with NUL"),
         cwd,
         credentials: Credentials::default(),
+        user: "",
         terminal: false,
     };
     bench
@@ -349,6 +350,7 @@ fn a_container_s_view_is_charged_alone_and_vanishes_with_its_processes() {
         env: StringList::default(),
         cwd: "/work",
         credentials: Credentials::default(),
+        user: "",
         terminal: false,
     };
     let pid = bench.kernel.spawn(view, &program).expect("there is room");

@@ -7,7 +7,7 @@ use crate::fs::{AgentPipes, Last, Place, Start, TableId};
 use crate::identity::Identity;
 use crate::limits::{
     ACCOUNT_SHARE, ARGUMENT_BYTES, MAX_PROCESSES, MAX_SPACES, MAX_TASKS, PATH_BYTES,
-    SHOWN_PER_PROCESS, SPACES_PER_PROCESS, ready_processes, ready_views,
+    SHOWN_PER_PROCESS, SPACES_PER_PROCESS, USER_NAME_BYTES, ready_processes, ready_views,
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
@@ -87,7 +87,7 @@ impl<B: Block> System<B> {
             errno => refusal(errno),
         })?;
         let top = self.space(space).map_err(refusal)?.stack_top;
-        let strings = match self.copy_strings(space, top, program.args, program.env, program.cwd) {
+        let strings = match self.copy_strings(space, top, program) {
             Ok(strings) => strings,
             Err(errno) => {
                 self.leave_space(space);
@@ -101,7 +101,12 @@ impl<B: Block> System<B> {
                 return Err(refusal(errno));
             }
         };
-        let identity = Identity::new(&program.credentials);
+        let mut identity = Identity::new(&program.credentials);
+        if program.user.is_empty()
+            && let Some((user, group)) = self.views.get(view).and_then(|entry| entry.user)
+        {
+            identity.become_user(user, group);
+        }
         let (identity, actions) = match self.table.new_shares(identity) {
             Ok(shares) => shares,
             Err(full) => {
@@ -409,6 +414,7 @@ pub(crate) fn refusal(errno: Errno) -> Refusal {
         Errno::ENOMEM => Refusal::OutOfMemory,
         Errno::E2BIG => Refusal::Limit("ARGUMENT_BYTES", ARGUMENT_BYTES),
         Errno::ENAMETOOLONG => Refusal::Limit("PATH_BYTES", PATH_BYTES - 1),
+        Errno::EOVERFLOW => Refusal::Limit("USER_NAME_BYTES", USER_NAME_BYTES - 1),
         Errno::EAGAIN => Refusal::Limit("MAX_TASKS", crate::limits::MAX_TASKS),
         Errno::ENFILE => Refusal::Limit("MAX_OPEN_FILES", crate::limits::MAX_OPEN_FILES),
         Errno::EMFILE => Refusal::Limit("MAX_DESCRIPTORS", crate::limits::MAX_DESCRIPTORS),

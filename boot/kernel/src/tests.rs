@@ -428,6 +428,7 @@ fn arguments_that_are_too_long_are_refused_by_name() {
         env: StringList::default(),
         cwd: "/",
         credentials: Credentials::default(),
+        user: "",
         terminal: false,
     };
     let refused = bench.kernel.spawn(View::UTILITY_VM, &program);

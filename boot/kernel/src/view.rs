@@ -28,6 +28,8 @@ pub(crate) struct ViewEntry {
     pub(crate) init: u32,
     /// What becomes of its programs' writes.
     pub(crate) writes: Writes,
+    /// User and group that its first process's name came to, when it had one.
+    pub(crate) user: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl Views {
             account,
             init: 0,
             writes: Writes::Kept,
+            user: None,
         };
         // The table is empty, so there is room.
         let _ = views.insert(entry);

@@ -22,6 +22,7 @@ fn start_many(bench: &mut Bench, view: View, count: usize, pids: &mut Vec<Pid>) 
         env: StringList::from_packed(b"PATH=/bin\0").expect("it ends with NUL"),
         cwd: "/other",
         credentials: Credentials::default(),
+        user: "",
         terminal: false,
     };
     let first = pids.len();
@@ -161,6 +162,7 @@ fn warm_terminals_ask_the_heap_for_nothing_neither_made_nor_typed_into() {
         env: StringList::from_packed(b"PATH=/bin\0").expect("it ends with NUL"),
         cwd: "/other",
         credentials: Credentials::default(),
+        user: "",
         terminal: true,
     };
     for round in 0..3 {

@@ -77,6 +77,7 @@ impl<B: Block> System<B> {
             argument_count: arguments.max(1),
             environment_count: environment,
             directory: at,
+            user: at,
             name: Some(at),
             path: None,
         };

@@ -152,11 +152,9 @@ impl<B: Block> System<B> {
         Ok(Progress::Next(match load.step {
             Step::Directory => {
                 self.enter_directory(id, load)?;
-                Step::Search {
-                    nth: 0,
-                    denied: false,
-                }
+                self.name_user(load)?
             }
+            Step::User(reading) => self.find_user(id, load, reading)?,
             Step::Search { nth, denied } => self.search_program(id, load, nth, denied)?,
             // Those of execve are copied by the call; an agent's were copied when it spawned.
             Step::Strings { .. } => Step::Look { nth: 0 },
@@ -262,6 +260,7 @@ impl<B: Block> System<B> {
             let at = match about {
                 About::Program => load.strings.called_by(),
                 About::Directory => load.strings.directory,
+                About::User => load.strings.user,
             };
             let mut path = [0; PATH_BYTES];
             let path = self

@@ -3,9 +3,9 @@
 //! A [`Load`] is a straight line of steps, each of which may have to wait for a disk and is then tried again:
 //!
 //! ```text
-//! working directory ─► look for the file ─┬► a script? its interpreter ─┐
-//!  (execve: copy the strings) ────────────┘◄──────────────────────────┤
-//!                        finish the stack ◄─ clear ends ◄─ map program, then dynamic linker
+//! working directory ─► user ─► look for the file ─┬► a script? its interpreter ─┐
+//!  (execve: copy the strings) ───────────────────┘◄──────────────────────────┤
+//!                               finish the stack ◄─ clear ends ◄─ map program, then dynamic linker
 //! ```
 //!
 //! It builds a new address space beside whatever the process has, so that `execve` uses it as it is (`exec`): until all
@@ -18,6 +18,7 @@ mod map;
 mod script;
 mod search;
 mod stack;
+mod user;
 
 use crate::errno::Errno;
 use crate::space::FileId;
@@ -27,6 +28,7 @@ pub(crate) use exec::Lists;
 pub(crate) use load::append_cut;
 use stack::Strings;
 pub(crate) use stack::ticks;
+use user::Reading;
 
 /// Where loading a program has got to.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub(crate) struct ProgramFile {
 enum Step {
     /// Find or make the working directory.
     Directory,
+    /// Look up the user the host named.
+    User(Reading),
     /// Look for the program as the `nth` candidate; `denied` is whether an earlier one was there but may not be
     /// executed.
     Search { nth: u32, denied: bool },
@@ -74,6 +78,14 @@ enum Step {
     Clear { image: Image },
     /// Write the rest of the stack.
     Stack { image: Image },
+}
+
+impl Step {
+    /// Look for the program, from the first candidate on.
+    const SEARCH: Self = Self::Search {
+        nth: 0,
+        denied: false,
+    };
 }
 
 /// What the mapped program says about itself.
@@ -113,6 +125,8 @@ pub(crate) enum About {
     Program,
     /// The working directory.
     Directory,
+    /// The user it is to run as.
+    User,
 }
 
 impl From<Stall> for Trouble {

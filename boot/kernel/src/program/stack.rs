@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! top ─► 8 zero bytes
-//!        working directory, for the loader only; after execve the name the program was called by
+//!        user and working directory, for the loader only; after execve the name the program was called by
 //!        environment strings, argument strings
 //!        16 random bytes, platform name
 //!        auxiliary vector, environment pointers, argument pointers, argument count  ◄─ rsp
@@ -14,12 +14,12 @@
 use super::{Image, Load};
 use crate::errno::Errno;
 use crate::identity::Identity;
-use crate::limits::{ARGUMENT_BYTES, MAX_ARGUMENTS, PATH_BYTES};
+use crate::limits::{ARGUMENT_BYTES, MAX_ARGUMENTS, PATH_BYTES, USER_NAME_BYTES};
 use crate::space::SpaceId;
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
 use crate::wait::{Stall, Why};
-use agent::kernel::StringList;
+use agent::kernel::Program;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 
@@ -34,6 +34,8 @@ pub(crate) struct Strings {
     pub(super) environment_count: u32,
     /// Path of the working directory; an empty string means `/`. Of execve, the path it was called with.
     pub(super) directory: UserAddr,
+    /// The user the host named; an empty string means none. It means nothing after execve.
+    pub(super) user: UserAddr,
     /// The path the program was called by, when that is not the first argument.
     pub(super) name: Option<UserAddr>,
     /// Value of `PATH`, `None` when the environment has none.
@@ -89,10 +91,10 @@ impl<B: Block> System<B> {
         &mut self,
         space: SpaceId,
         top: u64,
-        args: StringList<'_>,
-        env: StringList<'_>,
-        cwd: &str,
+        program: &Program<'_>,
     ) -> Result<Strings, Errno> {
+        let (args, env) = (program.args, program.env);
+        let (cwd, user) = (program.cwd.as_bytes(), program.user.as_bytes());
         let (arguments, environment) = (args.as_packed(), env.as_packed());
         let counts = (args.iter().count(), env.iter().count());
         if arguments.len() + environment.len() > ARGUMENT_BYTES
@@ -103,7 +105,11 @@ impl<B: Block> System<B> {
         if cwd.len() >= PATH_BYTES {
             return Err(Errno::ENAMETOOLONG);
         }
-        let directory = top - END_BYTES - cwd.len() as u64 - 1;
+        if user.len() >= USER_NAME_BYTES {
+            return Err(Errno::EOVERFLOW);
+        }
+        let user_at = top - END_BYTES - user.len() as u64 - 1;
+        let directory = user_at - cwd.len() as u64 - 1;
         let environment_at = directory - environment.len() as u64;
         let arguments_at = environment_at - arguments.len() as u64;
         let mut write = |at: u64, bytes: &[u8]| {
@@ -119,7 +125,8 @@ impl<B: Block> System<B> {
             }
             Err(Errno::ENOMEM)
         };
-        write(directory, cwd.as_bytes())?;
+        write(user_at, user)?;
+        write(directory, cwd)?;
         write(environment_at, environment)?;
         write(arguments_at, arguments)?;
         let before = |string: &[u8]| string.as_ptr().addr() - environment.as_ptr().addr();
@@ -132,6 +139,7 @@ impl<B: Block> System<B> {
             argument_count: counts.0 as u32,
             environment_count: counts.1 as u32,
             directory: UserAddr(directory),
+            user: UserAddr(user_at),
             name: None,
             path,
         })

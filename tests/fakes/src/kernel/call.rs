@@ -108,6 +108,7 @@ impl Kernel for FakeKernel {
                 env: strings(program.env),
                 cwd: program.cwd.into(),
                 credentials: program.credentials.clone(),
+                user: program.user.into(),
                 terminal: program.terminal,
                 signals: Vec::with_capacity(8),
                 stdin_room: 64 * 1024,

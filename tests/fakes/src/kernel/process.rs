@@ -30,6 +30,7 @@ pub struct Process {
     pub env: Vec<String>,
     pub cwd: String,
     pub credentials: Credentials,
+    pub user: String,
     pub terminal: bool,
     /// Rows and columns of its terminal's window.
     pub window: [u16; 2],
@@ -58,6 +59,7 @@ impl Process {
             state,
             args: Vec::new(),
             env: Vec::new(),
+            user: String::new(),
             cwd: String::new(),
             credentials: Credentials::default(),
             terminal: false,

@@ -72,6 +72,7 @@ impl Guest {
             env: StringList::from_packed(b"PATH=/bin\0").expect("it ends in a zero"),
             cwd: "/",
             credentials: Credentials::default(),
+            user: "",
             terminal,
         };
         let spawned = self.kernel.spawn(View::UTILITY_VM, &program);
