@@ -37,10 +37,24 @@ impl Outgoing {
         self.buffer = Some(buffer);
     }
 
-    /// Forgets what was meant for a connection that is gone.
-    pub(crate) const fn on_connection_lost(&mut self) {
+    /// Keeps what is owed to the host of a connection that is gone: what it has not taken of what it was to be told since it
+    /// negotiated. It leaves when the session goes on, behind the answer that says so.
+    pub(crate) fn on_connection_lost(&mut self) {
+        let Some(buffer) = self.buffer.as_deref_mut() else {
+            return;
+        };
+        if core::mem::take(&mut self.negotiated) {
+            let dropped = self.outbox.keep(buffer);
+            if dropped > 0 {
+                log::warn!("{dropped} long answers were lost with the bridge");
+            }
+        }
         self.outbox.clear();
-        self.negotiated = false;
+    }
+
+    /// Forgets what an earlier host was owed.
+    pub(crate) const fn on_new_host(&mut self) {
+        self.outbox.forget_kept();
     }
 
     pub(crate) const fn on_negotiated(&mut self) {
@@ -55,9 +69,13 @@ impl Outgoing {
         self.outbox.is_empty()
     }
 
-    /// Returns whether any response fits, so that a request may be decoded.
+    /// Returns whether any response fits, so that a request may be decoded. Until a version is agreed on, all are small.
     pub(crate) fn takes_any(&self) -> bool {
-        self.has_room(MAX_FRAME_BYTES)
+        self.has_room(if self.negotiated {
+            MAX_FRAME_BYTES
+        } else {
+            SMALL_RESPONSE_BYTES
+        })
     }
 
     /// Returns whether a deferred answer or a notification may leave.
@@ -129,7 +147,12 @@ impl Outgoing {
     }
 
     /// Takes note that `count` bytes have left.
-    pub(crate) const fn advance(&mut self, count: usize) {
-        self.outbox.advance(count);
+    pub(crate) fn advance(&mut self, count: usize) {
+        if let Some(buffer) = self.buffer.as_deref() {
+            self.outbox.advance(buffer, count);
+        }
+        if self.negotiated {
+            self.outbox.release();
+        }
     }
 }

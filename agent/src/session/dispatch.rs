@@ -103,6 +103,7 @@ impl Session {
             self.on_host_back(world.now);
         } else {
             self.on_new_host(world);
+            outgoing.on_new_host();
         }
         self.connection = self.connection.wrapping_add(1);
         outgoing.on_negotiated();

@@ -100,6 +100,67 @@ fn a_session_that_goes_on_can_be_told_again_what_it_learnt_on_the_connection_tha
     }
 }
 
+/// A host that is owed everything it can be, and takes no more than `window` bytes of it.
+fn owed(window: usize) -> Stage {
+    let mut stage = Stage::negotiated();
+    let init = stage.container("x");
+    let streams = stage.streams();
+    let external = stage.quiet("a");
+    stage.send_wait(NULL_ID, external, INFINITE);
+    stage.send_wait("x", init, INFINITE);
+    stage.kernel.loads_at_once = false;
+    let parameters = json!({"CommandArgs": ["b"]});
+    stage.send(EXECUTE, &execute_request(NULL_ID, &parameters));
+    stage.vsock.set_window(window);
+    stage.send(START, &base("x"));
+    stage.exit(external, 1);
+    stage.kernel.load(init + 2);
+    stage.exit(init, 2);
+    for stream in streams {
+        stage.vsock.host_close(stream);
+    }
+    stage.run();
+    stage
+}
+
+/// §2.3: what a lost connection has taken may have been read, and an answer that comes twice ends the host's bridge; what it
+/// has not taken to its end was not read, and is told the host that comes back.
+#[test]
+fn what_the_lost_connection_had_not_taken_is_told_on_the_next_one_under_its_old_id() {
+    let mut stage = owed(1 << 20);
+    let all: Vec<_> = std::iter::from_fn(|| stage.receive())
+        .map(|frame| (frame.message, frame.id, 16 + frame.text.len()))
+        .collect();
+    let kinds: Vec<u32> = all.iter().map(|frame| frame.0).collect();
+    let [start, wait, execute] =
+        [START, WAIT, EXECUTE].map(|kind| kind & 0x0fff_ffff | 0x2000_0000);
+    assert_eq!(kinds, [start, wait, execute, wait, NOTIFICATION]);
+    let total: usize = all.iter().map(|frame| frame.2).sum();
+    for taken in 1..=total {
+        let mut ends = 0;
+        let expected: Vec<_> = all
+            .iter()
+            .skip_while(|frame| {
+                ends += frame.2;
+                ends <= taken
+            })
+            .collect();
+        for resumed in [true, false] {
+            let mut stage = owed(taken);
+            stage.hang_up();
+            stage.vsock.set_window(1 << 20);
+            stage.run();
+            stage.assert_silent();
+            stage.negotiate_as(if resumed { stage.next_id } else { 0 });
+            let told = std::iter::from_fn(|| stage.receive());
+            let told: Vec<_> = told.map(|frame| (frame.message, frame.id)).collect();
+            let owed = expected.iter().filter(|_| resumed);
+            let owed: Vec<_> = owed.map(|frame| (frame.0, frame.1)).collect();
+            assert_eq!(told, owed, "{taken} bytes were taken");
+        }
+    }
+}
+
 #[test]
 fn a_wait_sent_again_on_a_new_connection_is_answered_beside_the_old_one() {
     let mut stage = Stage::negotiated();
