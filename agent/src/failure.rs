@@ -34,8 +34,8 @@ pub enum Cause {
     MountOption(CutText<ERROR_NAME_BYTES>),
     /// A member has a value that it cannot have: which, and why.
     Invalid(&'static str),
-    /// A change of this resource came to nothing.
-    Change(&'static str, LoadError),
+    /// A change of this resource came to nothing; who is to blame, if that is known.
+    Change(&'static str, LoadError, CutText<ERROR_NAME_BYTES>),
     /// A mount whose files the program would miss: its place in the list and where it belongs.
     Mount(usize, CutText<ERROR_NAME_BYTES>),
     /// A kind of container that there is not.
@@ -129,9 +129,13 @@ impl fmt::Display for Cause {
                 write!(f, "not supported: mount option \"{}\"", option.as_str())
             }
             Self::Invalid(what) => f.write_str(what),
-            Self::Change(resource, error) => {
-                write!(f, "{resource} \"{}\": {}", error.path, error.reason)
-            }
+            Self::Change(resource, error, by) => write!(
+                f,
+                "{resource} \"{}\": {}{}",
+                error.path,
+                error.reason,
+                by.as_str()
+            ),
             Self::Mount(index, destination) => write!(
                 f,
                 "not supported: OciSpecification.mounts[{index}], at \"{}\"",
@@ -328,6 +332,7 @@ mod tests {
             errno: 2,
             reason: "no such file or directory",
             path: heapless::String::try_from("/no/such").unwrap(),
+            holder: None,
         }));
         assert_eq!(
             failure.text().as_str(),

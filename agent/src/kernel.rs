@@ -14,7 +14,7 @@ mod change;
 
 pub use change::{Action, Change, ChangeId, Medium, Part, Writes};
 
-use crate::limits::{ERROR_PATH_BYTES, MAX_GROUPS};
+use crate::limits::{ERROR_NAME_BYTES, ERROR_PATH_BYTES, MAX_GROUPS};
 pub use crate::resource::{CpuWeight, DiskUsage, Limits, Throttling, UNLIMITED, Usage};
 use core::fmt;
 use core::time::Duration;
@@ -221,6 +221,19 @@ pub struct LoadError {
     pub reason: &'static str,
     /// What it was about: the program, the directory or the disk that was looked for, cut to [`ERROR_PATH_BYTES`].
     pub path: heapless::String<ERROR_PATH_BYTES>,
+    /// Who keeps it, of what is to be taken away and is in use.
+    pub holder: Option<Holder>,
+}
+
+/// Who keeps something from being taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A process: it has its root, its working directory, its program, an open file or a mapping there.
+    Process(Pid),
+    /// The container of a view, whose root it is or which shows a part of it.
+    View(View),
+    /// Another tree, mounted at this path, stands on it.
+    Tree(heapless::String<ERROR_NAME_BYTES>),
 }
 
 /// Something that happened in the kernel.

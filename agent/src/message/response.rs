@@ -306,6 +306,7 @@ mod tests {
             errno: 2,
             reason: "<",
             path: core::iter::repeat_n('\u{1}', 255).collect(),
+            holder: None,
         }));
         let response = Response {
             activity: Activity(Some(Guid::ZERO)),

@@ -19,9 +19,9 @@ mod report;
 mod settle;
 
 use crate::container::{Container, Init};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Cause, CutText, Failure};
 use crate::frame::Sequence;
-use crate::kernel::{ChangeId, LoadError, Pid, View};
+use crate::kernel::{ChangeId, Holder, LoadError, Pid, View};
 use crate::limits::{MAX_CONTAINERS, MAX_PROCESSES};
 use crate::message::request::NULL_CONTAINER;
 use crate::process::{Home, Process, Role, State};
@@ -149,6 +149,24 @@ impl Session {
 
     /// The kernel has ended a change.
     pub(crate) fn on_changed(&mut self, change: ChangeId, outcome: Result<(), LoadError>) {
+        let outcome = outcome.map_err(|error| {
+            let by = match &error.holder {
+                None => CutText::of(""),
+                Some(Holder::Process(pid)) => CutText::new(format_args!(" by process {}", pid.0)),
+                Some(Holder::Tree(path)) => CutText::new(format_args!(" by what is at {path}")),
+                Some(Holder::View(view)) => {
+                    let mut containers = self.containers.iter();
+                    let container = containers.find(|(_, container)| container.view == *view);
+                    match container {
+                        Some((_, known)) => {
+                            CutText::new(format_args!(" by container {}", known.id))
+                        }
+                        None => CutText::of(" by a container that is deleted"),
+                    }
+                }
+            };
+            (error, by)
+        });
         self.modifications.on_changed(change, outcome);
     }
 

@@ -1,7 +1,7 @@
 //! ModifySettings: every kind of resource, what is refused of it, and when it is answered.
 
 use crate::stage::*;
-use agent::kernel::{CpuWeight, LoadError, Refusal, UNLIMITED};
+use agent::kernel::{CpuWeight, Holder, LoadError, Pid, Refusal, UNLIMITED};
 use agent::limits::{DISK_WAIT_MS, MAX_MODIFICATIONS, UNMOUNT_WAIT_MS};
 use core::time::Duration;
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ fn error(reason: &'static str) -> LoadError {
         errno: 5,
         reason,
         path: "/m".try_into().unwrap(),
+        holder: None,
     }
 }
 
@@ -536,5 +537,36 @@ fn an_update_of_a_container_that_is_not_there_is_refused() {
             let response = Stage::negotiated().ask(message, &body);
             assert_eq!(response.result(), NO_CONTAINER);
         }
+    }
+}
+
+/// §11: what is in use is refused, and the host is told whom to end or to take away first.
+#[test]
+fn a_refusal_names_the_process_the_container_or_the_tree_that_is_in_the_way() {
+    let mut stage = Stage::negotiated();
+    stage.create("pod/x");
+    let view = stage.kernel.at(101).view;
+    let gone = agent::kernel::View {
+        generation: 9,
+        ..view
+    };
+    for (holder, by) in [
+        (None, ""),
+        (Some(Holder::Process(Pid(101))), " by process 101"),
+        (Some(Holder::View(view)), " by container pod/x"),
+        (Some(Holder::View(gone)), " by a container that is deleted"),
+        (
+            Some(Holder::Tree("/run/root".try_into().unwrap())),
+            " by what is at /run/root",
+        ),
+    ] {
+        stage.kernel.change_error = Some(LoadError {
+            holder,
+            ..error("it is in use")
+        });
+        let settings = json!({"MountPath": "/m"});
+        let response = stage.ask(MODIFY, &request("Remove", DISK, &settings));
+        assert_eq!(response.result(), FAIL);
+        assert_eq!(response.error(), format!("{DISK} \"/m\": it is in use{by}"));
     }
 }

@@ -449,10 +449,16 @@ impl<B: Block> System<B> {
             let _ = write!(path, "{medium} ");
         }
         crate::program::append_cut(&mut path, named);
+        let holder = if errno == Errno::EBUSY {
+            self.find_holder()
+        } else {
+            None
+        };
         LoadError {
             errno: i32::from(errno.number()),
             reason,
             path,
+            holder,
         }
     }
 }

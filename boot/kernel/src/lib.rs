@@ -55,6 +55,7 @@ mod family_tests;
 mod fork;
 pub mod fs;
 mod futex;
+mod holder;
 mod identity;
 #[cfg(test)]
 mod interruption_tests;

@@ -156,6 +156,7 @@ impl FakeKernel {
                 errno,
                 reason,
                 path: program.chars().take(255).collect(),
+                holder: None,
             }),
             None => Ok(()),
         };

@@ -1,8 +1,8 @@
 //! Modifications whose change is under way in the kernel, and those it has ended: they wait for room on the way out.
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Cause, CutText, Failure};
 use crate::kernel::{ChangeId, Kernel, LoadError};
-use crate::limits::MAX_MODIFICATIONS;
+use crate::limits::{ERROR_NAME_BYTES, MAX_MODIFICATIONS};
 use crate::message::response::Answer;
 use crate::outgoing::{Outgoing, Tag};
 use core::fmt;
@@ -13,7 +13,7 @@ struct Modification {
     resource: &'static str,
     change: ChangeId,
     /// How the change ended, once it has.
-    outcome: Option<Result<(), LoadError>>,
+    outcome: Option<Result<(), Failure>>,
 }
 
 /// All of them, in the order they came.
@@ -50,14 +50,15 @@ impl Modifications {
     pub(in crate::session) fn on_changed(
         &mut self,
         change: ChangeId,
-        outcome: Result<(), LoadError>,
+        outcome: Result<(), (LoadError, CutText<ERROR_NAME_BYTES>)>,
     ) {
         let known = self
             .list
             .iter_mut()
             .find(|known| known.change == change && known.outcome.is_none());
         if let Some(known) = known {
-            known.outcome = Some(outcome);
+            let failed = |(error, by)| Cause::Change(known.resource, error, by).into();
+            known.outcome = Some(outcome.map_err(failed));
         }
     }
 
@@ -71,10 +72,7 @@ impl Modifications {
             moved = true;
             let known = self.list.remove(ended);
             match known.outcome {
-                Some(Err(error)) => {
-                    let failure = Cause::Change(known.resource, error).into();
-                    outgoing.answer(&known.tag, Err(&failure));
-                }
+                Some(Err(failure)) => outgoing.answer(&known.tag, Err(&failure)),
                 _ => outgoing.answer(&known.tag, Ok(Answer::Done)),
             }
         }

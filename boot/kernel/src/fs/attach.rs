@@ -7,7 +7,8 @@ use crate::fs::base::{Origin, volume_root};
 use crate::fs::context::Context;
 use crate::fs::dentry::DentryId;
 use crate::fs::flags::Last;
-use crate::fs::mount::{Backing, Layers, MountId, NewTree};
+use crate::fs::holder::Busy;
+use crate::fs::mount::{Backing, Layers, Mount, MountId, NewTree};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::walk::Start;
 use crate::wait::Stall;
@@ -321,16 +322,26 @@ impl<B: Block> Files<B> {
             }
         }
         let known = self.mounts.get(mount).ok_or(Errno::EINVAL)?;
-        let is_lent = known.backing == Backing::Own
-            && self.mounts.iter().any(|(_, other)| {
-                other.backing == Backing::Borrowed
-                    && !other.is_abandoned
-                    && other.volumes & known.volumes != 0
-            });
-        if uses > own || is_lent {
-            return Err(Errno::EBUSY);
+        let (over, volumes, backing) = (known.over, known.volumes, known.backing);
+        let stands_on_it = |other: &Mount| {
+            other.backing == Backing::Borrowed
+                && !other.is_abandoned
+                && other.volumes & volumes != 0
+        };
+        let mut others = self
+            .mounts
+            .iter()
+            .filter(|(_, other)| backing == Backing::Own && stands_on_it(other))
+            .map(|(other, _)| Busy::Lent(other));
+        let busy = if uses > own {
+            Some(Busy::Used(mount))
+        } else {
+            others.next()
+        };
+        drop(others);
+        if busy.is_some() {
+            return Err(self.refuse_busy(busy));
         }
-        let over = known.over;
         self.abandon_above(mount);
         self.uncover(mount, over);
         Ok(())
@@ -365,7 +376,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns whether a tree is `below`, or mounted on it, directly or not.
-    fn is_mounted_on(&self, mut mount: MountId, below: MountId) -> bool {
+    pub(super) fn is_mounted_on(&self, mut mount: MountId, below: MountId) -> bool {
         while mount != below {
             let over = self.mounts.get(mount).and_then(|known| known.over);
             match over.and_then(|over| self.dentries.get(over).ok()) {

@@ -12,7 +12,7 @@ use crate::fs::change::Make;
 use crate::fs::context::Context;
 use crate::fs::dentry::DentryId;
 use crate::fs::flags::Last;
-use crate::fs::place::Place;
+use crate::fs::place::{Place, PlaceRef};
 use crate::fs::walk::Start;
 use crate::limits::MAX_BINDS;
 use crate::wait::Stall;
@@ -51,6 +51,16 @@ pub(super) enum Up {
 impl Binds {
     pub(super) const fn new() -> Self {
         Self { list: Vec::new() }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns the view of the first bind one of whose places is as wanted.
+    pub(super) fn find(&self, is_wanted: &dyn Fn(PlaceRef<'_>) -> bool) -> Option<View> {
+        let is_it = |bind: &&Bind| is_wanted(bind.source.by_ref()) || is_wanted(bind.over.by_ref());
+        self.list.iter().find(is_it).map(|bind| bind.view)
     }
 
     fn of(&self, source: DentryId) -> impl Iterator<Item = &Bind> {

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::context::Context;
+use crate::fs::holder::Busy;
 use crate::wait::Stall;
 use agent::kernel::{Medium, Part};
 use core::fmt::Write;
@@ -110,7 +111,8 @@ impl<B: Block> Files<B> {
     /// EBUSY while something on it is in use.
     pub fn eject(&mut self, disk: u8) -> Result<Option<B>, Stall> {
         if self.volumes.is_used(disk) {
-            return Err(Errno::EBUSY.into());
+            let tree = self.tree_on_disk(disk);
+            return Err(self.refuse_busy(tree.map(Busy::Lent)).into());
         }
         let device = self.disks.remove(disk)?;
         self.volumes.lose(disk);

@@ -33,6 +33,7 @@ mod exchange;
 mod ext4;
 mod fifo;
 mod flags;
+mod holder;
 mod hole;
 mod initrd;
 mod inode;
@@ -110,6 +111,7 @@ use event::Events;
 use hal::block::Block;
 use hal::clock::Instant;
 use hal::frame::FramePool;
+use holder::Busy;
 use initrd::Initrd;
 use lock::Locks;
 use mount::Mount;
@@ -134,6 +136,8 @@ pub struct Files<B> {
     inodes: Slab<Inode>,
     mounts: Slab<Mount>,
     binds: Binds,
+    /// Why the last tree or disk could not be taken away.
+    busy: Option<Busy>,
     dentries: Dentries,
     descriptions: Slab<Description>,
     tables: Slab<Table>,
@@ -175,6 +179,7 @@ impl<B: Block> Files<B> {
             inodes: Slab::new(MAX_INODES),
             mounts: Slab::new(MAX_MOUNTS),
             binds: Binds::new(),
+            busy: None,
             dentries: Dentries::new(),
             descriptions: Slab::new(MAX_OPEN_FILES),
             tables: Slab::new(MAX_TABLES),
@@ -229,11 +234,14 @@ impl<B: Block> Files<B> {
     pub(crate) fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         writeln!(
             out,
-            "files: {} pages cached, {} names, {} inodes, {} open",
+            "files: {} pages cached, {} names, {} inodes, {} open, {} trees, {} binds, {} volumes",
             self.pages.len(),
             self.dentries.len(),
             self.inodes.len(),
             self.descriptions.len(),
+            self.mounts.len(),
+            self.binds.len(),
+            self.volumes.len(),
         )
     }
 

@@ -79,6 +79,10 @@ impl Volumes {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.table.iter().flatten().count()
+    }
+
     pub(super) fn get(&self, index: u8) -> Option<&Volume> {
         self.table.get(usize::from(index))?.as_ref()
     }

@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::identity::Identity;
 use crate::limits::{LOAD_STEPS, PATH_BYTES};
 use crate::process::{Life, Notices, ProcessId};
-use crate::space::{BREAK_SPREAD_PAGES, SpaceId};
+use crate::space::{BREAK_SPREAD_PAGES, FileId, SpaceId};
 use crate::system::System;
 use agent::kernel::LoadError;
 use agent::limits::ERROR_PATH_BYTES;
@@ -42,6 +42,11 @@ impl Start {
 }
 
 impl Load {
+    /// Returns the files it has open.
+    pub(crate) fn files(&self) -> [Option<FileId>; 2] {
+        [self.file, self.interpreter].map(|file| file.map(|file| file.id))
+    }
+
     /// Makes a load that is at its beginning.
     pub(crate) const fn new(space: SpaceId, strings: Strings) -> Self {
         Self {
@@ -270,6 +275,7 @@ impl<B: Block> System<B> {
                 errno: i32::from(errno.number()),
                 reason,
                 path: cut(path),
+                holder: None,
             }
         });
         self.drop_load(load);

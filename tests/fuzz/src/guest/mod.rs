@@ -2,15 +2,16 @@
 
 mod program;
 
-pub(crate) use program::{ScriptedUser, executable};
+pub(crate) use program::ScriptedUser;
 
 use crate::script::Script;
 use agent::kernel::{
-    Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program, Signal, Stdio,
-    StringList, View,
+    Change, ChangeId, Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program,
+    Refusal, Signal, Stdio, StringList, View,
 };
 use fakes::clock::HandClock;
 use fakes::disk::Disk;
+use hal::clock::Instant;
 use hal::limits::PAGE_BYTES;
 use kernel::{Kernel, Parts};
 use std::time::Duration;
@@ -21,6 +22,8 @@ const FRAMES: usize = 160;
 const MAX_TURNS: usize = 200_000;
 /// What a turn of the loop takes on the hand-wound clock.
 const TURN: Duration = Duration::from_micros(20);
+/// How long a change waits for what is not as it should be: some looks.
+const CHANGE_WAIT: Duration = Duration::from_millis(50);
 
 /// A kernel and the clock it goes by.
 pub(crate) struct Guest {
@@ -34,11 +37,20 @@ pub(crate) struct Guest {
 impl Guest {
     /// Starts a kernel on a disk, or on an initrd when there is none. Programs do what `script` says.
     pub(crate) fn new(disk: Option<Disk>, initrd: Option<Vec<u8>>, script: Vec<u8>) -> Self {
+        Self::make(disk.into_iter().collect(), initrd, script, FRAMES)
+    }
+
+    /// Starts a kernel with several disks and more memory. Nothing runs there.
+    pub(crate) fn of_disks(disks: Vec<Disk>, frames: usize) -> Self {
+        Self::make(disks, None, Vec::new(), frames)
+    }
+
+    fn make(disks: Vec<Disk>, initrd: Option<Vec<u8>>, script: Vec<u8>, frames: usize) -> Self {
         let clock = HandClock::new();
         let user = ScriptedUser::new(clock.clone(), script);
-        let mut kernel = Kernel::new(user, fakes::memory::frame_pool(FRAMES));
+        let mut kernel = Kernel::new(user, fakes::memory::frame_pool(frames));
         kernel.set_up(Parts {
-            disks: disk.into_iter().collect(),
+            disks,
             initrd: initrd.map(|archive| &*archive.leak()),
             epoch: None,
             seed: Some([7; 32]),
@@ -49,6 +61,53 @@ impl Guest {
             clock,
             turns: 0,
             running: None,
+        }
+    }
+
+    /// Begins a change that may wait for a while.
+    pub(crate) fn change(&mut self, change: &Change<'_>) -> Result<ChangeId, Refusal> {
+        let deadline = hal::clock::Clock::now(&self.clock) + CHANGE_WAIT;
+        self.kernel.change(change, deadline)
+    }
+
+    /// Begins to load the program in a view.
+    pub(crate) fn spawn(&mut self, view: View, cwd: &str) -> Result<Pid, Refusal> {
+        let program = Program {
+            args: StringList::from_packed(b"/bin/true\0").expect("it ends in a zero"),
+            env: StringList::default(),
+            cwd,
+            credentials: Credentials::default(),
+            user: "",
+            terminal: false,
+        };
+        self.kernel.spawn(view, &program)
+    }
+
+    /// Turns the loop once.
+    pub(crate) fn slice(&mut self) -> bool {
+        self.turns += 1;
+        assert!(
+            self.turns < MAX_TURNS,
+            "the kernel is still busy after {MAX_TURNS} turns"
+        );
+        self.clock.advance(TURN);
+        self.kernel.run_slice(&self.clock)
+    }
+
+    /// Turns the loop until nothing moves, and the clock to what the kernel waits for.
+    pub(crate) fn wind(&mut self) {
+        while self.slice() {}
+        let deadline = self.kernel.next_deadline();
+        if deadline != Instant::NEVER {
+            let now = hal::clock::Clock::now(&self.clock);
+            self.clock.advance(deadline.since(now));
+        }
+    }
+
+    /// Winds until the kernel waits for nothing.
+    pub(crate) fn rest(&mut self) {
+        while self.slice() || self.kernel.next_deadline() != Instant::NEVER {
+            self.wind();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::script::Script;
 use fakes::clock::HandClock;
+use fakes::program::CODE;
 use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::limits::PAGE_BYTES;
@@ -9,8 +10,6 @@ use hal::page_table::{KernelHalf, Page, PageTable, Protection};
 use hal::user::{Context, Counts, Fault, Trap, User};
 use std::time::Duration;
 
-/// Where the test programs have their text; a page of data follows.
-pub(crate) const CODE: u64 = 0x40_0000;
 /// What one step takes.
 const STEP: Duration = Duration::from_micros(5);
 const EXIT_GROUP: u64 = 231;
@@ -218,42 +217,4 @@ fn store(
         pool.bytes_mut(mapping.frame)[at as usize % PAGE_BYTES] = byte;
     }
     Ok(())
-}
-
-/// A static program: one page of text at [`CODE`], and a page of data behind it of which the file has a part.
-pub(crate) fn executable() -> Vec<u8> {
-    const HEADERS: u64 = 64 + 2 * 56;
-    let half = u16::to_le_bytes;
-    let word = u32::to_le_bytes;
-    let long = u64::to_le_bytes;
-    let mut file = [
-        b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
-        &half(2)[..],
-        &half(62),
-        &word(1),
-        &long(CODE),
-        &long(64),
-        &long(0),
-        &word(0),
-        &half(64),
-        &half(56),
-        &half(2),
-        &half(64),
-        &half(0),
-        &half(0),
-    ]
-    .concat();
-    for (flags, offset, address, file_bytes, memory_bytes) in [
-        (5, 0, CODE, HEADERS + 16, HEADERS + 16),
-        (6, HEADERS, CODE + 0x1000 + HEADERS, 16, 0x2000),
-    ] {
-        file.extend([word(1), word(flags)].concat());
-        file.extend(
-            [offset, address, address, file_bytes, memory_bytes, 0x1000]
-                .map(long)
-                .concat(),
-        );
-    }
-    file.extend([0x90; 16]);
-    file
 }

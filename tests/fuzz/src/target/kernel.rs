@@ -1,8 +1,9 @@
 //! The kernel, from three sides: the files it boots on, the programs it loads, and what programs ask of it.
 
 use super::Target;
-use crate::guest::{Guest, executable};
+use crate::guest::Guest;
 use fakes::disk::Disk;
+use fakes::program::executable;
 use mote_host::initrd::Archive;
 use std::fs::Permissions;
 use std::io::Read;
@@ -165,7 +166,7 @@ fn terminal(bytes: &[u8]) {
 }
 
 /// Random, but the same each time: any byte is a step, so any bytes are a program.
-fn script(number: u64) -> Vec<u8> {
+pub(super) fn script(number: u64) -> Vec<u8> {
     let mut random = crate::random::Random::new(number);
     (0..400).map(|_| random.word() as u8).collect()
 }
@@ -190,7 +191,7 @@ fn patched_disk(bytes: &[u8]) {
 }
 
 /// A disk of 512 KiB with the same root, made once by `mkfs.ext4`; `None` where that is not installed.
-fn image() -> Option<&'static [u8]> {
+pub(super) fn image() -> Option<&'static [u8]> {
     static IMAGE: OnceLock<Option<Vec<u8>>> = OnceLock::new();
     IMAGE.get_or_init(make_image).as_deref()
 }

@@ -4,6 +4,7 @@ mod agent;
 mod frame;
 mod json;
 mod kernel;
+mod mounts;
 mod request;
 mod start;
 mod vsock;
@@ -41,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     kernel::CALLS,
     kernel::TERMINAL,
     kernel::DISK,
+    mounts::MOUNTS,
 ];
 
 /// The target of that name.

@@ -1,0 +1,64 @@
+//! Who keeps what the host wants taken away: looked for when the request has waited long enough.
+
+use crate::process::Life;
+use crate::process::Process;
+use crate::program::Load;
+use crate::system::System;
+use crate::view::Root;
+use agent::kernel::{Holder, View};
+use agent::limits::ERROR_NAME_BYTES;
+use hal::block::Block;
+
+impl<B: Block> System<B> {
+    /// Finds who keeps the tree or the disk that was refused last: a process, else a container, else another tree, which may
+    /// be a container's. `None` when it is none of these, such as a file on its way through a socket.
+    pub(crate) fn find_holder(&self) -> Option<Holder> {
+        let mut processes = self.table.in_order();
+        let keeps = |process: &Process| !self.files.is_lent() && self.process_keeps(process);
+        if let Some((_, process)) = processes.find(|(_, process)| keeps(process)) {
+            return Some(Holder::Process(process.pid));
+        }
+        let is_root = |view: &View| {
+            let entry = self.views.get(*view);
+            matches!(entry.map(|entry| &entry.root), Some(Root::Mounted(root)) if self.files.keeps(root.by_ref()))
+        };
+        let view = self.views.names().find(is_root);
+        if let Some(view) = view.or_else(|| self.files.binds_keep()) {
+            return Some(Holder::View(view));
+        }
+        let mut path = [0; ERROR_NAME_BYTES];
+        let length = self.files.tree_that_keeps(&mut path)?;
+        let path = core::str::from_utf8(&path[..length]).unwrap_or_default();
+        heapless::String::try_from(path).ok().map(Holder::Tree)
+    }
+
+    fn process_keeps(&self, process: &Process) -> bool {
+        let executable = process.executable.as_ref();
+        if executable.is_some_and(|place| self.files.keeps(place.by_ref()))
+            || self.files.files_keep(process.files, process.directories)
+        {
+            return true;
+        }
+        let load = match &process.life {
+            Life::Loading(load) => Some(load),
+            _ => process.exec.as_ref().map(|(_, load)| load),
+        };
+        let files = load.map_or([None; 2], Load::files);
+        let shown = files.into_iter().flatten().any(|file| self.shows(file));
+        let Ok(space) = self.space(process.space) else {
+            return shown;
+        };
+        let mut from = 0;
+        let mut mapped = shown;
+        while !mapped && let Some(area) = space.areas.next(from) {
+            mapped = area.file().is_some_and(|file| self.shows(file));
+            from = area.end;
+        }
+        mapped
+    }
+
+    fn shows(&self, file: crate::space::FileId) -> bool {
+        let shown = self.shown.get(file);
+        shown.is_some_and(|shown| self.files.keeps(shown.place.by_ref()))
+    }
+}
