@@ -277,6 +277,10 @@ impl<B: Block> System<B> {
 
     /// Says what becomes of a change that could not be made: it looks again later, or has failed.
     fn fail_change(&mut self, id: Id<Pending>, errno: Errno) -> State {
+        if errno == Errno::EBUSY && self.release_idle_holder() {
+            self.changes.is_ready = true;
+            return State::Ready;
+        }
         let Some(pending) = self.changes.table.get(id) else {
             return State::Ready;
         };
@@ -381,7 +385,7 @@ impl<B: Block> System<B> {
             (Action::Bind(_, writes), _) => {
                 files.bind(context, view, (root, source), (own, path), writes)
             }
-            (Action::Memory(_, mode), _) => files.mount_memory(context, own, mode, path),
+            (Action::Memory(_, mode), _) => files.mount_memory(context, view, own, mode, path),
             (Action::Unmount, Progress::Uncovered) => files.remove_mount_point(context, root, path),
             (Action::Unmount, _) if files.unmount(context, root, path)? => {
                 *progress = Progress::Uncovered;

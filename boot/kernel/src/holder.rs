@@ -18,18 +18,50 @@ impl<B: Block> System<B> {
         if let Some((_, process)) = processes.find(|(_, process)| keeps(process)) {
             return Some(Holder::Process(process.pid));
         }
-        let is_root = |view: &View| {
-            let entry = self.views.get(*view);
-            matches!(entry.map(|entry| &entry.root), Some(Root::Mounted(root)) if self.files.keeps(root.by_ref()))
-        };
-        let view = self.views.names().find(is_root);
-        if let Some(view) = view.or_else(|| self.files.binds_keep()) {
+        let mut views = self.views.names();
+        if let Some(view) = views.find(|view| self.view_keeps(*view)) {
             return Some(Holder::View(view));
         }
         let mut path = [0; ERROR_NAME_BYTES];
         let length = self.files.tree_that_keeps(&mut path)?;
         let path = core::str::from_utf8(&path[..length]).unwrap_or_default();
         heapless::String::try_from(path).ok().map(Holder::Tree)
+    }
+
+    /// Lets a container leave what it keeps from being taken away when all its processes are gone: hosts remove a
+    /// container's layers before they delete its state (gcs-protocol §8.2), and no program sees them any more. Returns whether
+    /// there was one.
+    pub(crate) fn release_idle_holder(&mut self) -> bool {
+        let is_idle = |view: &View| {
+            *view != View::UTILITY_VM
+                && self.table.first_in(*view).is_none()
+                && self.view_keeps(*view)
+        };
+        let Some(view) = self.views.names().find(is_idle) else {
+            return false;
+        };
+        self.leave_root(view, Root::Left);
+        true
+    }
+
+    /// Takes a view's mounts away, and its root, in whose place another one is put.
+    pub(crate) fn leave_root(&mut self, view: View, next: Root) {
+        self.give_up_mounts(view);
+        self.files.release_mounts(view);
+        let Some(entry) = self.views.get_mut(view) else {
+            return;
+        };
+        match core::mem::replace(&mut entry.root, next) {
+            Root::Mounted(place) => self.own_file_parts().files.unmount_view(place),
+            Root::Named(frame, _) => self.pool.release(frame),
+            Root::Unmounted | Root::Left => {}
+        }
+    }
+
+    fn view_keeps(&self, view: View) -> bool {
+        let root = self.views.get(view).map(|entry| &entry.root);
+        let is_root = matches!(root, Some(Root::Mounted(root)) if self.files.keeps(root.by_ref()));
+        is_root || self.files.binds_keep(view)
     }
 
     fn process_keeps(&self, process: &Process) -> bool {

@@ -301,20 +301,10 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         while let Some(id) = self.system.table.first_in(view) {
             self.remove_process(id);
         }
-        self.system.give_up_mounts(view);
-        let Some(entry) = self.system.views.remove(view) else {
-            return;
-        };
-        self.system.files.release_binds(view);
-        match entry.root {
-            Root::Mounted(place) => {
-                let parts = self.system.own_file_parts();
-                parts.files.unmount_view(place);
-            }
-            Root::Named(frame, _) => self.system.pool.release(frame),
-            Root::Unmounted => {}
+        self.system.leave_root(view, Root::Left);
+        if let Some(entry) = self.system.views.remove(view) {
+            self.system.close_account(entry.account);
         }
-        self.system.close_account(entry.account);
     }
 
     fn set_limits(&mut self, view: View, limits: Limits) -> Result<(), Refusal> {

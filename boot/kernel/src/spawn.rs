@@ -260,7 +260,7 @@ impl<B: Block> System<B> {
     /// Makes sure that a view's root is mounted, the utility VM's before it.
     pub(crate) fn open_root(&mut self, view: View) -> Result<(), Stall> {
         match self.views.get(view).map(|entry| &entry.root) {
-            None => return Err(Errno::ENOENT.into()),
+            None | Some(Root::Left) => return Err(Errno::ENOENT.into()),
             Some(Root::Mounted(_)) => return Ok(()),
             Some(Root::Unmounted) => {
                 let mut parts = self.own_file_parts();

@@ -15,6 +15,8 @@ pub(crate) enum Root {
     Mounted(Place),
     /// The machine's root, which nobody has mounted yet.
     Unmounted,
+    /// Nowhere any more: its processes are gone, and the host has taken away what it was on.
+    Left,
 }
 
 /// One view.

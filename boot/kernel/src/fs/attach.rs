@@ -8,11 +8,11 @@ use crate::fs::context::Context;
 use crate::fs::dentry::DentryId;
 use crate::fs::flags::Last;
 use crate::fs::holder::Busy;
-use crate::fs::mount::{Backing, Layers, Mount, MountId, NewTree};
+use crate::fs::mount::{Layers, Mount, MountId, NewTree, TreeSet};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::walk::Start;
 use crate::wait::Stall;
-use agent::kernel::Writes;
+use agent::kernel::{View, Writes};
 use hal::block::Block;
 
 /// The directory of a scratch directory that is above all layers (overlayfs `upperdir`, hcsshim
@@ -103,7 +103,6 @@ impl<B: Block> Files<B> {
         };
         let tree = NewTree {
             writes,
-            backing: Backing::Borrowed,
             ..NewTree::OWN
         };
         self.mount_on(context, start, over, tree, bases)
@@ -161,6 +160,7 @@ impl<B: Block> Files<B> {
         if !self.is_directory(id) {
             return Err(Errno::ENOTDIR);
         }
+        bases.lenders.add(self.dentries.get(place.0)?.mount);
         let mut count = 0;
         while let Some(source) = self.source(id, count) {
             bases.push(source)?;
@@ -178,7 +178,7 @@ impl<B: Block> Files<B> {
         }
     }
 
-    /// Mounts an empty tree in memory on a directory, which is made.
+    /// Mounts an empty tree in memory on a directory of a view, which is made. It goes with the view.
     ///
     /// # Errors
     ///
@@ -186,6 +186,7 @@ impl<B: Block> Files<B> {
     pub fn mount_memory(
         &mut self,
         context: &mut Context<'_>,
+        view: View,
         start: Start<'_>,
         permissions: u16,
         path: &[u8],
@@ -193,6 +194,7 @@ impl<B: Block> Files<B> {
         let over = self.make_directories(context, start, path)?;
         let tree = NewTree {
             permissions,
+            view: Some(view),
             ..NewTree::OWN
         };
         self.mount_on(context, start, over, tree, Layers::default())
@@ -312,33 +314,26 @@ impl<B: Block> Files<B> {
 
     /// Takes a mounted tree away, with those that are mounted on it.
     fn take_away(&mut self, mount: MountId) -> Result<(), Errno> {
+        let over = self.mounts.get(mount).ok_or(Errno::EINVAL)?.over;
         let mut uses = 0;
         let mut own = 0;
+        let mut taken = TreeSet::default();
         for (id, known) in self.mounts.iter() {
             if !known.is_abandoned && self.is_mounted_on(id, mount) {
+                taken.add(id);
                 uses += self.dentries.uses(id);
                 // Each tree holds its root, and all but this one an entry they cover.
                 own += 1 + u32::from(id != mount);
             }
         }
-        let known = self.mounts.get(mount).ok_or(Errno::EINVAL)?;
-        let (over, volumes, backing) = (known.over, known.volumes, known.backing);
-        let stands_on_it = |other: &Mount| {
-            other.backing == Backing::Borrowed
-                && !other.is_abandoned
-                && other.volumes & volumes != 0
+        let stands_on_them = |(id, other): &(MountId, &Mount)| {
+            !other.is_abandoned && other.lenders.meets(&taken) && !taken.has(*id)
         };
-        let mut others = self
-            .mounts
-            .iter()
-            .filter(|(_, other)| backing == Backing::Own && stands_on_it(other))
-            .map(|(other, _)| Busy::Lent(other));
-        let busy = if uses > own {
-            Some(Busy::Used(mount))
-        } else {
-            others.next()
+        let lent = self.mounts.iter().find(stands_on_them);
+        let busy = match lent.map(|(id, _)| id) {
+            _ if uses > own => Some(Busy::Used(mount)),
+            lent => lent.map(Busy::Lent),
         };
-        drop(others);
         if busy.is_some() {
             return Err(self.refuse_busy(busy));
         }
@@ -359,6 +354,20 @@ impl<B: Block> Files<B> {
                 return;
             }
             self.uncover(top, covered);
+        }
+    }
+
+    /// Takes away what was bound or mounted for a view. Whoever is in there still keeps that until it leaves.
+    pub fn release_mounts(&mut self, view: View) {
+        self.release_binds(view);
+        loop {
+            let is_its = |mount: &Mount| mount.view == Some(view) && !mount.is_abandoned;
+            let found = self.mounts.iter().find(|(_, mount)| is_its(mount));
+            let Some((id, over)) = found.map(|(id, mount)| (id, mount.over)) else {
+                return;
+            };
+            self.abandon_above(id);
+            self.uncover(id, over);
         }
     }
 

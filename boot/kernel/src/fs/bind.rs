@@ -57,10 +57,10 @@ impl Binds {
         self.list.len()
     }
 
-    /// Returns the view of the first bind one of whose places is as wanted.
-    pub(super) fn find(&self, is_wanted: &dyn Fn(PlaceRef<'_>) -> bool) -> Option<View> {
-        let is_it = |bind: &&Bind| is_wanted(bind.source.by_ref()) || is_wanted(bind.over.by_ref());
-        self.list.iter().find(is_it).map(|bind| bind.view)
+    /// Returns all places of a view's binds.
+    pub(super) fn places(&self, view: View) -> impl Iterator<Item = PlaceRef<'_>> {
+        let own = self.list.iter().filter(move |bind| bind.view == view);
+        own.flat_map(|bind| [bind.source.by_ref(), bind.over.by_ref()])
     }
 
     fn of(&self, source: DentryId) -> impl Iterator<Item = &Bind> {
@@ -252,7 +252,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Takes away what was bound for a view.
-    pub fn release_binds(&mut self, view: View) {
+    pub(super) fn release_binds(&mut self, view: View) {
         while let Some(at) = self.binds.list.iter().position(|bind| bind.view == view) {
             let bind = self.binds.list.swap_remove(at);
             if let Ok(entry) = self.dentries.get_mut(bind.over.0) {

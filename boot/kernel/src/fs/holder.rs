@@ -64,10 +64,10 @@ impl<B: Block> Files<B> {
         false
     }
 
-    /// Returns the view that shows a part of that tree elsewhere, or something in it.
-    pub(crate) fn binds_keep(&self) -> Option<View> {
-        let keeps = |place: PlaceRef<'_>| self.keeps(place);
-        self.binds.find(&keeps)
+    /// Returns whether a view shows a part of that tree elsewhere, or something in it.
+    pub(crate) fn binds_keep(&self, view: View) -> bool {
+        let mut places = self.binds.places(view);
+        places.any(|place| self.keeps(place))
     }
 
     /// Writes the path of the tree that stands on what could not be taken away, and returns its length.

@@ -3,9 +3,9 @@
 use crate::errno::Errno;
 use crate::fs::dentry::DentryId;
 use crate::fs::inode::InodeId;
-use crate::limits::MAX_LAYERS;
+use crate::limits::{MAX_LAYERS, MAX_MOUNTS};
 use crate::slab::Id;
-use agent::kernel::Writes;
+use agent::kernel::{View, Writes};
 use alloc::vec::Vec;
 
 /// Names a mounted tree.
@@ -40,30 +40,53 @@ impl Sort {
     }
 }
 
-/// Whose the files are that a tree stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Backing {
-    /// Its own, or nobody's.
-    Own,
-    /// Those of directories of other trees, which must not go before it.
-    Borrowed,
+/// Some of the trees, a bit for each slot of their table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TreeSet([u64; MAX_MOUNTS / WORD]);
+
+/// Trees of one word of the set.
+const WORD: usize = u64::BITS as usize;
+
+const _: () = assert!(MAX_MOUNTS.is_multiple_of(WORD));
+
+impl TreeSet {
+    pub(super) fn add(&mut self, tree: MountId) {
+        let slot = tree.index() as usize;
+        self.0[slot / WORD] |= 1 << (slot % WORD);
+    }
+
+    pub(super) fn remove(&mut self, tree: MountId) {
+        let slot = tree.index() as usize;
+        self.0[slot / WORD] &= !(1 << (slot % WORD));
+    }
+
+    pub(super) fn has(&self, tree: MountId) -> bool {
+        let slot = tree.index() as usize;
+        self.0[slot / WORD] >> (slot % WORD) & 1 != 0
+    }
+
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let mut words = self.0.iter().zip(&other.0);
+        words.any(|(own, other)| own & other != 0)
+    }
 }
 
 /// What a new tree is to be like.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewTree {
     pub(super) writes: Writes,
-    pub(super) backing: Backing,
     /// Of its root, when that is made in memory.
     pub(super) permissions: u16,
+    /// The view it goes with, even when the tree it is mounted on stays.
+    pub(super) view: Option<View>,
 }
 
 impl NewTree {
     /// A tree that takes writes, on files of its own.
     pub(super) const OWN: Self = Self {
         writes: Writes::Kept,
-        backing: Backing::Own,
         permissions: 0o755,
+        view: None,
     };
 }
 
@@ -74,6 +97,8 @@ pub(super) struct Layers {
     pub(super) top: Option<InodeId>,
     /// Those below it, in order.
     pub(super) deeper: Vec<InodeId>,
+    /// The trees they were found in, which must not go before the one that is made of them.
+    pub(super) lenders: TreeSet,
 }
 
 impl Layers {
@@ -107,8 +132,10 @@ pub(super) struct Mount {
     pub(super) over: Option<DentryId>,
     /// What becomes of writes.
     pub(super) writes: Writes,
-    /// Whose the files are that it stands on.
-    pub(super) backing: Backing,
+    /// The trees it stands on, which must not go before it.
+    pub(super) lenders: TreeSet,
+    /// The view it goes with.
+    pub(super) view: Option<View>,
     /// The volumes those are on, a bit for each.
     pub(super) volumes: u64,
     /// It was unmounted; its entries are being forgotten, and nothing is made in it any more.

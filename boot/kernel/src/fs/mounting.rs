@@ -9,7 +9,7 @@ use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::device::{Device, device_number};
 use crate::fs::inode::{Inode, InodeId, Node, Union};
-use crate::fs::mount::{Backing, Layers, Mount, MountId, NewTree, Sort};
+use crate::fs::mount::{Layers, Mount, MountId, NewTree, Sort, TreeSet};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::proc::ProcNode;
 use crate::fs::terminal;
@@ -142,7 +142,8 @@ impl<B: Block> Files<B> {
         };
         if let Some(mount) = self.mounts.get_mut(mount) {
             mount.writes = tree.writes;
-            mount.backing = tree.backing;
+            mount.lenders = bases.lenders;
+            mount.view = tree.view;
             mount.volumes = volumes;
         }
         let inode = match bases.top {
@@ -187,11 +188,7 @@ impl<B: Block> Files<B> {
             self.release_bases(bases);
             return Err(errno.into());
         }
-        let tree = NewTree {
-            backing: Backing::Borrowed,
-            ..NewTree::OWN
-        };
-        let root = self.mount_tree(context, bases, tree, None)?;
+        let root = self.mount_tree(context, bases, NewTree::OWN, None)?;
         self.dentries.hold(root);
         let root = Place(root);
         if let Err(stall) = self.furnish_as_root(context, root.0) {
@@ -316,7 +313,8 @@ impl<B: Block> Files<B> {
             root: None,
             over,
             writes: Writes::Kept,
-            backing: Backing::Own,
+            lenders: TreeSet::default(),
+            view: None,
             volumes: 0,
             is_abandoned: false,
             next_number: FIRST_NUMBER,

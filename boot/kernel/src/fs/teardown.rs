@@ -233,6 +233,10 @@ impl<B: Block> Files<B> {
         self.teardown.sweep = Some((mount, end));
         if end == self.dentries.slots() {
             self.mounts.remove(mount);
+            // Another tree may get its slot.
+            for (_, other) in self.mounts.iter_mut() {
+                other.lenders.remove(mount);
+            }
             self.teardown.sweep = None;
             self.teardown.mounts -= 1;
         }

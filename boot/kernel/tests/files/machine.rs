@@ -61,12 +61,14 @@ pub(crate) fn fill_program(root: &Path) {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A layer that has the program and a file of its number.
+/// A layer that has the program, a file of its number, and a directory with the program that can be a root, too.
 pub(crate) fn layer(number: usize) -> Vec<u8> {
     static LAYERS: [OnceLock<Vec<u8>>; 3] = [const { OnceLock::new() }; 3];
     let layer = LAYERS[number].get_or_init(|| {
         image(1, &["-b", "1024"], |root| {
             fill_program(root);
+            fs::create_dir(root.join("nested")).unwrap();
+            fill_program(&root.join("nested"));
             fs::write(root.join("number"), number.to_string()).unwrap();
         })
     });
@@ -90,6 +92,7 @@ impl Machine {
             initrd: None,
             epoch: None,
             seed: Some([7; 32]),
+            user_clock: None,
         });
         let mut machine = Self {
             kernel,

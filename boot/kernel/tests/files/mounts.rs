@@ -62,22 +62,22 @@ fn who_keeps_a_tree_is_named() {
         );
         machine.abort(pid);
     }
-    // A root, by its process and, without one, by its container.
+    // A root, and what it is made of.
     machine.unite("/run/a", "/run/root").unwrap();
     let view = machine.view("/run/root");
     let pid = machine.spawn(view, "/").unwrap();
     let busy = holder(machine.unmount("/run/root"));
     assert_eq!(busy, Some(Holder::Process(pid)));
-    machine.abort(pid);
-    assert_eq!(
-        holder(machine.unmount("/run/root")),
-        Some(Holder::View(view))
-    );
-    // What is made of it: a container's tree, or one that is only mounted.
-    assert_eq!(holder(machine.unmount("/run/a")), Some(Holder::View(view)));
-    machine.remove_view(view);
     let path = |path: &str| Some(Holder::Tree(path.try_into().unwrap()));
+    let made = holder(machine.unmount("/run/a"));
+    assert_eq!(made, Some(Holder::View(view)), "it lives in that tree");
+    machine.remove_view(view);
     assert_eq!(holder(machine.unmount("/run/a")), path("/run/root"));
+    // A directory of it that is a root, with a tree of its own.
+    let view = machine.view("/run/b/nested");
+    machine.spawn(view, "/").unwrap();
+    assert_eq!(holder(machine.unmount("/run/b")), Some(Holder::View(view)));
+    machine.remove_view(view);
     // What is shown of it elsewhere.
     let view = machine.view("/");
     let shown = Change {
@@ -85,8 +85,7 @@ fn who_keeps_a_tree_is_named() {
         ..Change::at(Action::Bind(view, Writes::Kept), "/run/shown")
     };
     machine.begin(&shown);
-    let pid = machine.spawn(view, "/").unwrap();
-    machine.abort(pid);
+    machine.spawn(view, "/").unwrap();
     assert_eq!(holder(machine.unmount("/run/b")), Some(Holder::View(view)));
     machine.remove_view(view);
     // A disk, by what stands on it.
@@ -97,6 +96,96 @@ fn who_keeps_a_tree_is_named() {
     machine.unmount("/run/root").unwrap();
     machine.unmount("/run/a").unwrap();
     machine.eject(0).unwrap();
+}
+
+/// gcs-protocol §8.2: hosts take a container's layers away before they delete its state.
+#[test]
+fn what_a_container_stands_on_can_go_once_its_processes_are_gone() {
+    let mut machine = Machine::new(2048, layers(2));
+    let mut before = None;
+    for root in ["/run/c/rootfs", "/run/b", "/run/b/nested", "/"] {
+        machine.mount(0, "/run/a").unwrap();
+        machine.mount(1, "/run/b").unwrap();
+        machine.unite("/run/b /run/a", "/run/c/rootfs").unwrap();
+        let view = machine.view(root);
+        let shown = Change {
+            source: "/run/a/number",
+            ..Change::at(Action::Bind(view, Writes::Kept), "/shown")
+        };
+        machine.begin(&shown);
+        machine.begin(&Change::at(Action::Memory(view, 0o700), "/scratch"));
+        let pid = machine.spawn(view, "/").unwrap();
+        let kept = if root == "/run/c/rootfs" {
+            root
+        } else {
+            "/run/a"
+        };
+        assert!(machine.unmount(kept).is_err(), "its process is there");
+        machine.abort(pid);
+        for path in ["/run/c/rootfs", "/run/c/rootfs", "/run/b", "/run/a"] {
+            machine.unmount(path).unwrap();
+        }
+        for unit in [0, 1] {
+            let disk = Disk::new(layer(usize::from(unit))).called(&format!("scsi-0-{unit}"));
+            machine.eject(unit).unwrap();
+            assert!(machine.kernel.take_ejected().is_some());
+            assert!(machine.kernel.add_disk(disk).is_ok());
+        }
+        // What its programs saw is gone, so that no other one is started there.
+        if root != "/" {
+            assert_eq!(machine.spawn(view, "/").unwrap_err().errno, 2, "{root}");
+        }
+        machine.remove_view(view);
+        let after = machine.holdings();
+        if let Some(before) = before.filter(|_| root == "/run/b/nested") {
+            assert_eq!(before, after);
+        }
+        before = Some(after);
+    }
+}
+
+#[test]
+fn a_tree_that_stands_on_another_one_s_disk_is_in_nobody_s_way() {
+    let mut machine = Machine::new(2048, layers(2));
+    machine.mount(0, "/run/a").unwrap();
+    machine.unite("/run/a", "/run/u").unwrap();
+    // The same disk again, above the first one and elsewhere.
+    for path in ["/run/a", "/run/b"] {
+        machine.mount(0, path).unwrap();
+        machine.unmount(path).unwrap();
+    }
+    // What is made of a tree and mounted in it goes with it; so does what is mounted in it, unless that is lent.
+    machine.unite("/run/a", "/run/a/in").unwrap();
+    machine.mount(1, "/run/a/disk").unwrap();
+    machine.unite("/run/a/disk", "/run/v").unwrap();
+    machine.unmount("/run/u").unwrap();
+    let lent = Some(Holder::Tree("/run/v".try_into().unwrap()));
+    assert_eq!(holder(machine.unmount("/run/a")), lent);
+    machine.unmount("/run/v").unwrap();
+    machine.unmount("/run/a").unwrap();
+    for unit in [0, 1] {
+        machine.eject(unit).unwrap();
+    }
+}
+
+#[test]
+fn a_tree_in_memory_goes_with_its_container_wherever_it_is_mounted() {
+    let mut machine = Machine::new(2048, layers(1));
+    machine.mount(0, "/run/a").unwrap();
+    let mut before = None;
+    for _ in 0..3 {
+        for root in ["/run/a", "/", "/run/a/nested"] {
+            let view = machine.view(root);
+            machine.begin(&Change::at(Action::Memory(view, 0o700), "/tmp/scratch"));
+            machine.spawn(view, "/tmp/scratch").unwrap();
+            machine.remove_view(view);
+        }
+        let after = machine.holdings();
+        if let Some(before) = &before {
+            assert_eq!(before, &after);
+        }
+        before = Some(after);
+    }
 }
 
 #[test]

@@ -225,10 +225,17 @@ impl Host {
         }
         self.guest.rest();
         self.take_events();
-        // A path may be covered more than once, and lie in a tree that must go first: as often as there can be trees.
+        // A path may be covered more than once, lie in a tree that must go first, and have been reached through a bind.
+        let ends = ["/in", "/tmp", "/notes", ""];
+        let paths = PATHS
+            .iter()
+            .flat_map(|path| ends.map(|end| [path, end].concat()));
+        let paths: Vec<String> = paths.collect();
         for _ in 0..40 {
-            for path in PATHS.iter().rev() {
+            for path in &paths {
                 self.change(&Change::at(Action::Unmount, path));
+                self.guest.slice();
+                self.take_events();
             }
             while !self.changes.is_empty() {
                 self.guest.wind();
