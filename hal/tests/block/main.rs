@@ -400,6 +400,29 @@ fn notices_a_device_that_fell_out_of_operation() {
     }
 }
 
+/// A card that is pulled without a word (PCI Express Base 4.0, 6.7.2): its registers read as ones, whatever is written.
+#[test]
+fn a_pulled_device_fails_all_it_was_asked_at_the_next_look_and_takes_nothing_more() {
+    let mut bench = Bench::setup().identified();
+    for sector in 0..3 {
+        bench.read(sector, 1);
+    }
+    bench
+        .quirks
+        .report_status(DeviceStatus::from_bits_retain(u32::MAX));
+    assert!(bench.poll_at(at(BLOCK_RENOTIFY_MS - 1)).is_none());
+    for _ in 0..3 {
+        let done = bench.poll_at(at(BLOCK_RENOTIFY_MS)).expect("shut off");
+        assert_eq!(done.result, Err(ReadError::Broken));
+        assert!(done.buffer.is_empty(), "it did not take the reset");
+    }
+    assert!(bench.poll_at(at(BLOCK_DEADLINE_MS)).is_none());
+    assert!(bench.driver.is_dead());
+    let buffer = bench.frames(1);
+    let (_, error) = bench.try_submit(0, buffer).expect_err("it is gone");
+    assert_eq!(error, SubmitError::Dead);
+}
+
 #[test]
 fn keeps_frames_that_a_device_may_still_write_to() {
     let mut bench = Bench::setup().identified();

@@ -104,8 +104,14 @@ impl<'b> Held<'b> {
         self.said(&["/bin/busybox", "cat", path])
     }
 
-    fn delete(self) {
+    fn end(&self) {
         self.init.kill().expect("killed");
+        self.init.wait_timeout(DEADLINE).expect("ended");
+    }
+
+    fn delete(self) {
+        // One that has ended cannot be killed again.
+        let _ = self.init.kill();
         self.init.wait_timeout(DEADLINE).expect("ended");
         self.bed
             .guest
@@ -197,17 +203,23 @@ fn a_container_runs_from_the_union_of_its_layers() {
         assert_eq!(held.cat("/etc/made"), "made\n");
         assert_eq!(held.shell("echo again > /etc/kept"), "");
         assert_eq!(cat(&bed, &format!("{root}/etc/kept")), "again\n");
-        for used in [&combined, &disk(1, mounted[0])] {
+        let init = format!("in use by process {}", held.init.pid());
+        for (used, by) in [
+            (&combined, &*init),
+            (&disk(1, mounted[0]), "in use by container y"),
+        ] {
             let busy = bed.guest.remove(used).expect_err("in use");
-            assert!(busy.to_string().contains("in use"), "{busy}");
+            assert!(busy.to_string().contains(by), "{busy}");
         }
-        held.delete();
+        // The layers go first and the container's state last, as hcsshim has it.
+        held.end();
         remove(&bed, &combined);
         remove(&bed, &combined);
         for (number, path) in (1..).zip([mounted[0], mounted[1], "/run/gcs/c/x/scratch"]) {
             remove(&bed, &disk(number, path));
             remove(&bed, &Resource::ScsiDevice(lun(number)));
         }
+        held.delete();
         assert_eq!(shell(&bed, "cd /run/mounts/scsi; echo *"), "*\n");
         bed.assert_alive();
     }
@@ -354,12 +366,14 @@ fn what_is_in_use_is_not_unmounted() {
         .create_process(&ProcessConfig::new(["/bin/busybox", "cat"]).cwd("/mnt/used"))
         .expect("runs");
     let busy = bed.guest.remove(&disk(1, "/mnt/used")).expect_err("in use");
-    assert!(busy.to_string().contains("in use"), "{busy}");
+    let by = format!("in use by process {}", user.pid());
+    assert!(busy.to_string().contains(&by), "{busy}");
     let busy = bed
         .guest
         .remove(&Resource::ScsiDevice(lun(1)))
         .expect_err("in use");
-    assert!(busy.to_string().contains("in use"), "{busy}");
+    let by = "in use by what is at /mnt/used";
+    assert!(busy.to_string().contains(by), "{busy}");
     user.kill().expect("killed");
     user.wait_timeout(DEADLINE).expect("ended");
     remove(&bed, &disk(1, "/mnt/used"));
@@ -400,7 +414,7 @@ fn a_containers_mounts_are_what_its_specification_says() {
         .guest
         .remove(&disk(1, "/run/mounts/scsi/m1"))
         .expect_err("in use");
-    assert!(busy.to_string().contains("in use"), "{busy}");
+    assert!(busy.to_string().contains("in use by container m"), "{busy}");
     held.delete();
     let bind = |target, source, right| json!({"destination": target, "type": "bind", "source": source, "options": ["bind", right]});
     for (id, mounts, words) in [
@@ -468,5 +482,42 @@ fn a_disk_is_attached_mounted_let_go_and_detached_while_the_machine_runs() {
             bed.vm.detach_disk(lun(number)).expect("detached");
         }
     }
+    bed.assert_alive();
+}
+
+/// A disk that goes without a word, under a program that reads it: QEMU takes the device out of the machine and tells nobody.
+#[test]
+fn a_disk_that_is_pulled_gives_errors_and_everything_else_lives() {
+    let content: Vec<u8> = (0..6 << 20).map(|at: u32| (at >> 12) as u8).collect();
+    let tree = Tree::new();
+    tree.file("large", &content);
+    let image = tree.image();
+    let (_tree, other) = marker_disk(2);
+    let bed = Bed::boot(config(Machine::Q35).disk(busybox_disk()).disk_ports(2));
+    for (number, image) in [(3, &image), (4, &other)] {
+        bed.vm.attach_disk(image, lun(number)).expect("attached");
+    }
+    add(&bed, &disk(3, "/mnt/pulled"));
+    add(&bed, &disk(4, "/mnt/stays"));
+    // The beginning is in memory, the rest is not.
+    let head = said(
+        &bed,
+        &["/bin/busybox", "head", "-c", "1", "/mnt/pulled/large"],
+    );
+    assert_eq!(head, "\0");
+    let device = json!({
+        "path": "/machine/peripheral/scsi-0-3", "property": "realized", "value": false
+    });
+    bed.vm.qmp("qom-set", &device).expect("pulled");
+    let words = said(&bed, &["/bin/busybox", "cat", "/mnt/pulled/large"]);
+    assert!(words.contains("Input/output error"), "{}", words.len());
+    assert_eq!(cat(&bed, "/mnt/stays/marker"), "disk 2\n");
+    let words = said(&bed, &["/bin/busybox", "cat", "/mnt/pulled/large"]);
+    assert!(words.contains("Input/output error"), "{}", words.len());
+    // What is left of it can be taken away, and the port takes another disk.
+    remove(&bed, &disk(3, "/mnt/pulled"));
+    remove(&bed, &Resource::ScsiDevice(lun(3)));
+    remove(&bed, &disk(4, "/mnt/stays"));
+    remove(&bed, &Resource::ScsiDevice(lun(4)));
     bed.assert_alive();
 }
