@@ -57,3 +57,13 @@ fn python_makes_threads_children_and_shared_memory() {
 fn perl_makes_children_pipes_and_handles_signals() {
     same(&["/scripts/processes.pl"]);
 }
+
+#[test]
+fn make_builds_a_project_in_parallel_whose_static_programs_on_musl_run() {
+    same(&["/scripts/make.sh"]);
+}
+
+#[test]
+fn a_static_go_program_runs_a_hundred_goroutines() {
+    same(&["/usr/bin/goroutines"]);
+}
