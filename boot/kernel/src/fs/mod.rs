@@ -91,7 +91,7 @@ pub use socket::{Message, Peer, Shut, SocketId, SocketKind, Sockets};
 pub use sockets::ADDRESS_BYTES;
 pub use table::{Descriptor, Table, TableId};
 pub use transfer::Readiness;
-pub use walk::Start;
+pub use walk::{Rules, Start};
 pub use watch::Watch;
 pub use xattr::{Attribute, NewAttribute};
 
@@ -150,6 +150,8 @@ pub struct Files<B> {
     warm_names: usize,
     /// Locks of all files.
     locks: Locks,
+    /// Where the next walk may not lead; it takes them.
+    rules: Rules,
     /// What is left of a path that is walked.
     scratch: Vec<u8>,
     /// What is yet to be given back.
@@ -188,6 +190,7 @@ impl<B: Block> Files<B> {
             root: None,
             warm_names: (frames / FRAMES_PER_NAME).clamp(MIN_WARM_NAMES, MAX_WARM_NAMES),
             locks: Locks::new(),
+            rules: Rules::empty(),
             scratch: vec![0; SCRATCH_BYTES],
             teardown: Teardown::new(),
             pipes: Pipes::new(),

@@ -11,6 +11,7 @@ use crate::fs::flags::Last;
 use crate::fs::listing::Listed;
 use crate::fs::mount::Sort;
 use crate::fs::place::{Place, PlaceRef};
+use crate::fs::table::TableId;
 use crate::fs::walk::{Resolved, Start};
 use crate::wait::Stall;
 use hal::block::Block;
@@ -278,6 +279,16 @@ impl<B: Block> Files<B> {
         let entry = file.place.as_ref().ok_or(Errno::EINVAL)?.0;
         self.dentries.hold(entry);
         Ok(Place(entry))
+    }
+
+    /// Returns a token of the place a descriptor was opened at, for a path to start from.
+    ///
+    /// # Errors
+    ///
+    /// EBADF, or ENOTDIR for what has no name.
+    pub fn place_at(&mut self, table: TableId, fd: i32) -> Result<Place, Errno> {
+        let (id, _) = self.description(table, fd)?;
+        self.place_of(id).map_err(|_| Errno::ENOTDIR)
     }
 
     /// Returns what sort of tree a place lies in.

@@ -10,7 +10,7 @@ use crate::fs::flags::{Last, OpenFlags};
 use crate::fs::pipe::PipeEnd;
 use crate::fs::proc::Jump;
 use crate::fs::table::TableId;
-use crate::fs::walk::{LastName, Resolved, Start};
+use crate::fs::walk::{LastName, Resolved, Rules, Start};
 use crate::limits::WORK_FILES;
 use crate::tty::Side;
 use crate::wait::Stall;
@@ -28,8 +28,8 @@ impl<B: Block> Files<B> {
         table: TableId,
         start: Start<'_>,
         path: &[u8],
-        flags: OpenFlags,
-        permissions: u16,
+        (flags, permissions): (OpenFlags, u16),
+        rules: Rules,
     ) -> Result<DescriptionId, Stall> {
         // A full table must be noticed before a file is made.
         self.table_mut(table)?.reserve(0)?;
@@ -41,6 +41,7 @@ impl<B: Block> Files<B> {
         } else {
             Last::Follow
         };
+        self.rules = rules;
         let found = self.resolve(context, start, path, last)?;
         let opened = self.open_resolved(context, &found, flags, permissions);
         self.release_resolved(found);

@@ -91,6 +91,17 @@ impl Table {
         Ok(())
     }
 
+    /// Sets FD_CLOEXEC of the descriptors in a range.
+    pub(crate) fn set_all_close_on_exec(&mut self, range: core::ops::RangeInclusive<usize>) {
+        for (fd, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(descriptor) = slot
+                && range.contains(&fd)
+            {
+                descriptor.close_on_exec = true;
+            }
+        }
+    }
+
     /// Returns the lowest free descriptor at or above `minimum`, with room for it made.
     ///
     /// # Errors

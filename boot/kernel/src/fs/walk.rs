@@ -28,6 +28,27 @@ pub struct Start<'a> {
     pub base: PlaceRef<'a>,
 }
 
+bitflags::bitflags! {
+    /// Where a walk may not lead (openat2(2), with the numbers of linux/openat2.h).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Rules: u64 {
+        /// RESOLVE_NO_XDEV: into another tree.
+        const NO_XDEV = 1;
+        /// RESOLVE_NO_MAGICLINKS: through a link of `/proc` that is no path.
+        const NO_MAGICLINKS = 2;
+        /// RESOLVE_NO_SYMLINKS: through a symbolic link.
+        const NO_SYMLINKS = 4;
+        /// RESOLVE_BENEATH: out of where it starts.
+        const BENEATH = 8;
+        /// RESOLVE_IN_ROOT: where it starts is the root.
+        const IN_ROOT = 0x10;
+        /// RESOLVE_CACHED: to a disk.
+        const CACHED = 0x20;
+        /// Where it starts it stays.
+        const SCOPED = 8 | 0x10;
+    }
+}
+
 /// The last component of a path.
 #[expect(
     clippy::large_enum_variant,
@@ -70,6 +91,7 @@ struct Walk {
     at: usize,
     links: usize,
     is_slashed: bool,
+    rules: Rules,
 }
 
 impl<B: Block> Files<B> {
@@ -117,6 +139,7 @@ impl<B: Block> Files<B> {
         path: &[u8],
         last: Last,
     ) -> Result<Resolved, Stall> {
+        let rules = core::mem::replace(&mut self.rules, Rules::empty());
         if path.is_empty() {
             return Err(Errno::ENOENT.into());
         }
@@ -125,21 +148,27 @@ impl<B: Block> Files<B> {
         }
         let at = SCRATCH_BYTES - path.len();
         self.scratch[at..].copy_from_slice(path);
-        let from = if path[0] == b'/' {
-            start.root.0
-        } else {
+        let is_absolute = path[0] == b'/';
+        let root = if rules.intersects(Rules::SCOPED) {
             start.base.0
+        } else {
+            start.root.0
         };
+        if is_absolute && rules.contains(Rules::BENEATH) {
+            return Err(Errno::EXDEV.into());
+        }
+        let from = if is_absolute { root } else { start.base.0 };
         self.dentries.hold(from);
         self.dentries.hold(from);
         let mut walk = Walk {
-            root: start.root.0,
+            root,
             directory: from,
             entry: from,
             last_name: LastName::Start,
             at,
             links: 0,
             is_slashed: false,
+            rules,
         };
         let result = loop {
             match self.step(context, &mut walk, last) {
@@ -194,13 +223,18 @@ impl<B: Block> Files<B> {
                 self.move_to(walk, here, LastName::Dot);
             }
             b".." => {
+                if walk.rules.contains(Rules::BENEATH) && walk.entry == walk.root {
+                    return Err(Errno::EXDEV.into());
+                }
                 let above = self.above(walk.root, walk.entry)?;
+                self.permit_mount(walk.rules, walk.entry, above)?;
                 self.dentries.hold(above);
                 self.move_to(walk, above, LastName::DotDot);
             }
             _ => {
                 let child = self.child(context, walk.entry, &name)?;
                 let child = self.top_of(child);
+                self.permit_mount(walk.rules, walk.entry, child)?;
                 self.dentries.hold(child);
                 if let Err(stall) = self.enter_child(context, walk, child, last, name) {
                     self.let_go(child);
@@ -236,11 +270,21 @@ impl<B: Block> Files<B> {
             return Ok(());
         };
         walk.links += 1;
-        if walk.links > MAX_SYMLINKS {
+        if walk.links > MAX_SYMLINKS || walk.rules.contains(Rules::NO_SYMLINKS) {
             return Err(Errno::ELOOP.into());
         }
-        match self.jump(context, link)? {
+        let jump = self.jump(context, link)?;
+        if jump.is_some() {
+            if walk.rules.contains(Rules::NO_MAGICLINKS) {
+                return Err(Errno::ELOOP.into());
+            }
+            if walk.rules.intersects(Rules::SCOPED) {
+                return Err(Errno::EXDEV.into());
+            }
+        }
+        match jump {
             Some(Jump::To(target)) => {
+                self.permit_mount(walk.rules, walk.entry, target)?;
                 self.dentries.hold(target);
                 self.move_to(walk, target, LastName::Jumped);
                 self.let_go(child);
@@ -256,10 +300,29 @@ impl<B: Block> Files<B> {
         walk.at = start;
         if self.scratch[start] == b'/' {
             let root = walk.root;
+            self.permit_root(walk.rules, walk.entry, root)?;
             self.dentries.hold(root);
             self.move_to(walk, root, LastName::Start);
         }
         self.let_go(child);
+        Ok(())
+    }
+
+    /// Checks that a path from an entry may start over at the root.
+    fn permit_root(&self, rules: Rules, from: DentryId, root: DentryId) -> Result<(), Errno> {
+        if rules.contains(Rules::BENEATH) {
+            return Err(Errno::EXDEV);
+        }
+        self.permit_mount(rules, from, root)
+    }
+
+    /// Checks that a path may lead from one entry to another one, which may be in another tree.
+    fn permit_mount(&self, rules: Rules, from: DentryId, to: DentryId) -> Result<(), Errno> {
+        if rules.contains(Rules::NO_XDEV)
+            && self.dentries.get(from)?.mount != self.dentries.get(to)?.mount
+        {
+            return Err(Errno::EXDEV);
+        }
         Ok(())
     }
 

@@ -22,15 +22,15 @@ const HEADER_BYTES: usize = 3;
 /// An attribute that is asked for.
 pub type Attribute<'a> = &'a [u8];
 
-/// How an attribute is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NewAttribute {
-    /// Whether there is one or not.
-    Any,
-    /// There must be none (XATTR_CREATE).
-    Created,
-    /// There must be one (XATTR_REPLACE).
-    Replaced,
+bitflags::bitflags! {
+    /// How an attribute is set (linux/xattr.h).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct NewAttribute: u32 {
+        /// XATTR_CREATE: there must be none.
+        const CREATED = 1;
+        /// XATTR_REPLACE: there must be one.
+        const REPLACED = 2;
+    }
 }
 
 /// Marks of layers, which are the kernel's own (overlayfs).
@@ -228,10 +228,11 @@ impl<B: Block> Files<B> {
                 fits &= page.add([prefix, rest], value);
             }
         })?;
-        match (how, is_there) {
-            (NewAttribute::Created, true) => return Err(Errno::EEXIST.into()),
-            (NewAttribute::Replaced, false) => return Err(Errno::ENODATA.into()),
-            _ => {}
+        if is_there && how.contains(NewAttribute::CREATED) {
+            return Err(Errno::EEXIST.into());
+        }
+        if !is_there && how.contains(NewAttribute::REPLACED) {
+            return Err(Errno::ENODATA.into());
         }
         if let Some(value) = value {
             fits &= page.add([name, b""], value);

@@ -406,7 +406,7 @@ pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     const KEEP_SIZE: i32 = 1;
     const PUNCH_HOLE: i32 = 2;
     const ZERO_RANGE: i32 = 0x10;
-    let (_, access) = system.open_content(call, 0)?;
+    let (id, access) = system.open_content(call, 0)?;
     let (start, length) = (call.number(2) as i64, call.number(3) as i64);
     if start < 0 || length <= 0 {
         return Err(Errno::EINVAL.into());
@@ -420,6 +420,9 @@ pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     }
     if !access.contains(Access::WRITE) {
         return Err(Errno::EBADF.into());
+    }
+    if system.files.pipe_of(id).is_some() {
+        return Err(Errno::ESPIPE.into());
     }
     let end = start.checked_add(length).ok_or(Errno::EFBIG)? as u64;
     let mut zeroed = call.progress.max(start as u64)..end;

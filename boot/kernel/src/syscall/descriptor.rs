@@ -1,107 +1,11 @@
-//! Descriptors: opened, closed, copied, asked and told things.
+//! Descriptors: closed, copied, asked and told things.
 
-use super::path::PathArgument;
-use super::{Call, Outcome, Restart, lock};
+use super::{Call, Outcome, lock};
 use crate::errno::Errno;
-use crate::fs::{DescriptionId, OpenFlags, Seals, Target};
-use crate::limits::NAME_BYTES;
+use crate::fs::{OpenFlags, Seals, Target};
 use crate::system::{FileParts, System};
 use crate::wait::Stall;
 use hal::block::Block;
-
-/// open(2).
-pub(super) fn open<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    open_path(
-        system,
-        call,
-        PathArgument::plain(call, 0),
-        call.number(1),
-        2,
-    )
-}
-
-/// creat(2).
-pub(super) fn creat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let flags = OpenFlags::CREAT | OpenFlags::WRONLY | OpenFlags::TRUNC;
-    let path = PathArgument::plain(call, 0);
-    open_path(system, call, path, u64::from(flags.bits()), 1)
-}
-
-/// openat(2).
-pub(super) fn openat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    open_path(system, call, PathArgument::at(call, 0), call.number(2), 3)
-}
-
-fn open_path<B: Block>(
-    system: &mut System<B>,
-    call: &mut Call,
-    path: PathArgument,
-    flags: u64,
-    mode: usize,
-) -> Outcome {
-    let flags = OpenFlags::from_program(flags)?;
-    let permissions = call.number(mode) as u16 & 0o7777 & !system.directories_of(call)?.umask();
-    open_file(system, call, path, flags, permissions)
-}
-
-/// Opens a file at the first try, and gives it a descriptor once the other end of a named pipe is open: until then the call
-/// keeps the open file.
-fn open_file<B: Block>(
-    system: &mut System<B>,
-    call: &mut Call,
-    path: PathArgument,
-    flags: OpenFlags,
-    permissions: u16,
-) -> Outcome {
-    let table = system.table_of(call)?;
-    if call.restart != Restart::Opens {
-        let opened = system.with_path(call, path, &mut |files, context, start, path| {
-            let id = files.open(context, table, start, path, flags, permissions)?;
-            Ok(id.bits())
-        });
-        call.progress = opened?;
-        call.restart = Restart::Opens;
-    }
-    let id = DescriptionId::from_bits(call.progress).ok_or(Errno::EBADF)?;
-    let mut parts = system.file_parts(call.process)?;
-    let fd = parts
-        .files
-        .finish_open(&mut parts.context, table, id, flags)?;
-    Ok(fd as u64)
-}
-
-/// memfd_create(2).
-pub(super) fn memfd_create<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    const CLOEXEC: u32 = 1;
-    const ALLOW_SEALING: u32 = 2;
-    /// What `/proc` shows before the name, which with it is as long as a name may be.
-    const PREFIX: &[u8] = b"memfd:";
-    let flags = call.uint(1);
-    if flags & !(CLOEXEC | ALLOW_SEALING) != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    let mut bytes = [0; NAME_BYTES + 1];
-    let (prefix, rest) = bytes.split_at_mut(PREFIX.len());
-    prefix.copy_from_slice(PREFIX);
-    let length = system
-        .read_cstring(call.space, call.address(0), rest, Errno::EINVAL)?
-        .len();
-    let seals = if flags & ALLOW_SEALING == 0 {
-        Seals::SEAL
-    } else {
-        Seals::empty()
-    };
-    let mut open = OpenFlags::RDWR | OpenFlags::LARGEFILE;
-    open.set(OpenFlags::CLOEXEC, flags & CLOEXEC != 0);
-    let table = system.table_of(call)?;
-    let directories = system.process(call.process)?.directories;
-    let directories = directories.ok_or(Errno::ENOENT)?;
-    let name = &bytes[..PREFIX.len() + length];
-    let mut parts = system.file_parts(call.process)?;
-    let (files, context) = (&mut parts.files, &mut parts.context);
-    let fd = files.open_memory(context, table, directories, name, seals, open)?;
-    Ok(fd as u64)
-}
 
 /// close(2).
 pub(super) fn close<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
@@ -111,12 +15,18 @@ pub(super) fn close<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     Ok(0)
 }
 
-/// close_range(2), without flags.
+/// close_range(2). A table that is shared stays shared: CLOSE_RANGE_UNSHARE is EINVAL.
 pub(super) fn close_range<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    if call.number(2) != 0 || call.uint(0) > call.uint(1) {
+    const CLOEXEC: u64 = 4;
+    if call.number(2) & !CLOEXEC != 0 || call.uint(0) > call.uint(1) {
         return Err(Errno::EINVAL.into());
     }
     let table = system.table_of(call)?;
+    if call.number(2) == CLOEXEC {
+        let table = system.files.table_mut(table)?;
+        table.set_all_close_on_exec(call.uint(0) as usize..=call.uint(1) as usize);
+        return Ok(0);
+    }
     let FileParts {
         files, mut context, ..
     } = system.file_parts(call.process)?;

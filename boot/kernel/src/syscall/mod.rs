@@ -25,6 +25,7 @@ mod lock;
 mod machine;
 mod memory;
 mod message;
+mod open;
 mod path;
 mod poll;
 mod prctl;
@@ -150,7 +151,7 @@ macro_rules! calls {
 calls! {
     0 read => transfer::read;
     1 write => transfer::write;
-    2 open => descriptor::open;
+    2 open => open::open;
     3 close => descriptor::close;
     4 stat => attribute::stat;
     5 fstat => attribute::fstat;
@@ -221,7 +222,7 @@ calls! {
     82 rename => directory::rename;
     83 mkdir => directory::mkdir;
     84 rmdir => directory::rmdir;
-    85 creat => descriptor::creat;
+    85 creat => open::creat;
     86 link => directory::link;
     87 unlink => directory::unlink;
     88 symlink => directory::symlink;
@@ -318,7 +319,7 @@ calls! {
     233 epoll_ctl => epoll::epoll_ctl;
     234 tgkill => kill::tgkill;
     247 waitid => wait::waitid;
-    257 openat => descriptor::openat;
+    257 openat => open::openat;
     258 mkdirat => directory::mkdirat;
     259 mknodat => directory::mknodat;
     260 fchownat => attribute::fchownat;
@@ -360,13 +361,14 @@ calls! {
     315 sched_getattr => priority::sched_getattr;
     316 renameat2 => directory::renameat2;
     318 getrandom => machine::getrandom;
-    319 memfd_create => descriptor::memfd_create;
+    319 memfd_create => open::memfd_create;
     322 execveat => exec::execveat;
     324 membarrier => process::membarrier;
     326 copy_file_range => copy::copy_file_range;
     332 statx => attribute::statx;
     435 clone3 => clone::clone3;
     436 close_range => descriptor::close_range;
+    437 openat2 => open::openat2;
     439 faccessat2 => attribute::faccessat2;
     441 epoll_pwait2 => epoll::epoll_pwait2;
 }

@@ -179,11 +179,11 @@ impl<B: Block> System<B> {
             .directories
             .ok_or(Errno::ENOENT)?;
         let parts = self.file_parts(call.process)?;
-        let base = if from == AT_FDCWD || path.first() == Some(&b'/') {
-            None
-        } else {
-            let (id, _) = parts.files.description(table, from)?;
-            Some(parts.files.place_of(id).map_err(|_| Errno::ENOTDIR)?)
+        // For an absolute path it only matters where that is to be the root (openat2).
+        let base = match parts.files.place_at(table, from) {
+            _ if from == AT_FDCWD => None,
+            Err(_) if path.first() == Some(&b'/') => None,
+            place => Some(place?),
         };
         match parts.files.origin(directories) {
             Ok((root, working)) => {

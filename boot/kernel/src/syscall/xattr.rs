@@ -14,6 +14,8 @@ use hal::limits::PAGE_BYTES;
 
 /// The number of setxattr(2), behind which the others follow, three of each.
 const FIRST: u32 = 188;
+const FGETXATTR: u32 = 193;
+const FLISTXATTR: u32 = 196;
 
 /// Bytes of the longest value (Linux `XATTR_SIZE_MAX`). A longer one is E2BIG.
 const VALUE_BYTES: usize = 65536;
@@ -31,11 +33,15 @@ fn with_file<B: Block>(
         _ => {
             system.open_content(call, 0)?;
             let done = system.with_open_place(call, 0, act);
-            // What has no place in a tree has no attributes.
-            done.map_err(|stall| match stall.errno() {
-                Some(Errno::EINVAL) => Errno::EOPNOTSUPP.into(),
-                _ => stall,
-            })
+            match done {
+                // What has no place in a tree has no attributes.
+                Err(stall) if stall.errno() == Some(Errno::EINVAL) => match call.number {
+                    FGETXATTR => Err(Errno::ENODATA.into()),
+                    FLISTXATTR => Ok(0),
+                    _ => Err(Errno::EPERM.into()),
+                },
+                done => done,
+            }
         }
     }
 }
@@ -93,12 +99,7 @@ pub(super) fn listxattr<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 
 /// setxattr(2), lsetxattr(2), fsetxattr(2).
 pub(super) fn setxattr<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let how = match call.uint(4) {
-        0 => NewAttribute::Any,
-        1 => NewAttribute::Created,
-        2 => NewAttribute::Replaced,
-        _ => return Err(Errno::EINVAL.into()),
-    };
+    let how = NewAttribute::from_bits(call.uint(4)).ok_or(Errno::EINVAL)?;
     let (mut bytes, mut value) = ([0; NAME_BYTES + 1], [0; PAGE_BYTES]);
     let name = name(system, call, &mut bytes)?;
     let length = call.size(3)?;
@@ -118,7 +119,7 @@ pub(super) fn removexattr<B: Block>(system: &mut System<B>, call: &mut Call) -> 
     let mut bytes = [0; NAME_BYTES + 1];
     let name = name(system, call, &mut bytes)?;
     with_file(system, call, &mut |files, context, place| {
-        files.set_attribute(context, place, name, None, NewAttribute::Replaced)?;
+        files.set_attribute(context, place, name, None, NewAttribute::REPLACED)?;
         Ok(0)
     })
 }

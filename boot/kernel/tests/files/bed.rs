@@ -9,7 +9,7 @@ use kernel::account::{Account, AccountId, Accounts, Resource};
 use kernel::errno::Errno;
 use kernel::fs::{
     Context, DescriptionId, Existing, Files, Last, OpenFlags, PipeId, Place, PlaceRef,
-    ProcessFiles, Processes, Random, Report, Sink, Span, Start, TableId,
+    ProcessFiles, Processes, Random, Report, Rules, Sink, Span, Start, TableId,
 };
 use kernel::wait::{Stall, WakeQueue, Why};
 use std::cell::Cell;
@@ -215,7 +215,14 @@ impl Bed {
     pub(crate) fn open(&mut self, path: &str, flags: OpenFlags) -> Result<i32, Errno> {
         let table = self.table;
         let id = self.at(|files, context, start| {
-            files.open(context, table, start, path.as_bytes(), flags, 0o644)
+            files.open(
+                context,
+                table,
+                start,
+                path.as_bytes(),
+                (flags, 0o644),
+                Rules::empty(),
+            )
         })?;
         self.run(|files, context| files.finish_open(context, table, id, flags))
     }

@@ -226,7 +226,14 @@ fn a_written_layer_goes_over_many_turns() {
         let fd = bed
             .run(|files, context| {
                 let flags = RW | OpenFlags::CREAT;
-                let id = files.open(context, table, start, name.as_bytes(), flags, 0o644)?;
+                let id = files.open(
+                    context,
+                    table,
+                    start,
+                    name.as_bytes(),
+                    (flags, 0o644),
+                    kernel::fs::Rules::empty(),
+                )?;
                 files.finish_open(context, table, id, flags)
             })
             .unwrap();

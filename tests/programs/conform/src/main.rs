@@ -32,19 +32,22 @@ mod path;
 mod poll;
 mod priority;
 mod process;
+mod resolve;
 mod siginfo;
 mod signal;
 mod socket;
+mod splice;
 mod task;
 mod thread;
 mod time;
 mod user;
 mod wait;
+mod xattr;
 
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 25] = [
+const FAMILIES: [(&str, fn()); 28] = [
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
@@ -63,13 +66,16 @@ const FAMILIES: [(&str, fn()); 25] = [
     ("priority", priority::run),
     ("process", process::run),
     ("siginfo", siginfo::run),
+    ("resolve", resolve::run),
     ("signal", signal::run),
     ("socket", socket::run),
+    ("splice", splice::run),
     ("task", task::run),
     ("thread", thread::run),
     ("time", time::run),
     ("user", user::run),
     ("wait", wait::run),
+    ("xattr", xattr::run),
 ];
 
 fn main() {
