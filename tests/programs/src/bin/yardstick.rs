@@ -1,9 +1,10 @@
-//! `yardstick [ROUNDS [DIVISOR]]`: what twelve things cost that programs do all the time.
+//! `yardstick [ROUNDS [DIVISOR [NAME]]]`: what twelve things cost that programs do all the time.
 //!
 //! Prints a line `NAME COUNTS` for each of them in each round, in counts of the time stamp counter, and at last
 //! `clock NANOSECONDS COUNTS`: what the kernel's clock and the counter went in between. The counter is the machine's, so
 //! that two kernels are compared by the same clock, whatever each makes of it. Each thing is checked to be really done.
-//! The numbers of repetitions are divided by `DIVISOR`, for a run that only shows that everything works.
+//! The numbers of repetitions are divided by `DIVISOR`, for a run that only shows that everything works; with a `NAME` only
+//! that thing is done, for a look at what it spends its time on.
 //!
 //! The same file runs on Linux: `tests/bench` puts the two side by side. Called with the argument `exit` it does nothing.
 #![no_std]
@@ -57,12 +58,15 @@ fn run(arguments: &Arguments) -> u8 {
         Some(text) => text.parse().ok().filter(|&number: &u64| number > 0),
     };
     let (Some(rounds), Some(divisor)) = (number(1), number(2)) else {
-        complain!("yardstick [ROUNDS [DIVISOR]]");
+        complain!("yardstick [ROUNDS [DIVISOR [NAME]]]");
         return USAGE;
     };
     let (began, first) = (call::nanoseconds(), time_stamp());
     for _ in 0..rounds {
         for (name, repetitions, work) in THINGS {
+            if arguments.text(3).is_some_and(|wanted| wanted != name) {
+                continue;
+            }
             match work((repetitions / divisor).max(1), arguments) {
                 Ok(counts) => say!("{name} {counts}"),
                 Err(errno) => {
