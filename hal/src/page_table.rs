@@ -116,6 +116,12 @@ const DIRTY: u64 = 1 << 6;
 const NO_EXECUTE: u64 = 1 << 63;
 const NUMBER: u64 = 0x000f_ffff_ffff_f000;
 
+/// Bits of a table's first entry that the processor ignores, present or not (Intel SDM vol. 3, table 4-20; protection keys
+/// are off). They count the table's present entries, so that an empty one is known without a look at all of them.
+const COUNT: u64 = 0x3ff << 52;
+/// One more entry in [`COUNT`].
+const ONE: u64 = 1 << 52;
+
 /// The page table of one program.
 #[derive(Debug)]
 pub struct PageTable {
@@ -221,20 +227,23 @@ impl PageTable {
         while shared.next < end.min(pages.end.0) && shared.pages < budget as u64 {
             let index = Page(shared.next).index(0);
             let entry = read(pool, from, index);
-            if entry & PRESENT != 0 {
-                let frame = FrameRef::from_number((entry & NUMBER) / PAGE_BYTES as u64);
-                let Some(second) = pool.share(frame) else {
-                    break;
-                };
-                // The page table entry is the token from here on.
-                let _ = second.into_number();
-                let entry = entry & !WRITABLE;
-                write(pool, from, index, entry);
-                write(pool, to, index, entry);
-                shared.pages += 1;
+            if entry & PRESENT == 0 {
+                shared.next += (next_present(pool, from, index) - index) as u64;
+                continue;
             }
+            let frame = FrameRef::from_number((entry & NUMBER) / PAGE_BYTES as u64);
+            let Some(second) = pool.share(frame) else {
+                break;
+            };
+            // The page table entry is the token from here on.
+            let _ = second.into_number();
+            let entry = entry & !WRITABLE;
+            write(pool, from, index, entry);
+            write(pool, to, index, entry);
+            shared.pages += 1;
             shared.next += 1;
         }
+        shared.next = shared.next.min(pages.end.0);
         self.stale = Stale::Everything;
         shared
     }
@@ -296,19 +305,22 @@ impl PageTable {
     #[must_use]
     pub fn next_mapped(&self, pool: &FramePool, from: Page, until: Page) -> Option<Page> {
         let mut number = from.0;
-        'pages: while number < until.0 {
-            let page = Page(number);
+        'walk: while number < until.0 {
             let mut table = self.root.physical();
             for level in (0..=3).rev() {
-                let entry = read(pool, table, page.index(level));
-                if entry & PRESENT == 0 {
-                    let step = 1 << (9 * level);
-                    number = (number & !(step - 1)) + step;
-                    continue 'pages;
+                let index = Page(number).index(level);
+                // Pages that an entry of this table stands for, and those of the whole table.
+                let (step, all) = (1 << (9 * level), 512 << (9 * level));
+                let found = next_present(pool, table, index);
+                if found > index {
+                    number = (number & !(all - 1)) + found as u64 * step;
                 }
-                table = entry & NUMBER;
+                if found == 512 || number >= until.0 {
+                    continue 'walk;
+                }
+                table = read(pool, table, found) & NUMBER;
             }
-            return Some(page);
+            return Some(Page(number));
         }
         None
     }
@@ -449,8 +461,7 @@ fn cut(pool: &mut FramePool, table: u64, index: usize, left: &mut usize) -> bool
 }
 
 fn is_empty(pool: &FramePool, table: u64) -> bool {
-    let bytes = pool.bytes(FrameRef::from_number(table / PAGE_BYTES as u64));
-    bytes.iter().all(|&byte| byte == 0)
+    word(pool.bytes(frame_of(table)), 0) & COUNT == 0
 }
 
 fn present(pool: &FramePool, table: u64, index: usize) -> Option<u64> {
@@ -458,16 +469,46 @@ fn present(pool: &FramePool, table: u64, index: usize) -> Option<u64> {
     (entry & PRESENT != 0).then_some(entry & NUMBER)
 }
 
+/// Returns the index of the first present entry from `index` on, 512 when there is none.
+fn next_present(pool: &FramePool, table: u64, index: usize) -> usize {
+    let bytes = pool.bytes(frame_of(table));
+    let mut entries = bytes[index * 8..].chunks_exact(8);
+    let found = entries.position(|entry| u64::from(entry[0]) & PRESENT != 0);
+    found.map_or(512, |ahead| index + ahead)
+}
+
 fn read(pool: &FramePool, table: u64, index: usize) -> u64 {
-    let bytes = pool.bytes(FrameRef::from_number(table / PAGE_BYTES as u64));
+    word(pool.bytes(frame_of(table)), index) & !COUNT
+}
+
+/// Sets an entry, and counts it in the table's first.
+fn write(pool: &mut FramePool, table: u64, index: usize, entry: u64) {
+    let bytes = pool.bytes_mut(frame_of(table));
+    let old = word(bytes, index);
+    set_word(bytes, index, entry | old & COUNT);
+    if (old ^ entry) & PRESENT != 0 {
+        let first = word(bytes, 0);
+        let counted = if entry & PRESENT != 0 {
+            first.wrapping_add(ONE)
+        } else {
+            first.wrapping_sub(ONE)
+        };
+        set_word(bytes, 0, counted);
+    }
+}
+
+const fn frame_of<'a>(table: u64) -> FrameRef<'a> {
+    FrameRef::from_number(table / PAGE_BYTES as u64)
+}
+
+fn word(bytes: &[u8; PAGE_BYTES], index: usize) -> u64 {
     let entry = bytes[index * 8..]
         .first_chunk()
         .expect("an index is below 512");
     u64::from_le_bytes(*entry)
 }
 
-fn write(pool: &mut FramePool, table: u64, index: usize, entry: u64) {
-    let bytes = pool.bytes_mut(FrameRef::from_number(table / PAGE_BYTES as u64));
+fn set_word(bytes: &mut [u8; PAGE_BYTES], index: usize, entry: u64) {
     bytes[index * 8..index * 8 + 8].copy_from_slice(&entry.to_le_bytes());
 }
 

@@ -69,6 +69,31 @@ fn gives_back_exactly_the_tables_that_are_empty() {
 }
 
 #[test]
+fn a_table_that_was_full_and_changed_is_known_to_be_empty_again() {
+    let mut pool = pool_of(&[600], 600);
+    let mut space = space(&mut pool);
+    let bare = pool.available();
+    for number in 0..512 {
+        map(&mut pool, &mut space, number);
+    }
+    assert!(space.protect(&mut pool, page(0), Protection::empty()));
+    let again = pool.take_zeroed().expect("frames are left");
+    let old = space
+        .map(&mut pool, page(0), again, RW)
+        .expect("the way is there");
+    pool.release(old.expect("it was mapped"));
+    for number in (0..512).rev() {
+        assert_eq!(space.trim(&mut pool, page(number)), 0, "{number} is left");
+        let frame = space.unmap(&mut pool, page(number)).expect("it is mapped");
+        pool.release(frame);
+        let found = space.next_mapped(&pool, page(0), page(512));
+        assert_eq!(found.is_some(), number > 0);
+    }
+    assert_eq!(space.trim(&mut pool, page(0)), 3);
+    assert_eq!(pool.available(), bare);
+}
+
+#[test]
 fn finds_what_was_mapped_with_its_protection() {
     let mut pool = pool_of(&[8], 8);
     let mut space = space(&mut pool);

@@ -73,20 +73,22 @@ impl<B: Block> System<B> {
         }
     }
 
-    /// Counts one user less; with the last one the place is given back.
-    pub(crate) fn release_file(&mut self, id: FileId) {
+    /// Counts one user less; with the last one the place is given back. Returns whether it was.
+    pub(crate) fn release_file(&mut self, id: FileId) -> bool {
         let Some(file) = self.shown.get_mut(id) else {
-            return;
+            return false;
         };
         file.users -= 1;
-        if file.users == 0
-            && let Some(file) = self.shown.remove(id)
-        {
+        if file.users > 0 {
+            return false;
+        }
+        if let Some(file) = self.shown.remove(id) {
             if file.writes {
                 self.files.unmap_writable(file.place.by_ref());
             }
             self.files.release_place(file.place);
         }
+        true
     }
 
     /// Returns a token of the frame that holds a page of a file.

@@ -47,26 +47,30 @@ impl<B: Block> System<B> {
     /// Takes down some of an address space nobody uses; returns whether nothing is left of it.
     pub(crate) fn clear_space(&mut self, id: SpaceId, budget: usize) -> bool {
         let everything = 0..Page::END.number();
-        if self.unmap_pages(id, everything.clone(), budget) == budget {
-            return false;
-        }
-        let Some(space) = self.spaces.get_mut(id) else {
-            return true;
-        };
-        for _ in 0..budget {
-            let Some(area) = space.areas.take(everything.clone()) else {
-                break;
+        let mut left = budget;
+        while let Some(space) = self.spaces.get_mut(id)
+            && let Some(area) = space.areas.next(0)
+        {
+            let pages = area.first..area.end;
+            let count = self.unmap_pages(id, pages, left);
+            left -= count;
+            if left == 0 {
+                return false;
+            }
+            left -= 1;
+            let taken = match self.spaces.get_mut(id) {
+                Some(space) => space.areas.take(everything.clone()),
+                None => None,
             };
-            if let Some(file) = area.file() {
-                self.release_file(file);
-                // One file at a time: giving a place back may have to look far.
+            if let Some(file) = taken.and_then(|area| area.file())
+                && self.release_file(file)
+            {
+                // One place at a time: giving it back may have to look far.
                 return false;
             }
         }
-        let Some(space) = self.spaces.get_mut(id) else {
-            return true;
-        };
-        if space.areas.next(0).is_some() {
+        // Every page was in an area; what a mistake left behind is not lost for that.
+        if self.unmap_pages(id, everything, budget) == budget {
             return false;
         }
         let Some(space) = self.spaces.get_mut(id) else {
