@@ -100,8 +100,17 @@ impl Bench {
 
     /// Makes a process of a view that will play `steps` and starts it.
     pub(crate) fn run_in(&mut self, view: View, steps: Vec<Step>) -> Pid {
+        self.start(view, steps, 1)
+    }
+
+    /// Makes a process of the utility VM that will play more steps than one page has.
+    pub(crate) fn run_long(&mut self, steps: Vec<Step>, pages: u64) -> Pid {
+        self.start(View::UTILITY_VM, steps, pages)
+    }
+
+    fn start(&mut self, view: View, steps: Vec<Step>, pages: u64) -> Pid {
         let entry = CODE + self.programs * PAGE_BYTES as u64;
-        self.programs += 1;
+        self.programs += pages;
         self.kernel.user.program(entry, steps);
         let program = Program {
             args: StringList::from_packed(b"/bin/test\0one\0").expect("it ends with NUL"),
@@ -118,7 +127,7 @@ impl Bench {
         let first = entry / PAGE_BYTES as u64;
         let area = Area {
             first,
-            end: first + 1,
+            end: first + pages,
             protection: Protection::READ | Protection::EXECUTE,
             backing: Backing::Anonymous,
         };

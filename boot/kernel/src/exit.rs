@@ -1,6 +1,7 @@
 //! How a process ends: at once for everybody else, and piece by piece for what it leaves behind.
 
 use crate::account::Resource;
+use crate::alarm::Alarm;
 use crate::fs::DescriptionId;
 use crate::limits::{ENDING_SPACES_PER_STEP, WORK_PAGES};
 use crate::process::{Life, Notices, ProcessId};
@@ -23,7 +24,8 @@ impl<B: Block> System<B> {
         if !process.is_live() {
             return;
         }
-        process.alarm = None;
+        process.alarms = [Alarm::OFF; 3];
+        self.drop_timers(id);
         self.leave_locks(id);
         self.discard_signals(id, SignalSet::ALL);
         self.drop_tasks(id);

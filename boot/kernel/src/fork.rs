@@ -5,6 +5,7 @@
 //! it was at one moment. Until then nobody sees the child, and it goes with the task that makes it.
 
 use crate::account::Resource;
+use crate::alarm::{Alarm, NEVER};
 use crate::errno::Errno;
 use crate::family::{Keeper, Kin};
 use crate::fs::AgentPipes;
@@ -185,8 +186,10 @@ impl<B: Block> System<B> {
             leader: None,
             actions,
             pending: Pending::default(),
-            alarm: None,
-            alarm_period: core::time::Duration::ZERO,
+            alarms: [Alarm::OFF; 3],
+            look_at: NEVER,
+            next_timer: 0,
+            limits: parent.limits,
             name: parent.name.clone(),
             life: Life::Made {
                 maker: call.task,
@@ -334,6 +337,8 @@ impl<B: Block> System<B> {
         }
         self.tell_number(call.space, request, CloneFlags::PARENT_SETTID, pid)?;
         self.tell_number(space, request, CloneFlags::CHILD_SETTID, pid)?;
+        // The limit of its time on the processor is its parent's; the time is its own.
+        self.plan_looks(id);
         let process = self.process_mut(id)?;
         process.life = Life::Running;
         if let Some(leader) = process.leader {

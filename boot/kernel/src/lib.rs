@@ -36,6 +36,7 @@ pub mod account;
 #[cfg(test)]
 mod account_tests;
 mod accounting;
+mod alarm;
 mod backtrace;
 #[cfg(test)]
 mod backtrace_tests;
@@ -75,6 +76,7 @@ mod program;
 mod quota;
 mod random;
 mod report;
+mod rlimit;
 mod run_queue;
 mod schedule;
 mod signal;
@@ -90,6 +92,9 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod thread_tests;
+mod timer;
+#[cfg(test)]
+mod timer_tests;
 mod tty;
 mod user_memory;
 #[cfg(test)]

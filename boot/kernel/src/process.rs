@@ -1,20 +1,22 @@
 //! A process: tasks that share an address space, files, signal actions and credentials, and how it ends.
 
 use crate::account::AccountId;
+use crate::alarm::Alarm;
 use crate::family::Kin;
 use crate::fork::CloneFlags;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::identity::Identity;
 use crate::program::Load;
+use crate::rlimit::Limits;
 use crate::signal::{Actions, Job, Pending, Queue};
 use crate::slab::{Full, Id, Slab};
 use crate::space::SpaceId;
 use crate::task::{Task, TaskId};
+use crate::timer::Timers;
 use agent::kernel::{ExitStatus, LoadError, Pid, View};
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
-use hal::clock::Instant;
 
 /// Names a process.
 pub(crate) type ProcessId = Id<Process>;
@@ -97,10 +99,14 @@ pub(crate) struct Process {
     pub(crate) actions: ActionsId,
     /// Signals for any of its tasks.
     pub(crate) pending: Pending,
-    /// When SIGALRM is due.
-    pub(crate) alarm: Option<Instant>,
-    /// After what time it is due again; zero when it comes once.
-    pub(crate) alarm_period: Duration,
+    /// What setitimer(2) has set.
+    pub(crate) alarms: [Alarm; 3],
+    /// After how many nanoseconds on the processor it is to be looked at, for what those set off.
+    pub(crate) look_at: u64,
+    /// The number of the timer it makes next.
+    pub(crate) next_timer: u32,
+    /// What it may have.
+    pub(crate) limits: Limits,
     /// File name of its program, cut as Linux's `comm` is.
     pub(crate) name: heapless::String<15>,
     /// Where it is in its life.
@@ -140,6 +146,8 @@ pub(crate) struct ProcessTable {
     pub(crate) identities: Slab<Identity>,
     /// What signals that wait say of themselves.
     pub(crate) signals: Queue,
+    /// Their timers.
+    pub(crate) timers: Timers,
     /// Pids in ascending order.
     numbers: Vec<(u32, ProcessId)>,
     /// The pid given last.
@@ -160,6 +168,7 @@ impl ProcessTable {
             actions: Slab::new(crate::limits::MAX_PROCESSES),
             identities: Slab::new(crate::limits::MAX_PROCESSES),
             signals: Queue::new(crate::limits::MAX_SIGNALS),
+            timers: Timers::new(crate::limits::MAX_SIGNALS),
             numbers: Vec::new(),
             last: 0,
             current: Cell::new(Pid(0)),
@@ -294,14 +303,6 @@ impl ProcessTable {
     /// Returns the process with the smallest pid of a view.
     pub(crate) fn first_in(&self, view: View) -> Option<ProcessId> {
         self.next_in(view, 0).map(|(id, _)| id)
-    }
-
-    /// Returns a process whose alarm is due.
-    pub(crate) fn first_alarm(&self, now: Instant) -> Option<ProcessId> {
-        self.processes
-            .iter()
-            .find(|(_, process)| process.alarm.is_some_and(|due| due <= now))
-            .map(|(id, _)| id)
     }
 
     /// Returns the child with the smallest pid that is greater than `after`.

@@ -6,7 +6,7 @@ use crate::account::AccountId;
 use crate::errno::Errno;
 use crate::limits::LEAST_SLICE;
 use crate::process::{Life, ProcessId};
-use crate::signal::{Delivery, Info, cause_of, known, number};
+use crate::signal::{Delivery, cause_of};
 use crate::space::Denial;
 use crate::syscall::{self, Call};
 use crate::system::System;
@@ -39,6 +39,7 @@ impl<B: Block> System<B> {
         let mut woken = false;
         self.next_timer = Instant::NEVER;
         self.ring_alarms();
+        self.ring_timers();
         for (id, task) in self.table.tasks.iter_mut() {
             let Activity::Parked { key, deadline } = task.activity else {
                 continue;
@@ -57,19 +58,6 @@ impl<B: Block> System<B> {
         self.files.note_edges(&mut self.wakes);
         self.wakes.clear();
         woken
-    }
-
-    fn ring_alarms(&mut self) {
-        while let Some(id) = self.table.first_alarm(self.now) {
-            if let Some(process) = self.table.processes.get_mut(id) {
-                // Periods that have gone by meanwhile are told once, as pending signals are.
-                let period = process.alarm_period;
-                process.alarm = (!period.is_zero()).then(|| self.now + period);
-            }
-            self.signal_process(id, known(number::ALRM), &Info::KERNEL);
-        }
-        let alarms = self.table.processes.iter().filter_map(|(_, p)| p.alarm);
-        self.next_timer = alarms.fold(self.next_timer, Instant::min);
     }
 
     /// Lets a task wait.
@@ -366,6 +354,10 @@ fn run_turn<U: User, B: Block>(
         if turn == Turn::Yields {
             system.ready.push_again(id, now.since(began) >= turn_of_it);
         }
+    }
+    let process = system.table.processes.get(payer.process);
+    if process.is_some_and(|process| process.used_nanos() >= process.look_at) {
+        system.look_at_used_time(payer.process);
     }
 }
 

@@ -57,8 +57,7 @@ fn an_alarm_with_a_period_comes_again_until_it_is_taken_away() {
     bench.settle();
     let id = bench.id(pid);
     let process = bench.kernel.system.process(id).expect("it waits");
-    assert_eq!(process.alarm, None);
-    assert!(process.alarm_period.is_zero());
+    assert_eq!(process.alarms[0], crate::alarm::Alarm::OFF);
 }
 
 /// Installs a handler at step `at` for `signal`, with the restorer at step `restorer`.

@@ -1,6 +1,7 @@
 //! Making a process for the agent, and the directories it starts with.
 
 use crate::account::Resource;
+use crate::alarm::{Alarm, NEVER};
 use crate::errno::Errno;
 use crate::family::Kin;
 use crate::fs::{AgentPipes, Last, Place, Start, TableId};
@@ -11,6 +12,7 @@ use crate::limits::{
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
+use crate::rlimit::Limits;
 use crate::signal::{Job, Pending};
 use crate::slab::Full;
 use crate::space::{AreaList, SpaceId};
@@ -134,8 +136,10 @@ impl<B: Block> System<B> {
             leader: None,
             actions,
             pending: Pending::default(),
-            alarm: None,
-            alarm_period: core::time::Duration::ZERO,
+            alarms: [Alarm::OFF; 3],
+            look_at: NEVER,
+            next_timer: 0,
+            limits: Limits::new(),
             name: base_name(program.args.iter().next().unwrap_or_default()),
             life: Life::Loading(Load::new(space, strings)),
             notices: Notices::default(),

@@ -307,6 +307,8 @@ impl<B: Block> System<B> {
             task.robust_list = UserAddr::NULL;
             task.futex = None;
         }
+        self.drop_timers(id);
+        self.plan_looks(id);
         self.return_memory(id);
         self.leave_space(before);
         self.keep_executable(id, load);

@@ -42,6 +42,9 @@ pub(crate) mod number {
     pub(crate) const TTIN: u8 = 21;
     pub(crate) const TTOU: u8 = 22;
     pub(crate) const URG: u8 = 23;
+    pub(crate) const XCPU: u8 = 24;
+    pub(crate) const VTALRM: u8 = 26;
+    pub(crate) const PROF: u8 = 27;
     pub(crate) const WINCH: u8 = 28;
 }
 

@@ -5,6 +5,7 @@ use super::{Info, Raised, SignalSet, Unhandled, default_of, is_real_time};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::process::{Life, ProcessId};
+use crate::rlimit;
 use crate::system::System;
 use crate::task::{Activity, TaskId};
 use crate::wait::WakeKey;
@@ -59,12 +60,8 @@ impl<B: Block> System<B> {
         signal: Signal,
         info: &Info,
     ) -> Result<(), Errno> {
-        let id = match to {
-            Receiver::Process(id) => id,
-            Receiver::Task(task) => match self.table.tasks.get(task) {
-                Some(task) => task.process,
-                None => return Ok(()),
-            },
+        let Some(id) = self.process_of(to) else {
+            return Ok(());
         };
         self.settle_stops(id, signal);
         if self.is_ignored(id, signal) && !self.is_blocked(to, signal) {
@@ -87,6 +84,35 @@ impl<B: Block> System<B> {
             Life::Zombie(_) | Life::Failed(_) | Life::Made { .. } => {}
         }
         Ok(())
+    }
+
+    /// Sends the signal of a timer, which has paid for it. `false` when it is ignored, or there is no room to keep it.
+    pub(crate) fn send_counted(&mut self, to: Receiver, signal: Signal, info: &Info) -> bool {
+        let Some(id) = self.process_of(to) else {
+            return false;
+        };
+        self.settle_stops(id, signal);
+        if self.is_ignored(id, signal) && !self.is_blocked(to, signal) {
+            return false;
+        }
+        let table = &mut self.table;
+        let pending = match to {
+            Receiver::Process(id) => table.processes.get_mut(id).map(|it| &mut it.pending),
+            Receiver::Task(id) => table.tasks.get_mut(id).map(|it| &mut it.pending),
+        };
+        let is_kept =
+            pending.is_some_and(|pending| pending.push(&mut table.signals, signal, *info, None));
+        self.wakes.wake(WakeKey::Signal);
+        self.interrupt_tasks(to, signal);
+        is_kept
+    }
+
+    /// Returns whose process a receiver is of.
+    fn process_of(&self, to: Receiver) -> Option<ProcessId> {
+        match to {
+            Receiver::Process(id) => Some(id),
+            Receiver::Task(task) => self.table.tasks.get(task).map(|task| task.process),
+        }
     }
 
     /// Adds a signal to those that wait, if it may come a second time.
@@ -114,8 +140,15 @@ impl<B: Block> System<B> {
             pending.insert(signal);
             return Ok(());
         }
+        // What kill and the kernel send keeps to the container's share alone (Linux `override_rlimit`).
+        let most = match is_real_time || info.code < 0 {
+            true => process.limits.get(rlimit::Resource::SIGNALS).0,
+            false => u64::MAX,
+        };
         let payer = self.accounts.get_mut(account);
-        let charged = payer.is_some_and(|payer| payer.charge(Resource::Signals, 1).is_ok());
+        let charged = payer.is_some_and(|payer| {
+            payer.used(Resource::Signals) < most && payer.charge(Resource::Signals, 1).is_ok()
+        });
         if charged {
             if pending.push(&mut table.signals, signal, *info, Some(account)) {
                 return Ok(());
@@ -216,18 +249,20 @@ impl<B: Block> System<B> {
         let Some(task) = self.table.tasks.get(id) else {
             return Info::UNKNOWN;
         };
-        let queue = &self.table.signals;
-        if task.pending.set().contains(signal) {
-            return task.pending.info(queue, signal);
-        }
-        self.table
-            .processes
-            .get(task.process)
-            .map_or(Info::UNKNOWN, |process| process.pending.info(queue, signal))
+        let Some(process) = self.table.processes.get(task.process) else {
+            return Info::UNKNOWN;
+        };
+        let pending = match task.pending.set().contains(signal) {
+            true => &task.pending,
+            false => &process.pending,
+        };
+        let info = pending.info(&self.table.signals, signal);
+        self.counted_info(task.process, info)
     }
 
-    /// Takes one of the signals that wait for a task.
+    /// Takes one of the signals that wait for a task. What made it and repeats goes on.
     pub(crate) fn take_signal(&mut self, id: TaskId, signal: Signal) {
+        let info = self.signal_info(id, signal);
         let (table, accounts) = (&mut self.table, &mut self.accounts);
         let Some(task) = table.tasks.get_mut(id) else {
             return;
@@ -236,6 +271,12 @@ impl<B: Block> System<B> {
             task.pending.take(&mut table.signals, accounts, signal);
         } else if let Some(process) = table.processes.get_mut(task.process) {
             process.pending.take(&mut table.signals, accounts, signal);
+        }
+        let process = task.process;
+        if info.code == info::code::TIMER {
+            self.resume_timer(process, info.words[0] as u32);
+        } else if signal.number() == number::ALRM {
+            self.resume_alarm(process);
         }
     }
 

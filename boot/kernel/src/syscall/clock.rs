@@ -15,7 +15,7 @@ use hal::clock::Instant;
 
 /// Which time a clock id means (uapi/linux/time.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// Since 1970-01-01 UTC.
     Wall,
     /// Since the machine was entered.
@@ -240,79 +240,4 @@ fn sleep<B: Block>(
         system.write_user(call.space, call.address(rest), &left)?;
     }
     Err(Stall::wait(WakeKey::Nothing))
-}
-
-/// alarm(2).
-pub(super) fn alarm<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let span = Duration::from_secs(u64::from(call.uint(0)));
-    let [_, left] = set_alarm(system, call, [Duration::ZERO, span])?;
-    // A remainder of less than a second is told as one, so that it is not taken for none.
-    Ok(left.as_millis().div_ceil(1000) as u64)
-}
-
-/// Sets the period of the alarm and what is left until it is due; returns what they were.
-fn set_alarm<B: Block>(
-    system: &mut System<B>,
-    call: &Call,
-    [period, span]: [Duration; 2],
-) -> Result<[Duration; 2], Errno> {
-    let old = alarm_of(system, call)?;
-    let now = system.now;
-    let process = system.process_mut(call.process)?;
-    process.alarm = (!span.is_zero()).then(|| now + span);
-    process.alarm_period = period;
-    if let Some(due) = process.alarm {
-        system.next_timer = system.next_timer.min(due);
-    }
-    Ok(old)
-}
-
-/// Returns the period of the alarm and what is left until it is due.
-fn alarm_of<B: Block>(system: &System<B>, call: &Call) -> Result<[Duration; 2], Errno> {
-    let process = system.process(call.process)?;
-    let left = process.alarm.map(|due| due.since(system.now));
-    Ok([process.alarm_period, left.unwrap_or_default()])
-}
-
-/// Writes a `struct itimerval`.
-fn itimerval([period, left]: [Duration; 2]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&timeval(period));
-    bytes[16..].copy_from_slice(&timeval(left));
-    bytes
-}
-
-/// getitimer(2): only the timer of real time is ever set.
-pub(super) fn getitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    const REAL: i32 = 0;
-    const PROFILE: i32 = 2;
-    let times = match call.int(0) {
-        REAL => alarm_of(system, call)?,
-        1..=PROFILE => [Duration::ZERO; 2],
-        _ => return Err(Errno::EINVAL.into()),
-    };
-    system.write_user(call.space, call.address(1), &itimerval(times))?;
-    Ok(0)
-}
-
-/// setitimer(2), for ITIMER_REAL.
-pub(super) fn setitimer<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let mut bytes = [0; 32];
-    system.read_user(call.space, call.address(1), &mut bytes)?;
-    if call.int(0) != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    let time = |at: usize| {
-        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|nth| bytes[at + nth]));
-        let (seconds, micros) = (word(at), word(at + 8));
-        if seconds > i64::MAX as u64 || micros >= 1_000_000 {
-            return Err(Errno::EINVAL);
-        }
-        Ok(Duration::new(seconds, micros as u32 * 1000))
-    };
-    let old = set_alarm(system, call, [time(0)?, time(16)?])?;
-    if !call.address(2).is_null() {
-        system.write_user(call.space, call.address(2), &itimerval(old))?;
-    }
-    Ok(0)
 }

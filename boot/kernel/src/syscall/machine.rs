@@ -1,8 +1,8 @@
-//! What machine is this, and how much of it is used? uname, sysinfo, times, limits, random bytes.
+//! What machine is this, and how much of it is used? uname, sysinfo, times, random bytes.
 
 use super::{Call, Outcome, clock};
 use crate::errno::Errno;
-use crate::limits::{MAX_CHILDREN, MAX_DESCRIPTORS, STACK_BYTES, WORK_BYTES};
+use crate::limits::WORK_BYTES;
 use crate::program::ticks;
 use crate::system::System;
 use crate::user_memory::Access;
@@ -96,95 +96,6 @@ pub(super) fn getrusage<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         _ => return Err(Errno::EINVAL.into()),
     }
     system.write_user(call.space, call.address(1), &bytes)?;
-    Ok(0)
-}
-
-/// Returns soft and hard limit of a resource (asm-generic/resource.h).
-fn limit<B: Block>(system: &System<B>, call: &Call, resource: i32) -> Result<(u64, u64), Errno> {
-    const UNLIMITED: u64 = u64::MAX;
-    Ok(match resource {
-        // CPU, FSIZE, DATA.
-        0..=2 => (UNLIMITED, UNLIMITED),
-        // STACK.
-        3 => (STACK_BYTES, STACK_BYTES),
-        // CORE.
-        4 => (0, 0),
-        // RSS.
-        5 => (UNLIMITED, UNLIMITED),
-        // NPROC.
-        6 => (MAX_CHILDREN as u64, MAX_CHILDREN as u64),
-        // NOFILE.
-        7 => {
-            let table = system.process(call.process)?.files.ok_or(Errno::ESRCH)?;
-            let soft = system.files.table(table)?.limit() as u64;
-            (soft, MAX_DESCRIPTORS as u64)
-        }
-        // MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE.
-        8..=12 => (UNLIMITED, UNLIMITED),
-        // NICE, RTPRIO.
-        13 | 14 => (0, 0),
-        // RTTIME.
-        15 => (UNLIMITED, UNLIMITED),
-        _ => return Err(Errno::EINVAL),
-    })
-}
-
-/// getrlimit(2).
-pub(super) fn getrlimit<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let (soft, hard) = limit(system, call, call.int(0))?;
-    system.write_user(call.space, call.address(1), &clock::pair(soft, hard))?;
-    Ok(0)
-}
-
-/// setrlimit(2).
-pub(super) fn setrlimit<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let soft = system.read_u64(call.space, call.address(1))?;
-    let hard = system.read_u64(call.space, call.address(1).offset(8)?)?;
-    set_limit(system, call, call.int(0), soft, hard)
-}
-
-/// Sets a limit. Only the number of descriptors can really change; for others, what keeps to the limit there is,
-/// is taken.
-fn set_limit<B: Block>(
-    system: &mut System<B>,
-    call: &Call,
-    resource: i32,
-    soft: u64,
-    hard: u64,
-) -> Outcome {
-    /// `RLIMIT_NOFILE`.
-    const DESCRIPTORS: i32 = 7;
-    let (_, highest) = limit(system, call, resource)?;
-    if soft > hard {
-        return Err(Errno::EINVAL.into());
-    }
-    if hard > highest {
-        return Err(Errno::EPERM.into());
-    }
-    if resource == DESCRIPTORS {
-        let table = system.process(call.process)?.files.ok_or(Errno::ESRCH)?;
-        system.files.table_mut(table)?.set_limit(soft as usize);
-    }
-    Ok(0)
-}
-
-/// prlimit64(2), for oneself.
-pub(super) fn prlimit64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let own = system.process(call.process)?.pid.0;
-    if call.int(0) != 0 && call.uint(0) != own {
-        return Err(Errno::ESRCH.into());
-    }
-    let resource = call.int(1);
-    let (soft, hard) = limit(system, call, resource)?;
-    let wanted = call.address(2);
-    if !wanted.is_null() {
-        let new_soft = system.read_u64(call.space, wanted)?;
-        let new_hard = system.read_u64(call.space, wanted.offset(8)?)?;
-        set_limit(system, call, resource, new_soft, new_hard)?;
-    }
-    if !call.address(3).is_null() {
-        system.write_user(call.space, call.address(3), &clock::pair(soft, hard))?;
-    }
     Ok(0)
 }
 

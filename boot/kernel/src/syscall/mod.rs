@@ -7,6 +7,7 @@
 //! [`crate::limits::WORK_BYTES`] or [`crate::limits::WORK_PAGES`] of work and then returns [`Stall::AGAIN`] with its
 //! progress, so that a huge call never delays the bridge.
 
+mod alarm;
 mod attribute;
 mod capability;
 mod clock;
@@ -21,6 +22,7 @@ mod futex;
 mod group;
 mod identity;
 mod kill;
+mod limit;
 mod lock;
 mod machine;
 mod memory;
@@ -35,10 +37,12 @@ mod signal;
 mod socket;
 mod splice;
 mod terminal;
+mod timer;
 mod transfer;
 mod wait;
 mod xattr;
 
+pub(crate) use clock::{Meaning, Used};
 pub(crate) use machine::RELEASE;
 
 use crate::errno::Errno;
@@ -182,9 +186,9 @@ calls! {
     33 dup2 => descriptor::dup2;
     34 pause => signal::pause;
     35 nanosleep => clock::nanosleep;
-    36 getitimer => clock::getitimer;
-    37 alarm => clock::alarm;
-    38 setitimer => clock::setitimer;
+    36 getitimer => alarm::getitimer;
+    37 alarm => alarm::alarm;
+    38 setitimer => alarm::setitimer;
     39 getpid => identity::getpid;
     40 sendfile => copy::sendfile;
     41 socket => socket::socket;
@@ -234,7 +238,7 @@ calls! {
     94 lchown => attribute::lchown;
     95 umask => directory::umask;
     96 gettimeofday => clock::gettimeofday;
-    97 getrlimit => machine::getrlimit;
+    97 getrlimit => limit::getrlimit;
     98 getrusage => machine::getrusage;
     99 sysinfo => machine::sysinfo;
     100 times => machine::times;
@@ -283,7 +287,7 @@ calls! {
     150 munlock => memory::mlock;
     157 prctl => prctl::prctl;
     158 arch_prctl => process::arch_prctl;
-    160 setrlimit => machine::setrlimit;
+    160 setrlimit => limit::setrlimit;
     161 chroot => directory::chroot;
     162 sync => descriptor::sync;
     164 settimeofday => clock::refuse_setting;
@@ -310,6 +314,11 @@ calls! {
     217 getdents64 => directory::getdents64;
     218 set_tid_address => process::set_tid_address;
     221 fadvise64 => descriptor::advise;
+    222 timer_create => timer::timer_create;
+    223 timer_settime => timer::timer_settime;
+    224 timer_gettime => timer::timer_gettime;
+    225 timer_getoverrun => timer::timer_getoverrun;
+    226 timer_delete => timer::timer_delete;
     227 clock_settime => clock::refuse_setting;
     228 clock_gettime => clock::clock_gettime;
     229 clock_getres => clock::clock_getres;
@@ -354,7 +363,7 @@ calls! {
     295 preadv => transfer::preadv;
     296 pwritev => transfer::pwritev;
     297 rt_tgsigqueueinfo => kill::rt_tgsigqueueinfo;
-    302 prlimit64 => machine::prlimit64;
+    302 prlimit64 => limit::prlimit64;
     306 syncfs => descriptor::fsync;
     309 getcpu => priority::getcpu;
     314 sched_setattr => priority::sched_setattr;

@@ -4,6 +4,8 @@ use super::{Call, Outcome, clock};
 use crate::errno::Errno;
 use crate::limits::SLICE;
 use crate::priority::{LEAST_NICE, NICEST, Policy, Priority};
+use crate::process::ProcessId;
+use crate::rlimit::Resource;
 use crate::system::System;
 use crate::task::{Task, TaskId};
 use crate::user_memory::UserAddr;
@@ -106,12 +108,21 @@ impl<B: Block> System<B> {
     /// Makes a task as nice as somebody says who may.
     fn set_nice(&mut self, call: &Call, id: TaskId, nice: i8) -> Result<(), Errno> {
         self.check_owner(call, id)?;
-        let is_less = nice < self.task_mut(id)?.priority.nice;
-        if is_less && !self.identity(call.process)?.is_root() {
+        let task = self.task_mut(id)?;
+        let (is_less, process) = (nice < task.priority.nice, task.process);
+        if is_less && !self.may_be(call, process, nice)? {
             return Err(Errno::EACCES);
         }
         self.task_mut(id)?.priority.nice = nice;
         Ok(())
+    }
+
+    /// Returns whether a process's tasks may be as little nice as this.
+    fn may_be(&self, call: &Call, process: ProcessId, nice: i8) -> Result<bool, Errno> {
+        let (least, _) = self.process(process)?.limits.get(Resource::NICE);
+        // From 1 to 40.
+        let is_allowed = (MIDDLE - i32::from(nice)) as u64 <= least;
+        Ok(is_allowed || self.identity(call.process)?.is_root())
     }
 
     /// Checks that the caller may say how much of the processor a task has.
@@ -222,10 +233,13 @@ impl<B: Block> System<B> {
         // There is no real time here, for nobody.
         let policy = policy.ok_or(Errno::EPERM)?;
         self.check_owner(call, id)?;
-        let is_less_nice = wanted.nice < known.nice
-            || known.policy == Policy::Idle && policy != Policy::Idle && known.nice < MIDDLE as i8;
+        let process = self.task_mut(id)?.process;
+        let is_less_nice = wanted.nice < known.nice && !self.may_be(call, process, wanted.nice)?
+            || known.policy == Policy::Idle
+                && policy != Policy::Idle
+                && !self.may_be(call, process, known.nice)?;
         let is_undone = known.resets && !wanted.resets;
-        if (is_less_nice || is_undone) && !self.identity(call.process)?.is_root() {
+        if is_less_nice || is_undone && !self.identity(call.process)?.is_root() {
             return Err(Errno::EPERM.into());
         }
         self.task_mut(id)?.priority = Priority {

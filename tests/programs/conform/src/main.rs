@@ -40,6 +40,7 @@ mod splice;
 mod task;
 mod thread;
 mod time;
+mod timer;
 mod user;
 mod wait;
 mod xattr;
@@ -47,7 +48,7 @@ mod xattr;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 28] = [
+const FAMILIES: [(&str, fn()); 29] = [
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
@@ -73,6 +74,7 @@ const FAMILIES: [(&str, fn()); 28] = [
     ("task", task::run),
     ("thread", thread::run),
     ("time", time::run),
+    ("timer", timer::run),
     ("user", user::run),
     ("wait", wait::run),
     ("xattr", xattr::run),

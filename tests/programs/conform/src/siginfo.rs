@@ -147,6 +147,7 @@ fn refused() {
     let info = said(-1, 4, 5);
     let parent = sys!(SYS_getppid).expect("one");
     let feigned = said(0, 4, 5);
+    let by_tkill = said(-6, 4, 5);
     for (case, answer) in [
         (
             "signal 65 to itself",
@@ -178,7 +179,7 @@ fn refused() {
         ),
         (
             "as if by tkill, to another",
-            sys!(SYS_rt_sigqueueinfo, parent, 0, said(-6, 4, 5).as_ptr()),
+            sys!(SYS_rt_sigqueueinfo, parent, 0, by_tkill.as_ptr()),
         ),
         (
             "a value to another, only asked",
