@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vsock::{VMADDR_CID_ANY, VsockListener};
 
 /// Where the guest reads its first random bytes from (hcsshim `vmutils.LinuxEntropyVsockPort`).
@@ -283,11 +283,18 @@ impl PortListener {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn accept(&self, limit: Duration) -> io::Result<Option<UnixStream>> {
-        if let Some(stream) = self.try_accept()? {
-            return Ok(Some(stream));
+        let start = Instant::now();
+        loop {
+            if let Some(stream) = self.try_accept()? {
+                return Ok(Some(stream));
+            }
+            // What came may have been somebody else's.
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            wait_readable(&[self], left)?;
         }
-        wait_readable(&[self], limit)?;
-        self.try_accept()
     }
 
     /// Takes a connection that is there already.
@@ -409,12 +416,16 @@ mod tests {
             eprintln!("not tried: this system has no vsock_loopback");
             return;
         }
-        for (cid, is_taken) in [(VMADDR_CID_LOCAL, true), (77, false)] {
+        let patient = Duration::from_secs(60);
+        for (cid, is_taken, limit) in [
+            (VMADDR_CID_LOCAL, true, patient),
+            (77, false, Duration::ZERO),
+        ] {
             let ports = PortSpace::kernel(cid, std::process::id().wrapping_add(1));
             let listener = ports.listen(ports.log_port()).expect("free");
             let mut guest = VsockStream::connect_with_cid_port(VMADDR_CID_LOCAL, ports.log_port())
                 .expect("it listens");
-            let taken = listener.accept(Duration::from_secs(60)).expect("ours");
+            let taken = listener.accept(limit).expect("ours");
             assert_eq!(taken.is_some(), is_taken, "guest {cid}");
             let Some(mut taken) = taken else {
                 assert_eq!(guest.read(&mut [0]).unwrap_or(0), 0, "it is hung up on");

@@ -49,6 +49,14 @@ pub(super) fn find_vsock_daemon(told: Option<&Path>) -> Result<PathBuf, LaunchEr
     )
 }
 
+/// Finds util-linux's setpriv, which can tie a process to its parent's life. Busybox's cannot, and is passed over.
+pub(super) fn find_setpriv() -> Option<PathBuf> {
+    let is_capable = |path: &PathBuf| {
+        is_executable(path) && fs::canonicalize(path).is_ok_and(|file| !file.ends_with("busybox"))
+    };
+    on_path("setpriv").into_iter().find(is_capable)
+}
+
 /// Finds the guest image: as told, `MOTE_KERNEL`, near the running program.
 pub(super) fn find_kernel(told: Option<&Path>) -> Result<PathBuf, LaunchError> {
     find(

@@ -6,6 +6,7 @@
 
 use super::command_line::CommandLine;
 use super::launch_error::LaunchError;
+use super::tool;
 use crate::once::lock;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -78,6 +79,7 @@ impl Watchdog {
             .arg(run_directory)
             .arg(daemon.unwrap_or(Path::new("")))
             .arg(TX_BUFFER_BYTES.to_string())
+            .arg(tool::find_setpriv().unwrap_or_default())
             .args(&command_line.0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,14 +1,14 @@
 # The watchdog of one VM: parent of the vsock daemon and of QEMU, owner of the run directory.
 #
-#   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON|"" TX_BUFFER_BYTES VMM ARGUMENT...
+#   sh -c <this> mote-watchdog RUN_DIRECTORY VSOCK_DAEMON|"" TX_BUFFER_BYTES SETPRIV|"" VMM ARGUMENT...
 #
 # It makes the run directory, says "ready" (or why not) on its standard output, and starts the daemon. Standard input is
 # the leash: "qemu" starts QEMU, "pause" and "resume" stop it and let it go on, "ended" says that the console has ended,
 # the end of it (the other side closed it, or was killed) ends everything. Both children are this shell's own and not waited for before they are killed, so their ids cannot have
 # passed to anyone else. The exit status is QEMU's.
 
-run=$1 daemon=$2 buffer=$3
-shift 3
+run=$1 daemon=$2 buffer=$3 setpriv=$4
+shift 4
 vsock= vmm=
 
 # Is it still our child? A shell that reaps early could have let the id pass on.
@@ -53,14 +53,15 @@ trap finish INT TERM HUP PIPE
 echo ready || finish
 
 # Should somebody kill this shell, the children go with it.
-if command -v setpriv >/dev/null; then
-    tie='setpriv --pdeathsig KILL'
-else
-    tie=
-fi
+tied() {
+    if [ -n "$setpriv" ]; then
+        exec "$setpriv" --pdeathsig KILL "$@"
+    fi
+    exec "$@"
+}
 
 if [ -n "$daemon" ]; then
-    $tie "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-buffer-size "$buffer" \
+    tied "$daemon" --guest-cid 3 --socket "$run/vhost" --uds-path "$run/vsock" --tx-buffer-size "$buffer" \
         </dev/null >&2 &
     vsock=$!
 fi
@@ -69,7 +70,7 @@ fi
 # not two and a fork. The pipe stays open here, so that the word is not lost on a reader that is not there yet.
 mkfifo "$run/start"
 exec 9<>"$run/start"
-$tie sh -c 'read -r go && exec "$@" </dev/null' mote-vmm "$@" <"$run/start" 9>&- &
+tied sh -c 'read -r go && exec "$@" </dev/null' mote-vmm "$@" <"$run/start" 9>&- &
 vmm=$!
 echo "$vmm" >"$run/vmm"
 
