@@ -136,3 +136,13 @@ pub(super) fn getrandom<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     }
     Ok(wanted)
 }
+
+/// personality(2): there is Linux's, without any of its quirks.
+pub(super) fn personality<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
+    const LINUX: u32 = 0;
+    const ASK: u32 = u32::MAX;
+    match call.uint(0) {
+        LINUX | ASK => Ok(u64::from(LINUX)),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}

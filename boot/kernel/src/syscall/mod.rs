@@ -272,6 +272,7 @@ calls! {
     130 rt_sigsuspend => signal::rt_sigsuspend;
     131 sigaltstack => signal::sigaltstack;
     133 mknod => directory::mknod;
+    135 personality => machine::personality;
     137 statfs => attribute::statfs;
     138 fstatfs => attribute::fstatfs;
     140 getpriority => priority::getpriority;

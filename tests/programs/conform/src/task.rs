@@ -304,6 +304,8 @@ fn dropping() {
     check("sysinfo", "a bad address", sys!(SYS_sysinfo, BAD));
     check("times", "a bad address", sys!(SYS_times, BAD));
     check("getcpu", "which", sys!(SYS_getcpu, at, 0, 0));
+    check("personality", "Linux's", sys!(SYS_personality, 0));
+    check("personality", "asked", sys!(SYS_personality, u32::MAX));
     check("getcpu", "a bad address", sys!(SYS_getcpu, BAD, 0, 0));
     check("an unknown call", "500 further than there are", {
         // SAFETY: no kernel has this call.
