@@ -1,6 +1,7 @@
 //! The booted image under QEMU. One target, so that the image and the disks are built once.
 
 mod applet;
+mod applets;
 mod boot;
 mod conformance;
 mod container;
