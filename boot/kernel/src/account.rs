@@ -5,7 +5,9 @@
 //! can get leaves the others enough to go on.
 
 use crate::errno::Errno;
-use crate::limits::{ACCOUNT_SHARE, MAX_LOCKS, MAX_OPEN_FILES, MAX_SIGNALS, MAX_TASKS};
+use crate::limits::{
+    ACCOUNT_SHARE, MAX_LOCKS, MAX_OPEN_FILES, MAX_SIGNALS, MAX_TASKS, NAME_MEMORY_BYTES,
+};
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
@@ -30,9 +32,11 @@ pub enum Resource {
     Signals,
     /// Locks of files.
     Locks,
+    /// Names of files that stand in memory alone.
+    Names,
 }
 
-const RESOURCES: usize = 7;
+const RESOURCES: usize = 8;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
@@ -43,6 +47,7 @@ const COST: [u64; RESOURCES] = [
     0,
     0,
     0,
+    NAME_MEMORY_BYTES as u64,
 ];
 
 /// How much of each one account may have at most, whatever it was allowed.
@@ -54,6 +59,7 @@ const MOST: [u64; RESOURCES] = [
     (MAX_TASKS / ACCOUNT_SHARE) as u64,
     (MAX_SIGNALS / ACCOUNT_SHARE) as u64,
     (MAX_LOCKS / ACCOUNT_SHARE) as u64,
+    UNLIMITED,
 ];
 
 /// What was read from one disk.
@@ -208,6 +214,14 @@ impl Account {
         self.memory = memory;
         self.memory_peak = self.memory_peak.max(memory);
         Ok(())
+    }
+
+    /// Charges what is there already, whatever may be.
+    pub fn add(&mut self, resource: Resource, count: u64) {
+        let index = resource as usize;
+        self.used[index] += count;
+        self.memory += count * COST[index];
+        self.memory_peak = self.memory_peak.max(self.memory);
     }
 
     /// Gives back what was charged.

@@ -124,7 +124,7 @@ fn add(usage: &mut Usage, account: &Account) {
     usage.tasks += account.used(Resource::Tasks);
     usage.program_bytes += account.bytes(Resource::Frames);
     usage.file_bytes += account.bytes(Resource::FileFrames);
-    usage.kernel_bytes += account.bytes(Resource::KernelFrames);
+    usage.kernel_bytes += account.bytes(Resource::KernelFrames) + account.bytes(Resource::Names);
 }
 
 /// Adds what was done.

@@ -368,6 +368,10 @@ pub const MOUNTS_PER_VIEW: usize = 4;
 /// Frames of memory for which one clean name is kept: with its inodes a name takes about half a KiB.
 pub const FRAMES_PER_NAME: usize = 8;
 
+/// Bytes that a file's name in memory is charged as: its entry and its inode. Long names, and long targets of symbolic links,
+/// count as so many more of them.
+pub const NAME_MEMORY_BYTES: usize = 512;
+
 /// Names up to this long, and targets of symbolic links, lie in their entry, not on the heap. Linux has 40
 /// (`DNAME_INLINE_LEN`).
 pub const SHORT_NAME_BYTES: usize = 30;

@@ -236,7 +236,7 @@ impl<B: Block> System<B> {
             root: root.by_ref(),
             base: root.by_ref(),
         };
-        let working = match files.make_directories(&mut context, start, path) {
+        let working = match files.make_directories(&mut context, start, path, 0o755) {
             Ok(working) => working,
             Err(stall) => {
                 files.release_place(root);

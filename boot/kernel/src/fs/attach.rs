@@ -35,7 +35,8 @@ impl<B: Block> Files<B> {
         path: &[u8],
     ) -> Result<(), Stall> {
         self.ext4_mount(context, volume)?;
-        let over = self.make_directories(context, start, path)?;
+        // As the reference does (hcsshim `internal/guest/storage/scsi`): the way there is for root alone.
+        let over = self.make_directories(context, start, path, 0o700)?;
         let base = match self.base(context, volume_root(volume)) {
             Ok(base) => base,
             Err(stall) => {
@@ -87,7 +88,7 @@ impl<B: Block> Files<B> {
                         return Err(Errno::EINVAL.into());
                     }
                 }
-                self.make_directories(context, start, path)
+                self.make_directories(context, start, path, 0o755)
             });
         let over = match gathered {
             Ok(over) => over,
@@ -191,7 +192,7 @@ impl<B: Block> Files<B> {
         permissions: u16,
         path: &[u8],
     ) -> Result<(), Stall> {
-        let over = self.make_directories(context, start, path)?;
+        let over = self.make_directories(context, start, path, 0o755)?;
         let tree = NewTree {
             permissions,
             view: Some(view),

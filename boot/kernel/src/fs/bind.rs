@@ -217,7 +217,7 @@ impl<B: Block> Files<B> {
         path: &[u8],
     ) -> Result<Place, Stall> {
         if self.attributes(like.by_ref())?.kind == Kind::Directory {
-            return self.make_directories(context, start, path);
+            return self.make_directories(context, start, path, 0o755);
         }
         self.make_parents(context, start, path)?;
         let found = self.resolve(context, start, path, Last::Follow)?;
@@ -245,7 +245,7 @@ impl<B: Block> Files<B> {
     ) -> Result<(), Stall> {
         let end = path.iter().rposition(|&byte| byte == b'/');
         if let Some(end) = end.filter(|&end| end > 0) {
-            let above = self.make_directories(context, start, &path[..end])?;
+            let above = self.make_directories(context, start, &path[..end], 0o755)?;
             self.release_place(above);
         }
         Ok(())

@@ -126,6 +126,7 @@ impl<B: Block> Files<B> {
         permissions: u16,
     ) -> Result<InodeId, Errno> {
         let above = self.attributes_at(directory)?;
+        self.permit_name(context)?;
         let mount = self.dentries.get(directory)?.mount;
         let tree = self.mounts.get_mut(mount).ok_or(Errno::ENOENT)?;
         let number = tree.next_number;
@@ -184,7 +185,13 @@ impl<B: Block> Files<B> {
 
     /// Makes an entry the truth: it holds `inode` (whose reference is taken) or says that there is none.
     fn write_entry(&mut self, id: DentryId, inode: Option<InodeId>) -> Result<(), Errno> {
-        self.dentries.get_mut(id)?.inode = inode;
+        let entry = self.dentries.get_mut(id)?;
+        entry.inode = inode;
+        if entry.state == State::Written {
+            // A mark becomes a file, whose it is from now on.
+            self.refund_name(id);
+            self.charge_name(id);
+        }
         self.pin_entry(id)
     }
 
@@ -216,6 +223,7 @@ impl<B: Block> Files<B> {
         entry.order = order;
         entry.earlier = before;
         entry.later = None;
+        self.charge_name(id);
         Ok(())
     }
 
@@ -227,7 +235,9 @@ impl<B: Block> Files<B> {
         }
         entry.state = State::Cached;
         let (earlier, later) = (entry.earlier.take(), entry.later.take());
-        let Some(parent) = entry.parent else {
+        let parent = entry.parent;
+        self.refund_name(id);
+        let Some(parent) = parent else {
             return Ok(());
         };
         if let Some(earlier) = earlier {
@@ -440,6 +450,7 @@ impl<B: Block> Files<B> {
             return Err(Errno::EXDEV);
         }
         self.permit_change(context, found.directory.0)?;
+        self.permit_name(context)?;
         room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
         if attributes.links >= MAX_LINKS {
             return Err(Errno::EMLINK);

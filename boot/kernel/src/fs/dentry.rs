@@ -9,6 +9,7 @@ use super::text::Text;
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::mount::MountId;
+use crate::fs::name_charge::Payer;
 use crate::limits::{MAX_MOUNTS, MAX_NAME_LOOKS, MAX_NAMES, NAME_BUCKETS};
 use crate::slab::{Id, Slab};
 use alloc::vec::Vec;
@@ -53,6 +54,8 @@ pub(super) struct Dentry {
     pub(super) later: Option<DentryId>,
     /// Sequence number among them.
     pub(super) order: u64,
+    /// Who pays for it, while it is written.
+    pub(super) payer: Option<Payer>,
     chain: u32,
 }
 
@@ -77,6 +80,7 @@ impl Dentry {
             earlier: None,
             later: None,
             order: 0,
+            payer: None,
             chain: NONE,
         })
     }

@@ -32,7 +32,7 @@ impl<B: Block> Files<B> {
         Ok((Place(root), Place(working)))
     }
 
-    /// Finds the directory a path leads to, making what is missing of it with mode 755 (`mkdir -p`).
+    /// Finds the directory a path leads to, making what is missing of it with these permissions (`mkdir -p`).
     ///
     /// # Errors
     ///
@@ -42,6 +42,7 @@ impl<B: Block> Files<B> {
         context: &mut Context<'_>,
         start: Start<'_>,
         path: &[u8],
+        permissions: u16,
     ) -> Result<Place, Stall> {
         for end in 1..=path.len() {
             // The path up to each name's end.
@@ -52,7 +53,7 @@ impl<B: Block> Files<B> {
             let found = self.resolve(context, start, &path[..end], Last::Follow)?;
             let made = match self.dentries.get(found.entry.0).map(|entry| entry.inode) {
                 Ok(None) => self
-                    .make(context, &found, Make::Directory, 0o755)
+                    .make(context, &found, Make::Directory, permissions)
                     .map(|_inode| ()),
                 Ok(Some(_)) => Ok(()),
                 Err(errno) => Err(errno),

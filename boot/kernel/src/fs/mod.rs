@@ -44,6 +44,7 @@ mod medium;
 mod memory;
 mod mount;
 mod mounting;
+mod name_charge;
 mod nameless;
 mod names;
 mod open;
@@ -115,6 +116,7 @@ use holder::Busy;
 use initrd::Initrd;
 use lock::Locks;
 use mount::Mount;
+use name_charge::NameCharges;
 use page_cache::PageCache;
 use table::Slots;
 use teardown::Teardown;
@@ -138,6 +140,8 @@ pub struct Files<B> {
     binds: Binds,
     /// Why the last tree or disk could not be taken away.
     busy: Option<Busy>,
+    /// What names in memory cost.
+    name_charges: NameCharges,
     dentries: Dentries,
     descriptions: Slab<Description>,
     tables: Slab<Table>,
@@ -182,6 +186,7 @@ impl<B: Block> Files<B> {
             mounts: Slab::new(MAX_MOUNTS),
             binds: Binds::new(),
             busy: None,
+            name_charges: NameCharges::new(),
             dentries: Dentries::new(),
             descriptions: Slab::new(MAX_OPEN_FILES),
             tables: Slab::new(MAX_TABLES),

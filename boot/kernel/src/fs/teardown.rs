@@ -66,6 +66,7 @@ impl<B: Block> Files<B> {
             || self.teardown.mounts > 0
             || self.volumes.has_unused()
             || self.dentries.has_fallen()
+            || !self.name_charges.is_empty()
     }
 
     /// Returns whether pages of files that were cut or removed wait to be given back.
@@ -88,6 +89,7 @@ impl<B: Block> Files<B> {
         self.sweep_tree();
         self.give_pages_back(context.pool, context.accounts);
         self.volumes.forget_some(&mut self.pages, context.pool);
+        self.settle_names(context.accounts);
         true
     }
 
@@ -257,6 +259,7 @@ impl<B: Block> Files<B> {
         entry.earlier = None;
         entry.later = None;
         let is_used = entry.references > 0;
+        self.refund_name(id);
         self.dentries.unlink(id);
         self.unpin_inode(id);
         if !is_used {

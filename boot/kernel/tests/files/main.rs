@@ -7,6 +7,7 @@ mod locks;
 mod machine;
 mod memory;
 mod mounts;
+mod names;
 mod pipes;
 mod sockets;
 mod teardown;

@@ -264,7 +264,7 @@ fn the_directories_above_a_last_user_go_over_many_turns() {
             base: place.by_ref(),
         };
         let next = bed
-            .run(|files, context| files.make_directories(context, start, b"d"))
+            .run(|files, context| files.make_directories(context, start, b"d", 0o755))
             .unwrap();
         above.push(core::mem::replace(&mut place, next));
     }

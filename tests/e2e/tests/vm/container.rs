@@ -1,7 +1,10 @@
 //! Containers from creation to deletion, and the one notification of their end.
 
-use e2e::{Bed, DEADLINE};
-use mote_host::{Container, ContainerConfig, ContainerExit, ExitType, Hresult, ProcessConfig};
+use e2e::{Bed, DEADLINE, config};
+use mote_host::{
+    Container, ContainerConfig, ContainerExit, ExitType, Hresult, Machine, ProcessConfig,
+};
+use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
 
@@ -325,5 +328,46 @@ fn sixteen_containers_live_at_once_each_with_its_own_processes_streams_and_end()
             .delete_container_state(&ids[number])
             .expect("deleted");
     }
+    bed.assert_alive();
+}
+
+#[test]
+fn a_user_is_looked_up_by_name_in_the_containers_own_files() {
+    let tree = e2e::Tree::with_busybox();
+    tree.file(
+        "etc/passwd",
+        b"root:x:0:0:root:/root:/bin/sh\nalice:x:1000:100::/:/bin/sh\n",
+    );
+    tree.file("etc/group", b"root:x:0:\nstaff:x:50:\n");
+    let image = tree.image();
+    let bed = Bed::boot(config(Machine::Microvm).disk(&image));
+    let specification = |user: &str| {
+        ContainerConfig::from_oci(json!({
+            "process": {"args": ["/bin/busybox", "id"], "cwd": "/", "user": {"username": user}},
+            "root": {"path": "/"}, "linux": {},
+        }))
+    };
+    for (id, user, ids) in [
+        ("a", "alice", "uid=1000(alice) gid=100\n"),
+        ("b", "1000:staff", "uid=1000(alice) gid=50(staff)\n"),
+        ("c", "7", "uid=7 gid=0(root)\n"),
+    ] {
+        let container = bed.guest.create_container(id, &specification(user));
+        let container = container.unwrap_or_else(|error| panic!("{error}"));
+        let exec = container.create_process(&ProcessConfig::new(["/bin/busybox", "id"]));
+        let exec = exec.and_then(|exec| exec.output_within(b"", DEADLINE));
+        let init = container.create_process(&ProcessConfig::init());
+        let init = init.and_then(|init| init.output_within(b"", DEADLINE));
+        for output in [init, exec] {
+            let output = output.expect("runs").stdout;
+            assert_eq!(String::from_utf8_lossy(&output), ids, "{user}");
+        }
+    }
+    let error = bed
+        .guest
+        .create_container("d", &specification("bob"))
+        .expect_err("nobody");
+    let words = "exec \"bob\": no user of this name in /etc/passwd";
+    assert!(error.to_string().contains(words), "{error}");
     bed.assert_alive();
 }

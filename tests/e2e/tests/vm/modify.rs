@@ -234,6 +234,8 @@ fn a_read_only_disk_refuses_writes_and_another_one_keeps_them_in_memory() {
     let read_only = Resource::MappedVirtualDisk(read_only);
     add(&bed, &read_only);
     add(&bed, &disk(1, "/mnt/rw"));
+    let modes = said(&bed, &["/bin/busybox", "stat", "-c", "%a", "/mnt"]);
+    assert_eq!(modes, "700\n", "the way to a disk is for root alone");
     assert_eq!(cat(&bed, "/mnt/ro/marker"), "disk 7\n");
     for args in [
         &["sh", "-c", "echo x > /mnt/ro/marker"][..],
