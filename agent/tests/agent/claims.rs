@@ -1,4 +1,4 @@
-//! The claims of this suite as a table (`agent/doc/claims.md`), and that nothing of the protocol's lists goes unclaimed.
+//! The claims of this suite as a table in the README, and that nothing of the protocol's lists goes unclaimed.
 //!
 //! A claim is a test's name; the part of gcs-protocol it is about stands as `§…` in the comment above it, or else in that of
 //! its file. After adding one:
@@ -81,12 +81,15 @@ fn sections(comment: &str) -> Vec<String> {
         .collect()
 }
 
+/// Where the table stands in the README.
+const MARKS: [&str; 2] = ["<!-- claims -->\n", "<!-- end of claims -->"];
+
+fn readme() -> PathBuf {
+    path("../README.md")
+}
+
 fn table(claims: &[Claim]) -> String {
-    let mut table = String::from(
-        "# What the conversations claim\n\nClaims about the agent, each a test in `agent/tests/agent`, played by a scripted host and a scripted kernel. The \
-         numbers are the sections of the protocol's description that a claim is about. This table is made from the tests, and a test compares the two.\n\n\
-         | claim | section | file |\n|---|---|---|\n",
-    );
+    let mut table = String::from("| claim | section | file |\n|---|---|---|\n");
     for claim in claims {
         let sections = claim.sections.join(" ");
         writeln!(table, "| {} | {sections} | `{}` |", claim.text, claim.file).unwrap();
@@ -96,16 +99,18 @@ fn table(claims: &[Claim]) -> String {
 
 #[test]
 fn the_table_of_claims_is_what_the_tests_say() {
-    let file = path("doc/claims.md");
+    let document = fs::read_to_string(readme()).unwrap();
+    let (before, rest) = document.split_once(MARKS[0]).expect("a mark");
+    let (written, behind) = rest.split_once(MARKS[1]).expect("its end");
     let table = table(&claims());
     if std::env::var_os("MOTE_WRITE_CLAIMS").is_some() {
-        fs::write(&file, &table).unwrap();
+        let whole = [before, MARKS[0], &table, MARKS[1], behind].concat();
+        fs::write(readme(), whole).unwrap();
+        return;
     }
-    let written = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == table,
-        "{} is stale: MOTE_WRITE_CLAIMS=1 cargo test -p agent claims",
-        file.display()
+        "the README's table is stale: MOTE_WRITE_CLAIMS=1 cargo test -p agent claims"
     );
 }
 
@@ -138,10 +143,13 @@ fn every_trap_and_every_rule_of_order_is_claimed() {
     }
 }
 
-/// Every type and constant of the public packages (gcs-protocol §19) has a row in `doc/protocol.md`.
+/// Every type and constant of the public packages (gcs-protocol §19) has a row in the README.
 #[test]
 fn every_type_and_constant_of_the_public_packages_has_its_row() {
-    let document = fs::read_to_string(path("doc/protocol.md")).unwrap();
+    let document = fs::read_to_string(readme()).unwrap();
+    let (_, document) = document
+        .split_once("### What became of each name of the protocol")
+        .expect("a heading");
     for name in include_str!("../data/public_names.txt").split_whitespace() {
         let found = document.match_indices(name).any(|(at, _)| {
             let word = |character: Option<char>| {
