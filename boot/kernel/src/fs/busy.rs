@@ -63,6 +63,10 @@ impl<B: Block> Files<B> {
             && writes
             && let Ok(union) = self.union_mut(id)
         {
+            let is_first = step > 0 && union.writers == 0 && union.mapped == 0;
+            if is_first && union.seen > 0 {
+                union.next_viewer = Some(0);
+            }
             union.writers = union.writers.saturating_add_signed(step);
         }
     }

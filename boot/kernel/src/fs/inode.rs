@@ -105,6 +105,11 @@ pub(super) struct Union {
     pub(super) executed: u32,
     /// Files that areas show (`ShownFile`) through which it may be written to.
     pub(super) mapped: u32,
+    /// Files that areas show which see what is written to it.
+    pub(super) seen: u32,
+    /// The slot of the next address space in which pages of the source are to be taken away from such areas, because
+    /// somebody may write now.
+    pub(super) next_viewer: Option<u32>,
     /// Target of a symbolic link that was made here.
     pub(super) link: Text,
     /// Who pays for its pages.

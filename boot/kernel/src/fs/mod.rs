@@ -64,6 +64,7 @@ mod terminal;
 mod text;
 mod transfer;
 mod union;
+mod viewer;
 mod volume;
 mod walk;
 mod watch;

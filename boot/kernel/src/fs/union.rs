@@ -38,6 +38,8 @@ impl Union {
             writers: 0,
             executed: 0,
             mapped: 0,
+            seen: 0,
+            next_viewer: None,
             link: Text::EMPTY,
             account,
             next_entry: 1,

@@ -23,6 +23,13 @@ pub(crate) enum Backing {
         /// The file's page behind the area's first page.
         page: u64,
     },
+    /// A file's pages, as they are whoever writes to them; the program may not. The area holds a reference to the file.
+    Seen {
+        /// Which file.
+        file: FileId,
+        /// The file's page behind the area's first page.
+        page: u64,
+    },
     /// A file's pages themselves: what is written is seen by everybody. The area holds a reference to the file.
     Shared {
         /// Which file.
@@ -78,6 +85,10 @@ impl Area {
                 file,
                 page: page + (pages.start - self.first),
             },
+            Backing::Seen { file, page } => Backing::Seen {
+                file,
+                page: page + (pages.start - self.first),
+            },
             Backing::Shared { file, page } => Backing::Shared {
                 file,
                 page: page + (pages.start - self.first),
@@ -102,15 +113,17 @@ impl Area {
         }
     }
 
-    /// Returns whether what is written to it is seen by everybody who has its file.
+    /// Returns whether what is written to its file is seen here.
     pub(crate) const fn is_shared(&self) -> bool {
-        matches!(self.backing, Backing::Shared { .. })
+        matches!(self.backing, Backing::Shared { .. } | Backing::Seen { .. })
     }
 
     /// Returns the file behind it.
     pub(crate) const fn file(&self) -> Option<FileId> {
         match self.backing {
-            Backing::File { file, .. } | Backing::Shared { file, .. } => Some(file),
+            Backing::File { file, .. }
+            | Backing::Seen { file, .. }
+            | Backing::Shared { file, .. } => Some(file),
             Backing::Anonymous | Backing::Stack | Backing::Clock => None,
         }
     }

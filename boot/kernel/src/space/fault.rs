@@ -114,6 +114,13 @@ impl<B: Block> System<B> {
                 self.pool.bytes_mut(&frame).fill(0);
                 self.map_page(id, page, frame, area.protection)
             }
+            Backing::Seen { file, page: first } => {
+                let index = first + (page.number() - area.first);
+                let frame = self.seen_page(file, index).map_err(Denial::of_file)?;
+                self.map_page(id, page, frame, area.protection)?;
+                self.map_around(id, area, page);
+                Ok(())
+            }
             Backing::Shared { file, page: first } => {
                 let index = first + (page.number() - area.first);
                 let frame = self.shared_page(file, index).map_err(Denial::of_file)?;
@@ -193,9 +200,14 @@ impl<B: Block> System<B> {
 
     /// Maps the neighbours of a file's page that the page cache has.
     fn map_around(&mut self, id: SpaceId, area: &Area, page: Page) {
-        let Backing::File { file, page: first } = area.backing else {
+        let (Backing::File { file, page: first } | Backing::Seen { file, page: first }) =
+            area.backing
+        else {
             return;
         };
+        if area.is_shared() && self.is_written(file) {
+            return;
+        }
         let start = page.number() & !(FAULT_AROUND_PAGES - 1);
         let from = start.max(area.first);
         for number in from..(start + FAULT_AROUND_PAGES).min(area.end) {

@@ -1,7 +1,11 @@
 //! Files that areas show. An area names its file by a number that can be copied; here it is counted how many do.
 
+use super::{Backing, SpaceId};
 use crate::errno::Errno;
-use crate::fs::{Access, Attributes, Context, Files, Kind, Last, Place, PlaceRef, Start};
+use crate::fs::{
+    Access, Attributes, Context, DescriptionId, Files, Kind, Last, Place, PlaceRef, Start,
+};
+use crate::limits::{WORK_LOOKS, WORK_PAGES};
 use crate::process::ProcessId;
 use crate::program::ProgramFile;
 use crate::slab::Id;
@@ -21,8 +25,19 @@ pub(crate) struct ShownFile {
     pub(crate) place: Place,
     /// Areas and loads that name it.
     users: u32,
+    /// What areas do with it.
+    shows: Shows,
+}
+
+/// What areas do with a file that they show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// They copy what they change.
+    Copies,
+    /// What is written to the file is seen in them.
+    Seen,
     /// It may be written to through them.
-    writes: bool,
+    Written,
 }
 
 impl<B: Block> System<B> {
@@ -35,7 +50,7 @@ impl<B: Block> System<B> {
         let file = ShownFile {
             place,
             users: 1,
-            writes: false,
+            shows: Shows::Copies,
         };
         match self.shown.insert(file) {
             Ok(id) => Ok(id),
@@ -59,11 +74,88 @@ impl<B: Block> System<B> {
         let counted = self.files.share_place(place.by_ref());
         let shown = self.show_file(place);
         match shown.ok().and_then(|id| self.shown.get_mut(id)) {
-            Some(file) => file.writes = true,
+            Some(file) => file.shows = Shows::Written,
             None => self.files.unmap_writable(counted.by_ref()),
         }
         self.files.release_place(counted);
         shown
+    }
+
+    /// Takes a file in whose changes areas are to see, with one user.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; the place was given back.
+    pub(crate) fn show_seen(&mut self, place: Place) -> Result<FileId, Errno> {
+        let id = self.show_file(place)?;
+        if let Some(file) = self.shown.get_mut(id) {
+            file.shows = Shows::Seen;
+            self.files.count_seen(file.place.by_ref(), 1);
+        }
+        Ok(id)
+    }
+
+    /// Returns whether a file that is shown may be written to by anybody.
+    pub(crate) fn is_written(&self, id: FileId) -> bool {
+        let file = self.shown.get(id);
+        file.is_some_and(|file| self.files.is_written(file.place.by_ref()))
+    }
+
+    /// Returns a token of the frame that holds a page of a file, for seeing what is written to it: where nobody can write,
+    /// it may be the source's.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::shared_page`].
+    pub(crate) fn seen_page(&mut self, id: FileId, page: u64) -> Result<Frame, Stall> {
+        if self.is_written(id) {
+            self.shared_page(id, page)
+        } else {
+            self.file_page(id, page)
+        }
+    }
+
+    /// Takes the pages of a file away from those who see it, now that somebody opened it for writing: they find the pages
+    /// that are written to when they look again.
+    ///
+    /// # Errors
+    ///
+    /// [`Stall::AGAIN`] when some are left.
+    pub(crate) fn refresh_seen(&mut self, file: DescriptionId) -> Result<(), Stall> {
+        let mut looks = 0;
+        while let Some(slot) = self.files.next_viewer(file) {
+            if looks >= WORK_LOOKS {
+                return Err(Stall::AGAIN);
+            }
+            if slot >= self.spaces.slots() as u32 {
+                self.files.set_next_viewer(file, None);
+                return Ok(());
+            }
+            if let Some((id, _)) = self.spaces.at_mut(slot) {
+                looks += self.take_seen(id, file)?;
+            }
+            self.files.set_next_viewer(file, Some(slot + 1));
+        }
+        Ok(())
+    }
+
+    /// Does that for one address space; returns how many areas were looked at.
+    fn take_seen(&mut self, id: SpaceId, file: DescriptionId) -> Result<usize, Stall> {
+        let (mut at, mut looks) = (0, 0);
+        while let Some(area) = self.space(id)?.areas.next(at).copied() {
+            at = area.end;
+            looks += 1;
+            let Backing::Seen { file: shown, .. } = area.backing else {
+                continue;
+            };
+            let shown = self.shown.get(shown).map(|shown| shown.place.by_ref());
+            if shown.is_some_and(|place| self.files.is_same_file(place, file))
+                && self.unmap_pages(id, area.first..area.end, WORK_PAGES) == WORK_PAGES
+            {
+                return Err(Stall::AGAIN);
+            }
+        }
+        Ok(looks)
     }
 
     /// Counts one more user.
@@ -83,8 +175,10 @@ impl<B: Block> System<B> {
             return false;
         }
         if let Some(file) = self.shown.remove(id) {
-            if file.writes {
-                self.files.unmap_writable(file.place.by_ref());
+            match file.shows {
+                Shows::Copies => {}
+                Shows::Seen => self.files.count_seen(file.place.by_ref(), -1),
+                Shows::Written => self.files.unmap_writable(file.place.by_ref()),
             }
             self.files.release_place(file.place);
         }

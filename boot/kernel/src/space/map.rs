@@ -1,6 +1,6 @@
 //! Changing which pages a program may use: what mmap, munmap, mprotect, mremap and brk are made of.
 
-use super::{Area, LOWEST_ADDRESS, SpaceId};
+use super::{Area, Backing, LOWEST_ADDRESS, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::WORK_PAGES;
@@ -130,6 +130,9 @@ impl<B: Block> System<B> {
         let area = self.area_at(id, range.start).ok_or(Errno::ENOMEM)?;
         if area.protection == protection {
             return Ok(area.end.min(range.end));
+        }
+        if matches!(area.backing, Backing::Seen { .. }) && protection.contains(Protection::WRITE) {
+            return Err(Errno::EACCES);
         }
         self.split_areas(id, &range)?;
         let space = self.spaces.get_mut(id).ok_or(Errno::EFAULT)?;

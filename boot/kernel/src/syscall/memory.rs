@@ -190,7 +190,7 @@ fn make_shared<B: Block>(
 }
 
 /// Finds the file a mapping shows. Writes to a shared mapping are the file's if that was opened for writing, too;
-/// of any other file a shared mapping cannot be written to, so it is as good as a private one.
+/// of any other file a shared mapping cannot be written to, and shows what others write.
 fn open_mapped<B: Block>(
     system: &mut System<B>,
     call: &Call,
@@ -210,6 +210,10 @@ fn open_mapped<B: Block>(
     if writes {
         parts.files.release_place(place);
         return Err(Errno::EACCES.into());
+    }
+    if is_shared {
+        let file = system.show_seen(place)?;
+        return Ok(Backing::Seen { file, page });
     }
     let file = system.show_file(place)?;
     Ok(Backing::File { file, page })

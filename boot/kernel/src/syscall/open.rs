@@ -105,6 +105,7 @@ fn open_file<B: Block>(
         call.restart = Restart::Opens;
     }
     let id = DescriptionId::from_bits(call.progress).ok_or(Errno::EBADF)?;
+    system.refresh_seen(id)?;
     let mut parts = system.file_parts(call.process)?;
     let fd = parts
         .files

@@ -11,6 +11,7 @@ mod names;
 mod pipes;
 mod sockets;
 mod teardown;
+mod viewers;
 
 #[global_allocator]
 static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();

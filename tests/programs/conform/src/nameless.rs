@@ -15,6 +15,7 @@ pub(crate) fn run() {
     temporary();
     exchanged();
     busy();
+    seen();
 }
 
 fn memory() {
@@ -391,4 +392,55 @@ fn busy() {
     sleeper.kill().expect("it runs");
     sleeper.wait().expect("it ended");
     tried("a program that ran, for writing", O_WRONLY);
+}
+
+/// A mapping that may not write sees what others do.
+fn seen() {
+    std::fs::write("seen", [b'a'; 8192]).expect("new");
+    let reader = opened(c"seen", O_RDONLY);
+    let at = sys!(SYS_mmap, 0, 8192, PROT_READ, MAP_SHARED, reader, 0).expect("a mapping");
+    let look = |case: &str, place: usize| {
+        let byte = std::ptr::with_exposed_provenance::<u8>(at as usize + place);
+        // SAFETY: the mapping is there until the end of this function, and its file is as long.
+        let byte = unsafe { byte.read_volatile() };
+        say("mmap", case, char::from(byte));
+    };
+    look("seen before a write", 5000);
+    let writer = opened(c"seen", O_RDWR);
+    check(
+        "pwrite64",
+        "what is seen",
+        sys!(SYS_pwrite64, writer, b"b".as_ptr(), 1, 5000),
+    );
+    look("seen after a write", 5000);
+    let shared = sys!(
+        SYS_mmap,
+        0,
+        8192,
+        PROT_READ | PROT_WRITE,
+        MAP_SHARED,
+        writer,
+        0
+    );
+    let shared = shared.expect("a mapping");
+    close(writer);
+    let byte = std::ptr::with_exposed_provenance_mut::<u8>(shared as usize + 10);
+    // SAFETY: it was mapped just now, for writing.
+    unsafe { byte.write_volatile(b'c') };
+    look("seen after a write to a mapping", 10);
+    let both = PROT_READ | PROT_WRITE;
+    check(
+        "mprotect",
+        "what is seen, to be written to",
+        sys!(SYS_mprotect, at, 4096, both),
+    );
+    check(
+        "mprotect",
+        "what is seen, to be nothing",
+        sys!(SYS_mprotect, at, 4096, 0),
+    );
+    for place in [at, shared] {
+        sys!(SYS_munmap, place, 8192).expect("it was mapped");
+    }
+    close(reader);
 }
