@@ -9,6 +9,10 @@ use std::process::{Command, Stdio};
 const MAGIC: &str = "070701";
 const TRAILER: &str = "TRAILER!!!";
 
+/// The users and groups of the default initrd.
+const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
+
 const S_IFMT: u32 = 0o170_000;
 const S_IFDIR: u32 = 0o040_000;
 const S_IFREG: u32 = 0o100_000;
@@ -178,8 +182,8 @@ pub fn busybox() -> Result<Vec<u8>> {
         .directory("proc")
         .directory("root")
         .directory("tmp")
-        .file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n")
-        .file("etc/group", 0o644, b"root:x:0:\n")
+        .file("etc/passwd", 0o644, PASSWD)
+        .file("etc/group", 0o644, GROUP)
         .file("bin/busybox", 0o755, &content);
     for applet in applets(&path)? {
         archive = archive.symlink(&format!("bin/{applet}"), "busybox");

@@ -12,6 +12,7 @@ pub struct ProcessConfig {
     cwd: String,
     user: (u32, u32),
     groups: Vec<u32>,
+    username: Option<String>,
     terminal: bool,
     console_size: Option<(u16, u16)>,
     stdin: bool,
@@ -41,6 +42,7 @@ impl ProcessConfig {
             cwd: "/".into(),
             user: (0, 0),
             groups: Vec::new(),
+            username: None,
             terminal: false,
             console_size: None,
             stdin: true,
@@ -144,6 +146,39 @@ impl ProcessConfig {
     #[must_use]
     pub const fn ids(&self) -> (u32, u32) {
         self.user
+    }
+
+    /// Has the guest look the user up, in the `/etc/passwd` and `/etc/group` of the container's root: `USER` or `USER:GROUP`, names or
+    /// numbers. Counts before [`ProcessConfig::user`], and as that for processes of containers only.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # fn example(guest: &mote_host::GuestConnection) -> mote_host::Result<()> { use mote_host::*;
+    /// let init = ProcessConfig::new(["/bin/busybox", "id", "-u"]).username("root");
+    /// let container = guest.create_container("username", &ContainerConfig::new(&init))?;
+    /// let init = container.create_process(&ProcessConfig::init())?;
+    /// assert_eq!(init.output(b"")?.stdout, b"0\n");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn username(mut self, name: impl Into<String>) -> Self {
+        self.username = Some(name.into());
+        self
+    }
+
+    /// Returns whether the user is 0 of the VM itself, whom a process has without a container.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::ProcessConfig;
+    /// assert!(ProcessConfig::new(["true"]).is_root());
+    /// assert!(!ProcessConfig::new(["true"]).username("web").is_root());
+    /// ```
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.user == (0, 0) && self.username.is_none() && self.groups.is_empty()
     }
 
     /// Sets the groups beside the user's own. As [`ProcessConfig::user`], for processes of containers only.
@@ -300,6 +335,9 @@ impl ProcessConfig {
         let mut user = json!({ "uid": self.user.0, "gid": self.user.1 });
         if !self.groups.is_empty() {
             user["additionalGids"] = json!(self.groups);
+        }
+        if let Some(name) = &self.username {
+            user["username"] = name.as_str().into();
         }
         process.insert("user".into(), user);
         process.insert("args".into(), self.args.clone().into());

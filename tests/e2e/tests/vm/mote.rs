@@ -141,6 +141,23 @@ fn runs_the_hosts_busybox_without_any_disk() {
 }
 
 #[test]
+fn a_user_by_name_is_looked_up_where_the_root_is_an_initrd_too() {
+    for (user, ids) in [
+        ("nobody", "65534 65534\n"),
+        ("nobody:root", "65534 0\n"),
+        ("7:nogroup", "7 65534\n"),
+        ("7", "7 0\n"),
+    ] {
+        let script = "echo $(id -u) $(id -g)";
+        let output = Run::new(["--user", user, "--", "sh", "-c", script]).output(b"");
+        assert_eq!(text(&output.stdout), ids, "{user}: {output:?}");
+    }
+    let output = Run::new(["--user", "somebody", "--", "true"]).output(b"");
+    assert_eq!(code(&output), 125, "{output:?}");
+    assert!(text(&output.stderr).contains("somebody"), "{output:?}");
+}
+
+#[test]
 fn environment_and_directory_are_passed_on() {
     let options = ["--env", "A=1", "--env", "B=two words", "--cwd", "/data"];
     let output = Run::new(args(&options, &["sh", "-c", "echo $A, $B, $PWD"])).output(b"");

@@ -40,6 +40,9 @@ impl Program {
             .cwd(&self.cwd)
             .user(identity.uid, identity.gid)
             .groups(identity.groups);
+        if let Some(name) = identity.username {
+            config = config.username(name);
+        }
         if let Some(home) = identity.home {
             config = config.env("HOME", home);
         }
@@ -70,7 +73,7 @@ pub(crate) fn start(
     id: &str,
     limits: Limits,
 ) -> Result<(Process, Option<Container>)> {
-    if shell == Shell::VmIfPossible && !limits.is_any() && config.ids() == (0, 0) {
+    if shell == Shell::VmIfPossible && !limits.is_any() && config.is_root() {
         return Ok((guest.create_process(config)?, None));
     }
     let mut specification = ContainerConfig::new(config);

@@ -1,4 +1,5 @@
-//! Users and groups: numbers, or names that the root's `/etc/passwd` and `/etc/group` know.
+//! Users and groups: numbers, or names that the root's `/etc/passwd` and `/etc/group` know. A disk's are read here, those of an
+//! initrd by the guest.
 
 use crate::failure::{Failure, Result};
 use mote_host::disk;
@@ -30,6 +31,8 @@ pub(crate) struct Identity {
     pub(crate) gid: u32,
     /// The groups beside that one.
     pub(crate) groups: Vec<u32>,
+    /// The user and perhaps the group as they were given, where only the guest can read its root.
+    pub(crate) username: Option<String>,
     /// The user's directory, where the root has an entry for him.
     pub(crate) home: Option<String>,
 }
@@ -59,52 +62,72 @@ impl User {
         if is_root && self.group.is_none() {
             return Ok(Identity::default());
         }
-        let database = root.map(Database::read).transpose()?;
-        self.identity_of(database.as_ref())
+        match root {
+            Some(disk) => self.identity_of(&Database::read(disk)?),
+            None => Ok(self.identity_by_guest()),
+        }
     }
 
-    fn identity_of(&self, database: Option<&Database<'_>>) -> Result<Identity> {
-        let entry = database.and_then(|database| database.user(&self.user));
-        let uid = match (self.user.parse(), &entry) {
-            (Ok(uid), _) => uid,
-            (Err(_), _) if self.user == "root" => 0,
-            (Err(_), Some(entry)) => entry.uid,
-            (Err(_), None) => return Err(unknown(&self.user, "/etc/passwd", database)),
+    /// Leaves names to the guest: the root is an initrd.
+    fn identity_by_guest(&self) -> Identity {
+        let group = self.group.as_deref().unwrap_or("0");
+        match (number(&self.user), number(group)) {
+            (Some(uid), Some(gid)) => Identity {
+                uid,
+                gid,
+                ..Identity::default()
+            },
+            _ => Identity {
+                username: Some(match &self.group {
+                    Some(group) => format!("{}:{group}", self.user),
+                    None => self.user.clone(),
+                }),
+                ..Identity::default()
+            },
+        }
+    }
+
+    fn identity_of(&self, database: &Database<'_>) -> Result<Identity> {
+        let entry = database.user(&self.user);
+        let uid = match (number(&self.user), &entry) {
+            (Some(uid), _) => uid,
+            (None, Some(entry)) => entry.uid,
+            (None, None) => return Err(unknown(&self.user, "/etc/passwd", database)),
         };
         let gid = match &self.group {
             // As other runtimes do: the group of the user's entry, 0 when there is none.
             None => entry.as_ref().map_or(0, |entry| entry.gid),
-            Some(group) => match group.parse() {
-                Ok(gid) => gid,
-                Err(_) if group == "root" => 0,
-                Err(_) => database
-                    .and_then(|database| database.group(group))
-                    .ok_or_else(|| unknown(group, "/etc/group", database))?,
-            },
+            Some(group) => number(group)
+                .or_else(|| database.group(group))
+                .ok_or_else(|| unknown(group, "/etc/group", database))?,
         };
         // Who names a group wants that one alone.
-        let groups = match (&self.group, &entry, database) {
-            (None, Some(entry), Some(database)) => database.groups_of(entry.name, gid),
+        let groups = match (&self.group, &entry) {
+            (None, Some(entry)) => database.groups_of(entry.name, gid),
             _ => Vec::new(),
         };
         Ok(Identity {
             uid,
             gid,
             groups,
+            username: None,
             home: entry.map(|entry| entry.home.to_owned()),
         })
     }
 }
 
-fn unknown(name: &str, file: &str, database: Option<&Database<'_>>) -> Failure {
-    let text = match database {
-        Some(database) => format!(
-            "{file} of {} does not know {name:?}",
-            database.disk.display()
-        ),
-        None => format!("cannot look {name:?} up: the root is no disk"),
-    };
-    Failure::new(text).hint("give the user and the group as numbers")
+/// Returns the number that needs no look-up.
+fn number(name: &str) -> Option<u32> {
+    if name == "root" {
+        return Some(0);
+    }
+    name.parse().ok()
+}
+
+fn unknown(name: &str, file: &str, database: &Database<'_>) -> Failure {
+    let disk = database.disk.display();
+    Failure::new(format!("{file} of {disk} does not know {name:?}"))
+        .hint("give the user and the group as numbers")
 }
 
 /// A disk's users and groups.
@@ -196,7 +219,7 @@ mod tests {
 
     fn identity(text: &str) -> Result<Identity> {
         let user: User = text.parse().expect("well formed");
-        user.identity_of(Some(&database()))
+        user.identity_of(&database())
     }
 
     fn ids(text: &str) -> (u32, u32, Vec<u32>) {
@@ -230,16 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_disk_there_are_only_numbers_and_root() {
+    fn without_a_disk_names_are_left_to_the_guest() {
         let identity = |text: &str| {
             let user: User = text.parse().expect("well formed");
-            user.identity(None)
-                .map(|identity| (identity.uid, identity.gid))
+            let identity = user.identity(None).expect("nothing is looked up");
+            (identity.uid, identity.gid, identity.username)
         };
-        assert_eq!(identity("1000").expect("numbers"), (1000, 0));
-        assert_eq!(identity("1000:50").expect("numbers"), (1000, 50));
-        assert_eq!(identity("root:root").expect("0 everywhere"), (0, 0));
-        assert!(identity("nobody").is_err(), "no disk to look in");
+        assert_eq!(identity("1000"), (1000, 0, None));
+        assert_eq!(identity("1000:50"), (1000, 50, None));
+        assert_eq!(identity("root:root"), (0, 0, None));
+        assert_eq!(identity("nobody"), (0, 0, Some("nobody".into())));
+        assert_eq!(identity("7:log"), (0, 0, Some("7:log".into())));
         for bad in ["", ":", "1:", ":1"] {
             assert!(bad.parse::<User>().is_err(), "{bad}");
         }

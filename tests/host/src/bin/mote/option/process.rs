@@ -27,7 +27,7 @@ pub(crate) struct ProcessOptions {
     #[arg(short = 'w', long, value_name = "DIRECTORY", help_heading = "Program")]
     cwd: Option<String>,
 
-    /// User of the program, by number or, when the root is a disk, by a name its /etc/passwd knows
+    /// User of the program, by number or by a name the root's /etc/passwd knows
     #[arg(
         short = 'u',
         long,
