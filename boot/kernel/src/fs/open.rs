@@ -153,7 +153,7 @@ impl<B: Block> Files<B> {
             }
             Target::Device(device) => Target::Device(device),
             Target::Terminal(end) if end.side == Side::Slave => {
-                Target::Terminal(self.terminals.open_slave(end.id)?)
+                Target::Terminal(self.terminals.open_slave(end.id, context.is_root())?)
             }
             Target::Terminal(_) => return Err(Errno::ENXIO.into()),
             Target::Inode(_)

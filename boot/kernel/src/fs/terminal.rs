@@ -59,7 +59,7 @@ impl<B: Block> Files<B> {
                     .ok_or(Errno::ENXIO)?
             }
         };
-        let end = self.terminals.open_slave(id)?;
+        let end = self.terminals.open_slave(id, context.is_root())?;
         let takes = !flags.contains(OpenFlags::NOCTTY) && flags.access().contains(Access::READ);
         if takes && session == asker.0 && own.is_none() && self.terminals.session(id).0 == 0 {
             // A session's leader leads the group of the same number.
@@ -87,7 +87,7 @@ impl<B: Block> Files<B> {
         table: TableId,
         id: TerminalId,
     ) -> Result<(), Errno> {
-        let target = Target::Terminal(self.terminals.open_slave(id)?);
+        let target = Target::Terminal(self.terminals.open_slave(id, true)?);
         let description = self.describe(context, target, None, OpenFlags::RDWR)?;
         for fd in 0..3 {
             // The two further descriptors count one more reference each.
@@ -111,7 +111,7 @@ impl<B: Block> Files<B> {
         id: TerminalId,
         flags: OpenFlags,
     ) -> Result<i32, Errno> {
-        let target = Target::Terminal(self.terminals.open_slave(id)?);
+        let target = Target::Terminal(self.terminals.open_slave(id, context.is_root())?);
         let description = self.describe(context, target, None, flags)?;
         let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
         self.install(context, table, 0, description, close_on_exec)

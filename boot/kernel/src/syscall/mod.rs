@@ -286,6 +286,7 @@ calls! {
     148 sched_rr_get_interval => priority::sched_rr_get_interval;
     149 mlock => memory::mlock;
     150 munlock => memory::mlock;
+    153 vhangup => terminal::vhangup;
     157 prctl => prctl::prctl;
     158 arch_prctl => process::arch_prctl;
     160 setrlimit => limit::setrlimit;

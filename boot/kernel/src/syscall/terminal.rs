@@ -18,10 +18,13 @@ mod request {
     pub(super) const TCSBRK: u32 = 0x5409;
     pub(super) const TCXONC: u32 = 0x540a;
     pub(super) const TCFLSH: u32 = 0x540b;
+    pub(super) const TIOCEXCL: u32 = 0x540c;
+    pub(super) const TIOCNXCL: u32 = 0x540d;
     pub(super) const TIOCSCTTY: u32 = 0x540e;
     pub(super) const TIOCGPGRP: u32 = 0x540f;
     pub(super) const TIOCSPGRP: u32 = 0x5410;
     pub(super) const TIOCOUTQ: u32 = 0x5411;
+    pub(super) const TIOCSTI: u32 = 0x5412;
     pub(super) const TIOCGWINSZ: u32 = 0x5413;
     pub(super) const TIOCSWINSZ: u32 = 0x5414;
     pub(super) const FIONREAD: u32 = 0x541b;
@@ -36,6 +39,7 @@ mod request {
     pub(super) const TIOCGPTN: u32 = 0x8004_5430;
     pub(super) const TIOCSPTLCK: u32 = 0x4004_5431;
     pub(super) const TIOCGPTLCK: u32 = 0x8004_5439;
+    pub(super) const TIOCGEXCL: u32 = 0x8004_5440;
 }
 use request::*;
 
@@ -93,6 +97,17 @@ pub(super) fn ioctl<B: Block>(
         }
         // N_TTY.
         TIOCGETD => store(system, call, &[0; 4]),
+        TIOCEXCL | TIOCNXCL => {
+            let terminals = &mut system.files.terminals;
+            terminals.set_exclusive(end.id, request == TIOCEXCL);
+            Ok(0)
+        }
+        TIOCGEXCL => {
+            let is_exclusive = u32::from(terminals.is_exclusive(end.id));
+            store(system, call, &is_exclusive.to_le_bytes())
+        }
+        // Nobody types for another (Linux `dev.tty.legacy_tiocsti` 0).
+        TIOCSTI => Err(Errno::EIO.into()),
         TIOCSCTTY => take(system, call, end),
         TIOCNOTTY => give_up(system, call, end),
         TIOCGPGRP | TIOCGSID => {
@@ -197,6 +212,18 @@ fn take<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> Outc
         return Err(Errno::EPERM.into());
     }
     system.files.terminals.set_session(end.id, session, session);
+    Ok(0)
+}
+
+/// vhangup(2), of the caller's own terminal.
+pub(super) fn vhangup<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    if !system.identity(call.process)?.is_root() {
+        return Err(Errno::EPERM.into());
+    }
+    if let Some(terminal) = system.terminal_of(call.process) {
+        let wakes = &mut system.wakes;
+        system.files.terminals.hang_up(wakes, terminal);
+    }
     Ok(0)
 }
 

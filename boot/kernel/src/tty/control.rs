@@ -113,6 +113,18 @@ impl Terminals {
         }
     }
 
+    /// Makes the slave somebody's alone (TIOCEXCL), or everybody's again.
+    pub(crate) fn set_exclusive(&mut self, id: TerminalId, is_exclusive: bool) {
+        if let Some(terminal) = self.table.get_mut(id) {
+            terminal.state.set(State::EXCLUSIVE, is_exclusive);
+        }
+    }
+
+    /// Returns whether the slave is somebody's alone.
+    pub(crate) fn is_exclusive(&self, id: TerminalId) -> bool {
+        self.asks(id, |terminal| terminal.state.contains(State::EXCLUSIVE))
+    }
+
     /// Returns whether the slave is locked.
     pub(crate) fn is_locked(&self, id: TerminalId) -> bool {
         self.asks(id, |terminal| terminal.state.contains(State::LOCKED))

@@ -44,6 +44,14 @@ impl Terminals {
         self.changed(wakes, id);
     }
 
+    /// Takes a terminal from whoever has it open, and lets its session hear of that (vhangup(2)).
+    pub(crate) fn hang_up(&mut self, wakes: &mut WakeQueue, id: TerminalId) {
+        if let Some(terminal) = self.table.get_mut(id) {
+            terminal.state.insert(State::HUNG_UP);
+        }
+        self.cut_off(wakes, id);
+    }
+
     fn remove(&mut self, context: &mut Context<'_>, id: TerminalId) {
         if let Some(terminal) = self.table.remove(id) {
             give_back(context, terminal);

@@ -149,13 +149,20 @@ impl Terminals {
     ///
     /// # Errors
     ///
-    /// EIO while it is locked, and when its master is closed.
-    pub(crate) fn open_slave(&mut self, id: TerminalId) -> Result<TerminalEnd, Errno> {
+    /// EIO while it is locked, and when its master is closed; EBUSY when it is somebody's alone.
+    pub(crate) fn open_slave(
+        &mut self,
+        id: TerminalId,
+        is_root: bool,
+    ) -> Result<TerminalEnd, Errno> {
         let terminal = self
             .table
             .get_mut(id)
             .filter(|terminal| !terminal.state.intersects(State::LOCKED | State::GONE))
             .ok_or(Errno::EIO)?;
+        if terminal.state.contains(State::EXCLUSIVE) && !is_root {
+            return Err(Errno::EBUSY);
+        }
         terminal.slaves += 1;
         terminal.state.insert(State::OPENED);
         Ok(TerminalEnd {

@@ -391,3 +391,65 @@ fn only_processes_with_a_terminal_have_a_window() {
     let nobody = bench.kernel.resize(Pid(99), 1, 1);
     assert_eq!(nobody, Err(Refusal::NoProcess));
 }
+
+#[test]
+fn a_terminal_that_is_somebody_s_alone_is_opened_by_nobody_but_root() {
+    const TIOCEXCL: u64 = 0x540c;
+    const TIOCNXCL: u64 = 0x540d;
+    const TIOCGEXCL: u64 = 0x8004_5440;
+    const TIOCSTI: u64 = 0x5412;
+    let mut bench = Bench::new(256);
+    let told = |value: u8| {
+        vec![
+            call(IOCTL, &[0, TIOCGEXCL, AT]),
+            Expect(0),
+            Load(AT, vec![value, 0, 0, 0]),
+        ]
+    };
+    let pid = sit(
+        &mut bench,
+        steps(vec![
+            map(1, 3),
+            told(0),
+            vec![call(IOCTL, &[0, TIOCEXCL, 0]), Expect(0)],
+            told(1),
+            vec![
+                call(IOCTL, &[0, TIOCSTI, AT]),
+                Expect(EIO),
+                call(PAUSE, &[]),
+                call(IOCTL, &[0, TIOCNXCL, 0]),
+                call(PAUSE, &[]),
+            ],
+        ]),
+    );
+    bench.settle();
+    let id = bench.id(pid);
+    let terminal = bench.kernel.system.terminal_of(id).expect("it has one");
+    let terminals = &mut bench.kernel.system.files.terminals;
+    let busy = terminals.open_slave(terminal, false);
+    assert_eq!(busy.map(|_| ()), Err(crate::errno::Errno::EBUSY));
+    assert!(terminals.open_slave(terminal, true).is_ok());
+    terminals.set_exclusive(terminal, false);
+    assert!(terminals.open_slave(terminal, false).is_ok());
+}
+
+#[test]
+fn vhangup_takes_the_terminal_away_and_hangs_its_session_up() {
+    const VHANGUP: u64 = 153;
+    let mut bench = Bench::new(256);
+    let pid = sit(
+        &mut bench,
+        vec![call(VHANGUP, &[]), Expect(0), call(PAUSE, &[]), exit(0)],
+    );
+    bench.settle();
+    let ended = bench.kernel.next_event();
+    let hung_up = ExitStatus::Killed(known(number::HUP));
+    let mut events = vec![ended];
+    while let Some(event) = bench.kernel.next_event() {
+        events.push(Some(event));
+    }
+    assert!(
+        events.contains(&Some(Event::Exited(pid, hung_up))),
+        "{events:?}"
+    );
+}

@@ -36,6 +36,8 @@ bitflags::bitflags! {
         const AWAITS_OUTPUT = 0x400;
         /// The agent could not give all it had and wants to hear of room.
         const AWAITS_ROOM = 0x800;
+        /// Only root opens the slave once more (TIOCEXCL).
+        const EXCLUSIVE = 0x1000;
     }
 }
 
