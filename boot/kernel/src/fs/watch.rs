@@ -1,9 +1,9 @@
 //! Looking at open files on behalf of whoever waits for one of several: what each is ready for, and what changes that.
 
-use crate::fs::Files;
 use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::pipe::PipeEnd;
 use crate::fs::transfer::Readiness;
+use crate::fs::{Files, Table};
 use crate::wait::{KeySet, WakeKey};
 use hal::block::Block;
 use hal::clock::Instant;
@@ -42,6 +42,7 @@ impl Watch {
     }
 
     /// Adds a key, unless nobody is going to wait.
+    #[inline(always)]
     pub(crate) fn add(&mut self, key: WakeKey) {
         if self.waits {
             self.keys.insert(key);
@@ -57,6 +58,7 @@ impl Watch {
 
 impl<B: Block> Files<B> {
     /// Returns what an open file is ready for, and adds what changes that to `watch`.
+    #[inline(always)]
     pub fn look(&self, id: DescriptionId, watch: &mut Watch) -> Readiness {
         let Some(file) = self.descriptions.get(id) else {
             return Readiness::INVALID;
@@ -64,7 +66,20 @@ impl<B: Block> Files<B> {
         self.look_at(file, watch)
     }
 
+    /// Looks at the open file of a descriptor.
+    #[inline(always)]
+    pub(crate) fn look_at_descriptor(
+        &self,
+        table: &Table,
+        fd: i32,
+        watch: &mut Watch,
+    ) -> Readiness {
+        let id = table.get(fd).map(|descriptor| descriptor.description);
+        id.map_or(Readiness::INVALID, |id| self.look(id, watch))
+    }
+
     /// Looks at an open file.
+    #[inline(always)]
     pub(crate) fn look_at(&self, file: &Description, watch: &mut Watch) -> Readiness {
         let Target::Epoll(list) = file.target else {
             return self.watch_open(file, watch);

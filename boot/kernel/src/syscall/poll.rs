@@ -4,7 +4,7 @@
 
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::fs::{Files, Readiness, TableId, Watch};
+use crate::fs::{Files, Readiness, Table, Watch};
 use crate::limits::MAX_DESCRIPTORS;
 use crate::signal::SignalSet;
 use crate::system::System;
@@ -192,8 +192,9 @@ fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -
         let (entries, mut changed) = (&mut entries[..bytes], false);
         let at = call.address(0).offset((first * ENTRY_BYTES) as u64)?;
         system.read_user(call.space, at, entries)?;
+        let known = system.files.table(table)?;
         for entry in entries.chunks_exact_mut(ENTRY_BYTES) {
-            let found = system.files.answer_poll(table, entry, &mut watch).bits();
+            let found = system.files.answer_poll(known, entry, &mut watch).bits();
             ready += u64::from(found != 0);
             changed |= entry[6..] != found.to_le_bytes();
             entry[6..].copy_from_slice(&found.to_le_bytes());
@@ -210,14 +211,15 @@ fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -
 
 impl<B: Block> Files<B> {
     /// Returns what is to be said of the file that a `struct pollfd` names.
-    fn answer_poll(&self, table: TableId, entry: &[u8], watch: &mut Watch) -> Readiness {
+    #[inline(always)]
+    fn answer_poll(&self, table: &Table, entry: &[u8], watch: &mut Watch) -> Readiness {
         let fd = i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
         let wanted = u16::from_le_bytes([entry[4], entry[5]]);
         let always = Readiness::ERROR | Readiness::HANG_UP | Readiness::INVALID;
-        let found = match self.description(table, fd) {
-            _ if fd < 0 => Readiness::empty(),
-            Ok((_, file)) => self.look_at(file, watch),
-            Err(_) => Readiness::INVALID,
+        let found = if fd < 0 {
+            Readiness::empty()
+        } else {
+            self.look_at_descriptor(table, fd, watch)
         };
         found & (Readiness::from_bits_truncate(wanted) | always)
     }
