@@ -246,12 +246,21 @@ fn check_access<B: Block>(
     let mode = u8::try_from(call.number(mode)).ok();
     let wanted = mode.and_then(Access::from_bits).ok_or(Errno::EINVAL)?;
     let last = last_of(flags);
-    system.with_place(call, path, last, flags, &mut |files, context, place| {
+    let identity = system.identity_mut(call.process)?;
+    let acted = (identity.files.uid, identity.files.gid);
+    if flags & AT_EACCESS == 0 {
+        // What matters is whose the process is, not on whose behalf it acts (access(2)).
+        (identity.files.uid, identity.files.gid) = (identity.user.real, identity.group.real);
+    }
+    let outcome = system.with_place(call, path, last, flags, &mut |files, context, place| {
         if !wanted.is_empty() {
             files.permit(context, place, wanted)?;
         }
         Ok(0)
-    })
+    });
+    let identity = system.identity_mut(call.process)?;
+    (identity.files.uid, identity.files.gid) = acted;
+    outcome
 }
 
 /// chmod(2).

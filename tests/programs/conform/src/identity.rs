@@ -131,6 +131,7 @@ fn groups() {
 }
 
 fn for_files() {
+    apart(asking);
     std::fs::write("only-root", b"x").expect("new");
     std::fs::set_permissions("only-root", PermissionsExt::from_mode(0o600)).expect("there");
     let open = |case: &str| {
@@ -157,6 +158,35 @@ fn for_files() {
         sys!(SYS_setresuid, -1, 0, -1).expect("it was saved");
         open("root's, root again");
     });
+}
+
+/// access(2) asks for whose the process is, not for whom it acts.
+fn asking() {
+    std::fs::write("asked", b"x").expect("new");
+    std::fs::set_permissions("asked", PermissionsExt::from_mode(0o600)).expect("there");
+    sys!(SYS_setresuid, USER, 0, 0).expect("root");
+    let folder = libc::AT_FDCWD;
+    let path = c"asked";
+    for (case, answer) in [
+        (
+            "root's, of a user who acts for root",
+            sys!(SYS_access, path, libc::R_OK),
+        ),
+        (
+            "root's, of a user, by folder",
+            sys!(SYS_faccessat, folder, path, libc::R_OK),
+        ),
+    ] {
+        check("access", case, answer);
+    }
+    for (case, flags) in [
+        ("root's, of whose it is", 0),
+        ("root's, of for whom it acts", libc::AT_EACCESS),
+    ] {
+        let answer = sys!(SYS_faccessat2, folder, path, libc::R_OK, flags);
+        check("faccessat2", case, answer);
+    }
+    check("unlink", "root's, acting for root", sys!(SYS_unlink, path));
 }
 
 /// Capabilities of a process: whether there are any, effective and permitted.
