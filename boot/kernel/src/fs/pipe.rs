@@ -48,6 +48,8 @@ pub struct Pipe {
     ring: Ring,
     readers: u32,
     writers: u32,
+    /// It has a name: who comes to read finds what those before did not.
+    is_named: bool,
     /// How often the reading end was opened, and the writing end.
     opened: [u32; 2],
     agent: Option<AgentEnd>,
@@ -160,6 +162,7 @@ impl Pipes {
             ring: Ring::new(),
             readers: ends,
             writers: ends,
+            is_named: ends == 0,
             opened: [ends; 2],
             agent,
             account,
@@ -191,7 +194,9 @@ impl Pipes {
         pipe.writers = pipe.writers.saturating_sub(writers);
         if pipe.readers == 0 {
             context.wakes.wake(WakeKey::PipeWritable(id.index()));
-            pipe.ring.clear(context, pipe.account);
+            if !pipe.is_named || pipe.writers == 0 {
+                pipe.ring.clear(context, pipe.account);
+            }
         }
         if pipe.writers == 0 {
             context.wakes.wake(WakeKey::PipeReadable(id.index()));

@@ -65,6 +65,23 @@ fn without_waiting() {
     sys!(SYS_rt_sigaction, 13, IGNORING.as_ptr(), 0, 8).expect("it is ignored");
     check("write a fifo", "nobody reads", write(writer, b"x"));
     close(writer);
+    let reader = opened(c"fifo", O_RDONLY | O_NONBLOCK);
+    let writer = opened(c"fifo", O_WRONLY);
+    check(
+        "write a fifo",
+        "for the next reader",
+        write(writer, b"kept"),
+    );
+    close(reader);
+    check(
+        "write a fifo",
+        "between two readers",
+        write(writer, b"lost"),
+    );
+    let reader = opened(c"fifo", O_RDONLY | O_NONBLOCK);
+    text("read a fifo", "what the reader before left", reader);
+    close(reader);
+    close(writer);
     let both = opened(c"fifo", O_RDWR);
     check("write a fifo", "both ends in one", write(both, b"self"));
     text("read a fifo", "both ends in one", both);
