@@ -127,6 +127,11 @@ impl Process {
         !self.is_over() && !matches!(self.life, Life::Made { .. })
     }
 
+    /// Returns whether it has a number that programs may know it by: it has a program, or had one until it ended.
+    pub(crate) const fn is_known(&self) -> bool {
+        !matches!(self.life, Life::Failed(_) | Life::Made { .. })
+    }
+
     /// Returns whether it has ended and given back what it had.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.life, Life::Zombie(_) | Life::Failed(_))
@@ -154,6 +159,8 @@ pub(crate) struct ProcessTable {
     last: u32,
     /// On whose behalf files are worked on; what `/proc/self` means.
     pub(crate) current: Cell<Pid>,
+    /// The task that does so, where it names a file; what `/proc/thread-self` means.
+    pub(crate) current_task: Cell<u32>,
 }
 
 /// The largest pid; Linux's own limit on a 64-bit machine (`PID_MAX_LIMIT`).
@@ -172,6 +179,7 @@ impl ProcessTable {
             numbers: Vec::new(),
             last: 0,
             current: Cell::new(Pid(0)),
+            current_task: Cell::new(0),
         }
     }
 
@@ -185,6 +193,11 @@ impl ProcessTable {
             .reserve(crate::limits::SIGNALS_PER_PROCESS * ready);
         // Where memory does not suffice, the list grows with the processes.
         let _ = self.numbers.try_reserve_exact(ready);
+    }
+
+    /// Returns the number that was given last.
+    pub(crate) const fn last_number(&self) -> u32 {
+        self.last
     }
 
     /// Returns whether a process, group or session has this number.

@@ -1,77 +1,30 @@
 //! What `/proc` shows of processes and of the machine.
 
 use crate::fs::{ProcessFiles, Processes, Report, Sink};
-use crate::process::{Life, Process, ProcessTable};
+use crate::live::name;
+use crate::process::{Process, ProcessTable};
 use crate::syscall::RELEASE;
-use crate::task::Activity;
 use agent::kernel::Pid;
 use core::fmt::{self, Write};
 
 impl ProcessTable {
-    fn seen(&self, pid: Pid) -> Option<&Process> {
+    /// Returns a process that the one that asks may know of: of the same view, and with a program, or one that has ended.
+    pub(crate) fn seen(&self, pid: Pid) -> Option<&Process> {
         let process = self.processes.get(self.find(pid)?)?;
         let own = self
             .find(self.current.get())
             .and_then(|id| self.processes.get(id))?;
-        (own.view == process.view && process.is_live()).then_some(process)
-    }
-
-    /// Returns the letter `/proc/PID/stat` gives a process's state.
-    fn letter(&self, process: &Process) -> char {
-        let leader = process.leader.and_then(|leader| self.tasks.get(leader));
-        match (&process.life, leader.map(|task| task.activity)) {
-            (Life::Zombie(_), _) => 'Z',
-            (_, Some(Activity::Ready)) => 'R',
-            (_, Some(Activity::Stopped)) => 'T',
-            _ => 'S',
-        }
+        (own.view == process.view && process.is_known()).then_some(process)
     }
 
     fn write_report(&self, report: Report, out: &mut dyn Sink) -> fmt::Result {
         let out = &mut Text(out);
         match report {
-            Report::Stat(pid) => self.seen(pid).map_or(Ok(()), |process| {
-                // A tick is 10 ms.
-                let ticks = |nanos: u64| nanos / 10_000_000;
-                write!(
-                    out,
-                    "{} ({}) {} {} {} {} 0 -1 0 0 0 0 0 {} {} 0 0 20 0 1 0 0",
-                    pid.0,
-                    process.name,
-                    self.letter(process),
-                    process.kin.parent,
-                    process.group,
-                    process.session,
-                    ticks(process.user_nanos),
-                    ticks(process.kernel_nanos),
-                )?;
-                for _ in 23..=52 {
-                    out.write_str(" 0")?;
-                }
-                out.write_str("\n")
+            Report::Name(pid, tid) => self.seen(pid).map_or(Ok(()), |process| {
+                let mut tasks = self.tasks.iter().map(|(_, task)| task);
+                let task = tasks.find(|task| task.tid == tid);
+                writeln!(out, "{}", name(process, task))
             }),
-            Report::Status(pid) => self.seen(pid).map_or(Ok(()), |process| {
-                let Some(identity) = self.identities.get(process.identity) else {
-                    return Ok(());
-                };
-                let [uid, euid, suid] = identity.user.list();
-                let [gid, egid, sgid] = identity.group.list();
-                let (fsuid, fsgid) = (identity.files.uid, identity.files.gid);
-                writeln!(
-                    out,
-                    "Name:\t{}\nState:\t{}\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{}\n\
-                     Uid:\t{uid}\t{euid}\t{suid}\t{fsuid}\n\
-                     Gid:\t{gid}\t{egid}\t{sgid}\t{fsgid}\nThreads:\t1",
-                    process.name,
-                    self.letter(process),
-                    process.kin.parent,
-                    pid = pid.0,
-                )
-            }),
-            Report::Name(pid) => match self.seen(pid) {
-                Some(process) => writeln!(out, "{}", process.name),
-                None => Ok(()),
-            },
             Report::Version => writeln!(out, "Linux version {RELEASE} (mote)"),
         }
     }
@@ -86,6 +39,23 @@ impl Processes for ProcessTable {
         self.in_order()
             .map(|(_, process)| process.pid)
             .find(|&known| known.0 > pid && self.seen(known).is_some())
+    }
+
+    fn current_task(&self) -> u32 {
+        self.current_task.get()
+    }
+
+    fn task_after(&self, pid: Pid, tid: u32) -> Option<u32> {
+        self.seen(pid)?;
+        let process = self.find(pid)?;
+        let tasks = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.process == process);
+        tasks
+            .map(|(_, task)| task.tid)
+            .filter(|&known| known > tid)
+            .min()
     }
 
     fn files(&self, pid: Pid) -> Option<ProcessFiles<'_>> {

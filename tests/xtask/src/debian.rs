@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What tests run. Dependencies follow by themselves.
-const WANTED: [&str; 20] = [
+const WANTED: [&str; 21] = [
     "bash",
     "coreutils",
     "dash",
@@ -29,6 +29,7 @@ const WANTED: [&str; 20] = [
     "make",
     "musl",
     "musl-dev",
+    "ncurses-base",
     "perl-base",
     "procps",
     "python3-minimal",

@@ -101,12 +101,8 @@ pub trait Random {
 /// A text `/proc` shows, whose content the process side knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// `/proc/PID/stat` (proc(5)).
-    Stat(Pid),
-    /// `/proc/PID/status`.
-    Status(Pid),
-    /// `/proc/PID/comm`.
-    Name(Pid),
+    /// `/proc/PID/comm`, of this task when the number is not 0.
+    Name(Pid, u32),
     /// `/proc/version`.
     Version,
 }
@@ -148,6 +144,12 @@ pub trait Processes {
 
     /// Returns the visible process with the smallest pid that is greater than `pid`.
     fn after(&self, pid: u32) -> Option<Pid>;
+
+    /// Returns the task that asks.
+    fn current_task(&self) -> u32;
+
+    /// Returns the task of a visible process with the smallest number that is greater than `tid`.
+    fn task_after(&self, pid: Pid, tid: u32) -> Option<u32>;
 
     /// Returns what a visible process has to do with files; `None` when there is no such process.
     fn files(&self, pid: Pid) -> Option<ProcessFiles<'_>>;

@@ -86,7 +86,7 @@ pub use lock::{LAST_BYTE, Lock, LockKind, LockOwner};
 pub use mount::Sort;
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
-pub(crate) use proc::Live;
+pub(crate) use proc::{Live, Owner, escape};
 pub use seal::Seals;
 pub use sharing::AgentPipes;
 pub use socket::{Message, Peer, Shut, SocketId, SocketKind, Sockets};

@@ -178,6 +178,8 @@ impl<B: Block> System<B> {
             .process(call.process)?
             .directories
             .ok_or(Errno::ENOENT)?;
+        let tid = self.table.tasks.get(call.task).map_or(0, |task| task.tid);
+        self.table.current_task.set(tid);
         let parts = self.file_parts(call.process)?;
         // For an absolute path it only matters where that is to be the root (openat2).
         let base = match parts.files.place_at(table, from) {

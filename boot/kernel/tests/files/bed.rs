@@ -31,6 +31,15 @@ impl Processes for OneProcess {
         (pid < 7).then_some(Pid(7))
     }
 
+    fn current_task(&self) -> u32 {
+        8
+    }
+
+    fn task_after(&self, pid: Pid, tid: u32) -> Option<u32> {
+        // Two tasks.
+        [7, 8].into_iter().find(|&task| pid == Pid(7) && task > tid)
+    }
+
     fn files(&self, pid: Pid) -> Option<ProcessFiles<'_>> {
         (pid == Pid(7)).then(|| ProcessFiles {
             table: self.table.get(),
@@ -45,8 +54,7 @@ impl Processes for OneProcess {
     fn report(&self, report: Report, out: &mut dyn Sink) {
         match report {
             Report::Version => out.put(b"Linux version 5.15\n"),
-            Report::Name(_) => out.put(b"prog\n"),
-            _ => {}
+            Report::Name(..) => out.put(b"prog\n"),
         }
     }
 }

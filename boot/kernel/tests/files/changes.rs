@@ -335,6 +335,42 @@ fn proc_shows_the_process_that_asks() {
             .unwrap()
             .contains(&"uuid".to_owned())
     );
+    let tree = String::from_utf8(bed.read_all("/proc/self/mountinfo").unwrap()).unwrap();
+    let root: Vec<&str> = tree.lines().next().unwrap().split(' ').collect();
+    assert_eq!((root[1], root[4], root[6]), ("1", "/", "-"), "{tree}");
+    // Every other tree is mounted in one of the list.
+    let ids: Vec<&str> = tree
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    for line in tree.lines().skip(1) {
+        let over = line.split(' ').nth(1).unwrap();
+        assert!(ids.contains(&over), "{line}");
+    }
+    assert_eq!(bed.link_target("/proc/thread-self").unwrap(), "7/task/8");
+    assert_eq!(bed.list("/proc/7/task").unwrap(), [".", "..", "7", "8"]);
+    assert!(bed.list("/proc/self").unwrap().contains(&"task".to_owned()));
+    assert!(
+        !bed.list("/proc/7/task/8")
+            .unwrap()
+            .contains(&"task".to_owned())
+    );
+    for name in [
+        "self/task/6",
+        "self/task/9",
+        "self/task/08",
+        "self/task/8/task",
+    ] {
+        assert_eq!(
+            bed.stat(&format!("/proc/{name}")),
+            Err(Errno::ENOENT),
+            "{name}"
+        );
+    }
+    assert_ne!(
+        bed.stat("/proc/7/task/8/stat").unwrap().number,
+        bed.stat("/proc/7/stat").unwrap().number
+    );
     // What nobody can tell is not there, instead of empty.
     for name in ["interrupts", "net", "self/smaps", "sys/kernel/net"] {
         assert_eq!(bed.stat(&format!("/proc/{name}")), Err(Errno::ENOENT));

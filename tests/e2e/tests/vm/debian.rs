@@ -67,3 +67,15 @@ fn make_builds_a_project_in_parallel_whose_static_programs_on_musl_run() {
 fn a_static_go_program_runs_a_hundred_goroutines() {
     same(&["/usr/bin/goroutines"]);
 }
+
+#[test]
+fn procps_tells_of_processes_threads_memory_and_the_machine() {
+    let bed = boot();
+    let output = bed.run(&process(&["/bin/bash", "/scripts/procps.bash"]), b"");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        (text.as_ref(), output.exit_code),
+        (include_str!("../../scripts/procps.expected"), 0),
+        "{output:?}"
+    );
+}
