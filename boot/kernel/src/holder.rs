@@ -28,13 +28,16 @@ impl<B: Block> System<B> {
         heapless::String::try_from(path).ok().map(Holder::Tree)
     }
 
-    /// Lets a container leave what it keeps from being taken away when all its processes are gone: hosts remove a
-    /// container's layers before they delete its state (gcs-protocol §8.2), and no program sees them any more. Returns whether
-    /// there was one.
+    /// Lets a container leave what it keeps from being taken away when all its processes have ended, whether or not their
+    /// output was read: hosts remove a container's layers before they delete its state (gcs-protocol §8.2), and no program
+    /// sees them any more. Returns whether there was one.
     pub(crate) fn release_idle_holder(&mut self) -> bool {
         let is_idle = |view: &View| {
             *view != View::UTILITY_VM
-                && self.table.first_in(*view).is_none()
+                && !self
+                    .table
+                    .in_order()
+                    .any(|(_, process)| process.view == *view && !process.is_over())
                 && self.view_keeps(*view)
         };
         let Some(view) = self.views.names().find(is_idle) else {

@@ -145,6 +145,25 @@ fn what_a_container_stands_on_can_go_once_its_processes_are_gone() {
 }
 
 #[test]
+fn a_process_that_has_ended_and_was_not_released_keeps_nothing() {
+    let mut machine = Machine::new(2048, layers(1));
+    machine.mount(0, "/run/a").unwrap();
+    let view = machine.view("/run/a");
+    let exit = fakes::user::Step::Call(231, [3, 0, 0, 0, 0, 0]);
+    let program = machine.kernel.user_mut();
+    program.program(fakes::program::CODE, vec![exit]);
+    let pid = machine.spawn(view, "/").unwrap();
+    assert!(machine.unmount("/run/a").is_err(), "it is yet to run");
+    machine.kernel.start(pid).unwrap();
+    let ended = Event::Exited(pid, agent::kernel::ExitStatus::Exited(3));
+    while machine.event() != ended {}
+    machine.unmount("/run/a").unwrap();
+    machine.kernel.release(pid);
+    machine.remove_view(view);
+    machine.eject(0).unwrap();
+}
+
+#[test]
 fn a_tree_that_stands_on_another_one_s_disk_is_in_nobody_s_way() {
     let mut machine = Machine::new(2048, layers(2));
     machine.mount(0, "/run/a").unwrap();
