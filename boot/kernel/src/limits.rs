@@ -365,8 +365,9 @@ pub const NAMES_PER_VIEW: usize = 27;
 /// Mounts made ready for each of them: the tree itself, `/dev`, `/dev/pts` and `/proc`.
 pub const MOUNTS_PER_VIEW: usize = 4;
 
-/// Frames of memory for which one clean name is kept: with its inodes a name takes about half a KiB.
-pub const FRAMES_PER_NAME: usize = 8;
+/// Frames of memory for which one clean name is kept: with its inodes a name takes about three quarters of a KiB, and all of them
+/// less than a quarter of the heap, which has other tables to hold.
+pub const FRAMES_PER_NAME: usize = 12;
 
 /// Bytes that a file's name in memory is charged as: its entry and its inode. Long names, and long targets of symbolic links,
 /// count as so many more of them.
