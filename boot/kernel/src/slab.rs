@@ -209,6 +209,14 @@ impl<T> Slab<T> {
         self.slots.try_reserve(1).map_err(|_| Full::Memory)
     }
 
+    /// Makes room for `count` more entries; returns whether there is.
+    pub fn has_spare(&mut self, count: usize) -> bool {
+        let free = self.slots.len() - self.taken;
+        let more = count.saturating_sub(free);
+        let fits = self.slots.len() + more <= self.limit;
+        more == 0 || fits && self.slots.try_reserve(more).is_ok()
+    }
+
     /// Takes an entry out; `None` for a stale name.
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
         self.get(id)?;

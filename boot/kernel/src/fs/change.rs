@@ -10,7 +10,7 @@ use crate::fs::mount::Sort;
 use crate::fs::place::PlaceRef;
 use crate::fs::text::Text;
 use crate::fs::walk::{LastName, Resolved};
-use crate::limits::{MAX_LINKS, NAMES_HEAP_RESERVE, PATH_BYTES};
+use crate::limits::{MAX_LINKS, NAMES_HEAP_RESERVE, NAMES_SPARE, PATH_BYTES};
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -166,7 +166,7 @@ impl<B: Block> Files<B> {
             modified: context.wall,
             changed: context.wall,
         };
-        room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
+        self.leave_names()?;
         let mut union = Union::new(mount, context.account);
         union.changed = true;
         if let Make::Symlink(target) = make {
@@ -181,6 +181,17 @@ impl<B: Block> Files<B> {
         self.inodes
             .insert(Inode::new(attributes, Node::Union(union)))
             .map_err(|_| Errno::ENOSPC)
+    }
+
+    /// Refuses one more name that programs make when it would take what others need.
+    fn leave_names(&mut self) -> Result<(), Errno> {
+        room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
+        while !self.dentries.has_spare(NAMES_SPARE) || !self.inodes.has_spare(NAMES_SPARE) {
+            if !self.forget_any() {
+                return Err(Errno::ENOSPC);
+            }
+        }
+        Ok(())
     }
 
     /// Makes an entry the truth: it holds `inode` (whose reference is taken) or says that there is none.
@@ -451,7 +462,7 @@ impl<B: Block> Files<B> {
         }
         self.permit_change(context, found.directory.0)?;
         self.permit_name(context)?;
-        room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
+        self.leave_names()?;
         if attributes.links >= MAX_LINKS {
             return Err(Errno::EMLINK);
         }

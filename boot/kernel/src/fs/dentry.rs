@@ -135,6 +135,11 @@ impl Dentries {
         self.table.len()
     }
 
+    /// Makes room for `count` more entries; returns whether there is.
+    pub(super) fn has_spare(&mut self, count: usize) -> bool {
+        self.table.has_spare(count)
+    }
+
     /// Returns the entry `name` of `parent`, if it is known.
     pub(super) fn find(&mut self, parent: DentryId, name: &[u8]) -> Option<DentryId> {
         let mut index = *self.buckets.get(bucket(parent, name))?;

@@ -15,7 +15,7 @@ use crate::fs::inode::{EntryList, Inode, InodeId, Node, Union};
 use crate::fs::mount::MountId;
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::text::Text;
-use crate::limits::WORK_NAMES;
+use crate::limits::{MAX_NAME_LOOKS, WORK_NAMES};
 use crate::wait::Stall;
 use alloc::vec::Vec;
 use hal::block::Block;
@@ -247,14 +247,32 @@ impl<B: Block> Files<B> {
             if let Some(parent) = parent {
                 self.dentries.hold(parent);
             }
-            if let Some(idle) = self.dentries.find_idle() {
-                self.drop_entry(idle);
+            if self.dentries.has_spare(1) {
+                self.forget_idle(1);
+            } else {
+                self.forget_any();
             }
             if let Some(parent) = parent {
                 self.dentries.let_go(parent);
             }
         }
         self.dentries.insert(entry)
+    }
+
+    /// Forgets an old clean entry, looking for it `times` times at some; returns whether there was one.
+    fn forget_idle(&mut self, times: usize) -> bool {
+        let idle = (0..times).find_map(|_| self.dentries.find_idle());
+        if let Some(idle) = idle {
+            self.drop_entry(idle);
+        }
+        idle.is_some()
+    }
+
+    /// Forgets a clean entry wherever one is; returns whether there was one.
+    pub(super) fn forget_any(&mut self) -> bool {
+        // The first round takes the mark of what was used lately.
+        let rounds = 2 * self.dentries.slots() as usize;
+        self.forget_idle(rounds / MAX_NAME_LOOKS + 1)
     }
 
     /// Forgets an entry, gives its inode back, and forgets the directories above that were waiting for that: some

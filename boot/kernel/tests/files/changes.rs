@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Disk, image, pattern};
 use kernel::errno::Errno;
 use kernel::fs::{Access, Kind, Last, NewTime, OpenFlags};
-use kernel::limits::FILE_BYTES;
+use kernel::limits::{FILE_BYTES, MAX_NAMES, NAMES_SPARE};
 use std::fs;
 use std::time::Duration;
 
@@ -545,4 +545,27 @@ fn a_listing_goes_on_where_it_was_while_names_come_and_go() {
     assert_eq!(seen.len(), 502);
     bed.close(fd);
     bed.remove_directory("/tmp/many").unwrap();
+}
+
+#[test]
+fn when_no_more_names_can_be_made_files_of_the_disk_are_still_found() {
+    let mut bed = bed();
+    let refused = (0..=MAX_NAMES).find_map(|nth| {
+        bed.make_directory(&format!("/dir/{nth}"))
+            .err()
+            .map(|errno| (nth, errno))
+    });
+    let (made, errno) = refused.expect("there is a limit");
+    assert_eq!(errno, Errno::ENOSPC);
+    assert!(
+        made > MAX_NAMES - 2 * NAMES_SPARE,
+        "{made} directories were made"
+    );
+    bed.forget_clean();
+    assert_eq!(bed.read_all("/dir/sub/deep").unwrap(), b"deep");
+    for missing in 0..2 * NAMES_SPARE {
+        let path = format!("/dir/sub/missing-{missing}");
+        assert_eq!(bed.stat(&path), Err(Errno::ENOENT), "{path}");
+    }
+    assert_eq!(bed.read_all("/dir/sub/deep").unwrap(), b"deep");
 }
