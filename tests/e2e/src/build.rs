@@ -108,6 +108,17 @@ pub fn random_calls_program() -> &'static Path {
     CALLS.get_or_init(|| static_program("hostile", "random-calls"))
 }
 
+/// Returns the program that takes as much as it gets, built as [`conform`] is.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn bomb() -> &'static Path {
+    static BOMB: OnceLock<PathBuf> = OnceLock::new();
+    BOMB.get_or_init(|| static_program("hostile", "bomb"))
+}
+
 /// Builds a program on the standard library, linked statically.
 fn static_program(package: &str, name: &str) -> PathBuf {
     cargo(&[

@@ -13,7 +13,8 @@ pub mod random_calls;
 pub mod storm;
 
 pub use build::{
-    checked_image, conform, image, isolation, kernel, mote, program, random_calls_program, stub,
+    bomb, checked_image, conform, image, isolation, kernel, mote, program, random_calls_program,
+    stub,
 };
 pub use child::{LOOK_AGAIN, wait, words};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};

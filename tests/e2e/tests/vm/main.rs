@@ -2,6 +2,7 @@
 
 mod applet;
 mod applets;
+mod bomb;
 mod boot;
 mod conformance;
 mod container;
