@@ -83,8 +83,10 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("identification over a call", "0x200200", || {
             over_call(IDENTIFICATION)
         }),
-        // Flags that no program needs are taken away.
-        Case::own("nested task over a call", "0x200", || over_call(NESTED)),
+        // Flags that no program needs are taken away, unless the call is answered at once.
+        Case::own("nested task over a call", "0x200 or 0x4200", || {
+            over_call(NESTED)
+        }),
         Case::new("rights over a call", "0x200", || {
             over_call(PRIVILEGE | RESUME | VIRTUAL)
         }),
