@@ -203,8 +203,9 @@ const _: () = assert!(MAX_TASKS / ACCOUNT_SHARE >= agent::limits::MAX_PROCESSES)
 /// that would need more is ENOSPC, where otherwise processes could not be started.
 pub const NAMES_HEAP_RESERVE: usize = 8;
 
-/// Names and inodes that those made by programs leave free, for files that are only looked for. One that would take of
-/// them is ENOSPC, where otherwise no program could be found any more.
+/// Names and inodes that those made by programs leave free, for files that are only looked for: so many, or as many as are
+/// kept of clean names where those are fewer. One that would take of them is ENOSPC, where otherwise no program could be
+/// found any more.
 pub const NAMES_SPARE: usize = 256;
 
 /// Inodes kept in memory, in-memory files included. Clean ones make room; otherwise ENOSPC.

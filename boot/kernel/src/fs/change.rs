@@ -186,7 +186,9 @@ impl<B: Block> Files<B> {
     /// Refuses one more name that programs make when it would take what others need.
     fn leave_names(&mut self) -> Result<(), Errno> {
         room_for_name(hal::heap::headroom(), hal::heap::usage().size)?;
-        while !self.dentries.has_spare(NAMES_SPARE) || !self.inodes.has_spare(NAMES_SPARE) {
+        // A small machine's heap has no room for so many: as many as it keeps of clean names.
+        let spare = NAMES_SPARE.min(self.warm_names);
+        while !self.dentries.has_spare(spare) || !self.inodes.has_spare(spare) {
             if !self.forget_any() {
                 return Err(Errno::ENOSPC);
             }
