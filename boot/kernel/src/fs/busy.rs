@@ -25,7 +25,7 @@ impl<B: Block> Files<B> {
         self.release_place(place);
     }
 
-    fn count_program(&mut self, place: PlaceRef<'_>, step: i32) {
+    fn count_program(&mut self, place: PlaceRef<'_>, step: i16) {
         if let Ok(union) = self.inode_at(place.0).and_then(|id| self.union_mut(id)) {
             union.executed = union.executed.saturating_add_signed(step);
         }
@@ -57,7 +57,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Counts open files through which a regular file may be written to.
-    pub(super) fn count_writer(&mut self, target: Target, flags: OpenFlags, step: i32) {
+    pub(super) fn count_writer(&mut self, target: Target, flags: OpenFlags, step: i16) {
         let writes = flags.access().contains(Access::WRITE);
         if let Target::Inode(id) = target
             && writes
@@ -65,7 +65,7 @@ impl<B: Block> Files<B> {
         {
             let is_first = step > 0 && union.writers == 0 && union.mapped == 0;
             if is_first && union.seen > 0 {
-                union.next_viewer = Some(0);
+                union.next_viewer = 0;
             }
             union.writers = union.writers.saturating_add_signed(step);
         }

@@ -100,16 +100,16 @@ pub(super) struct Union {
     /// It has no name and may get one.
     pub(super) can_be_linked: bool,
     /// Open files through which it may be written to.
-    pub(super) writers: u32,
+    pub(super) writers: u16,
     /// Processes that execute it.
-    pub(super) executed: u32,
+    pub(super) executed: u16,
     /// Files that areas show (`ShownFile`) through which it may be written to.
-    pub(super) mapped: u32,
+    pub(super) mapped: u16,
     /// Files that areas show which see what is written to it.
-    pub(super) seen: u32,
+    pub(super) seen: u16,
     /// The slot of the next address space in which pages of the source are to be taken away from such areas, because
-    /// somebody may write now.
-    pub(super) next_viewer: Option<u32>,
+    /// somebody may write now; [`NO_SLOT`] when there is none.
+    pub(super) next_viewer: u32,
     /// Target of a symbolic link that was made here.
     pub(super) link: Text,
     /// Who pays for its pages.

@@ -113,7 +113,8 @@ impl<B: Block> Files<B> {
         if self.attributes(place)?.links > 0 {
             self.own(place)?;
         }
-        self.union_mut(id)?.mapped += 1;
+        let mapped = &mut self.union_mut(id)?.mapped;
+        *mapped = mapped.checked_add(1).ok_or(Errno::ENOMEM)?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::context::Context;
 use crate::fs::dentry::{Dentry, DentryId, State};
-use crate::fs::inode::{EntryList, Inode, InodeId, Node, Union};
+use crate::fs::inode::{EntryList, Inode, InodeId, NO_SLOT, Node, Union};
 use crate::fs::mount::MountId;
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::text::Text;
@@ -39,7 +39,7 @@ impl Union {
             executed: 0,
             mapped: 0,
             seen: 0,
-            next_viewer: None,
+            next_viewer: NO_SLOT,
             link: Text::EMPTY,
             account,
             next_entry: 1,

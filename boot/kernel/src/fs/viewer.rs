@@ -6,13 +6,13 @@
 
 use crate::fs::Files;
 use crate::fs::description::{DescriptionId, Target};
-use crate::fs::inode::{InodeId, Node, Union};
+use crate::fs::inode::{InodeId, NO_SLOT, Node, Union};
 use crate::fs::place::PlaceRef;
 use hal::block::Block;
 
 impl<B: Block> Files<B> {
     /// Counts files that areas show and whose changes they see.
-    pub fn count_seen(&mut self, place: PlaceRef<'_>, step: i32) {
+    pub fn count_seen(&mut self, place: PlaceRef<'_>, step: i16) {
         if let Ok(union) = self.inode_at(place.0).and_then(|id| self.union_mut(id)) {
             union.seen = union.seen.saturating_add_signed(step);
         }
@@ -52,13 +52,14 @@ impl<B: Block> Files<B> {
 
     /// Returns the slot of the next address space that has to be looked through before an open file is written to.
     pub fn next_viewer(&mut self, file: DescriptionId) -> Option<u32> {
-        self.opened_union(file)?.next_viewer
+        let slot = self.opened_union(file)?.next_viewer;
+        (slot != NO_SLOT).then_some(slot)
     }
 
     /// Sets that slot.
     pub fn set_next_viewer(&mut self, file: DescriptionId, slot: Option<u32>) {
         if let Some(union) = self.opened_union(file) {
-            union.next_viewer = slot;
+            union.next_viewer = slot.unwrap_or(NO_SLOT);
         }
     }
 }
