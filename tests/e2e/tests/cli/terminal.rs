@@ -21,6 +21,15 @@ struct Session {
     screen: String,
 }
 
+fn window(columns: u16, rows: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
 impl Session {
     fn start(place: &Place, args: &[&str]) -> Self {
         Self::start_with(place, args, &[])
@@ -28,7 +37,9 @@ impl Session {
 
     /// As [`Session::start`], with these environment variables.
     fn start_with(place: &Place, args: &[&str], environment: &[(&str, &str)]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        let master = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty"));
+        // Before the program can ask for it.
+        tcsetwinsize(&master, window(80, 24)).expect("a terminal");
         grantpt(&master).expect("ours");
         unlockpt(&master).expect("ours");
         let name = ptsname(&master, Vec::new()).expect("it has one");
@@ -54,24 +65,16 @@ impl Session {
             .stderr(stdio())
             .spawn()
             .expect("util-linux is installed");
-        let session = Self {
-            master: master.into(),
+        Self {
+            master,
             terminal,
             child,
             screen: String::new(),
-        };
-        session.resize(80, 24);
-        session
+        }
     }
 
     fn resize(&self, columns: u16, rows: u16) {
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&self.master, size).expect("a terminal");
+        tcsetwinsize(&self.master, window(columns, rows)).expect("a terminal");
     }
 
     fn type_in(&mut self, keys: &str) {
