@@ -44,7 +44,7 @@ fn ask(guest: &GuestConnection) -> Result<()> {
     }
 }
 
-/// Nanoseconds of a `getpid`, as a program in the guest measures it.
+/// Nanoseconds of a `getuid`, which has nothing to do in the kernel, as a program in the guest measures it.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ fn null_call_once(guest: &GuestConnection) -> Result<f64> {
     );
     let word = said
         .split_whitespace()
-        .find_map(|word| word.strip_prefix("getpid_ns="));
+        .find_map(|word| word.strip_prefix("call_ns="));
     let number = word.with_context(|| format!("nullcall said {said:?}"))?;
     number
         .parse()

@@ -50,8 +50,8 @@ const BRK: u64 = 12;
 const IOCTL: u64 = 16;
 const GETPID: u64 = 39;
 const KILL: u64 = 62;
-const GETPPID: u64 = 110;
 const FTRUNCATE: u64 = 77;
+const GETUID: u64 = 102;
 const GETDENTS64: u64 = 217;
 const CLOCK_GETTIME: u64 = 228;
 const CLOCK_GETRES: u64 = 229;
@@ -333,10 +333,10 @@ pub fn process_id() -> u64 {
     unsafe { system_call(GETPID, [0; 6]) }.unwrap_or(0)
 }
 
-/// The id of the process that made this one; 0 when that is outside.
-pub fn parent_id() -> u64 {
+/// The user this process acts for. No call that reaches its handler has less to do.
+pub fn user_id() -> u64 {
     // SAFETY: touches no memory.
-    unsafe { system_call(GETPPID, [0; 6]) }.unwrap_or(u64::MAX)
+    unsafe { system_call(GETUID, [0; 6]) }.unwrap_or(u64::MAX)
 }
 
 /// Sends `signal` to `process`.
@@ -413,8 +413,8 @@ pub fn sleep(milliseconds: u64) -> Result<(), Errno> {
 
 /// A system call made without a stack: `rsp` is 0 while the kernel is entered and left.
 ///
-/// Returns what `getpid` gave. A kernel that touches the caller's stack faults here.
-pub fn process_id_without_stack() -> u64 {
+/// Returns what `getuid` gave. A kernel that touches the caller's stack faults here.
+pub fn user_id_without_stack() -> u64 {
     let result: u64;
     // SAFETY: rsp is put aside in a register that the kernel keeps and is back before anything uses the stack. No
     // signal handler is installed that would need it between.
@@ -425,7 +425,7 @@ pub fn process_id_without_stack() -> u64 {
             "syscall",
             "mov rsp, {kept}",
             kept = out(reg) _,
-            inlateout("rax") GETPID => result,
+            inlateout("rax") GETUID => result,
             lateout("rcx") _,
             lateout("r11") _,
         );

@@ -56,10 +56,10 @@ fn run(_: &Arguments) -> u8 {
     let huge = call::map(1 << 50).map(|memory| memory.len());
     expect!(huge == Err(Errno::ENOMEM), "mmap of 2^50 bytes: {huge:?}");
 
-    let process = call::process_id();
+    let user = call::user_id();
     expect!(
-        call::process_id_without_stack() == process,
-        "a call without a stack gave another pid"
+        call::user_id_without_stack() == user,
+        "a call without a stack gave another user"
     );
     let line = b"written with the direction flag set\n";
     let written = call::write_backwards(1, line);
