@@ -1,5 +1,5 @@
 #!/usr/bin/perl -w
-# Processes, pipes and signals, as perl has them.
+# Processes, pipes, signals and mapped files, as perl has them.
 use strict;
 $| = 1;
 my $pid = fork();
@@ -31,6 +31,14 @@ if (!fork()) { exit 0 }
 select(undef, undef, undef, 0.5);
 kill USR1 => $$ if ($SIG{USR1} = sub { print "usr1\n" });
 $SIG{CHLD} = 'DEFAULT';
+open(my $lines, ">", "/tmp/lines") or die;
+print $lines "line $_\n" for 1 .. 5000;
+close $lines;
+open(my $mapped, "<:mmap", "/tmp/lines") or die;
+my ($count, $last) = (0, "");
+while (<$mapped>) { $count++; $last = $_ }
+print "mapped $count $last";
+close $mapped;
 system("sh", "-c", 'kill -9 $$');
 print "killed ", $? & 127, "\n";
 exec "echo", "the", "end";

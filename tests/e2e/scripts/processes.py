@@ -1,5 +1,5 @@
-"""Processes, threads, signals, memory of their own and shared."""
-import mmap, os, queue, select, signal, subprocess, sys, threading, time
+"""Processes, threads, signals, memory of their own and shared, sockets."""
+import mmap, os, queue, select, signal, socket, subprocess, sys, threading, time
 
 print(subprocess.check_output(["/bin/echo", "a child"]))
 print(subprocess.run("echo shell; exit 5", shell=True).returncode, flush=True)
@@ -98,5 +98,37 @@ info = os.waitid(os.P_PID, os.posix_spawn("/bin/false", ["false"], {}), os.WEXIT
 print("waitid", info.si_status, info.si_code == os.CLD_EXITED, os.wait()[0] == info.si_pid)
 usage = os.wait4(os.posix_spawn("/bin/true", ["true"], {}), 0)[2]
 print("usage", usage.ru_utime >= 0)
+
+server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+server.bind("/tmp/served")
+server.listen(4)
+def serve():
+    for _ in range(3):
+        connection, _ = server.accept()
+        with connection:
+            text = connection.makefile().readline()
+            connection.sendall(text.upper().encode())
+serving = threading.Thread(target=serve)
+serving.start()
+for word in ["one", "two", "three"]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect("/tmp/served")
+        client.sendall(f"{word}\n".encode())
+        print("served", client.recv(100))
+serving.join()
+left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+if os.fork() == 0:
+    with open("/tmp/sent", "w+") as file:
+        file.write("from the child")
+        file.flush()
+        socket.send_fds(right, [b"a file"], [file.fileno()])
+    os._exit(0)
+message, files, _, _ = socket.recv_fds(left, 100, 1)
+os.wait()
+print("sent", message, os.pread(files[0], 100, 0))
+try:
+    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).connect("/tmp/nobody")
+except OSError as error:
+    print(error.strerror)
 
 os.execv("/bin/echo", ["echo", "the end"])

@@ -2,6 +2,9 @@
 
 use e2e::{Bed, DEADLINE, MACHINES, Tree, busybox_disk, config};
 use mote_host::{Error, Hresult, Machine, ProcessConfig};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 #[test]
 fn exit_codes_are_passed_on() {
@@ -44,19 +47,37 @@ fn every_program_of_the_tests_says_that_all_is_well() {
     }
 }
 
+/// What a program of the tests says on this host's Linux.
+fn on_this_host(name: &str, input: &[u8]) -> String {
+    let file = e2e::program(name.trim_start_matches("/programs/"));
+    let mut child = Command::new(file)
+        .arg0(name)
+        .arg("argument")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs here");
+    let mut to = child.stdin.take().expect("piped");
+    to.write_all(input).expect("it reads");
+    drop(to);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{name}: {:?}", output.status);
+    text(&output.stdout)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 #[test]
 fn static_rust_programs_on_the_standard_library_run() {
     let bed = Bed::busybox();
     for name in ["/programs/std-hello", "/programs/std-hello-pie"] {
         let config = ProcessConfig::new([name, "argument"]).env("NAME", "value");
         let output = bed.run(&config, b"input\n");
-        assert_eq!(
-            output.exit_code,
-            0,
-            "{name}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(!output.stdout.is_empty(), "{name}");
+        let (said, errors) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.exit_code, 0, "{name}: {errors}");
+        assert_eq!(said, on_this_host(name, b"input\n"), "{name}: {errors}");
     }
 }
 
