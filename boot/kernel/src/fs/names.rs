@@ -3,7 +3,7 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
-use crate::fs::change::{Existing, Make};
+use crate::fs::change::Make;
 use crate::fs::context::Context;
 use crate::fs::description::DescriptionId;
 use crate::fs::directory::DirectoriesId;
@@ -11,6 +11,7 @@ use crate::fs::flags::Last;
 use crate::fs::listing::Listed;
 use crate::fs::mount::Sort;
 use crate::fs::place::{Place, PlaceRef};
+use crate::fs::rename::Existing;
 use crate::fs::table::TableId;
 use crate::fs::walk::{Resolved, Start};
 use crate::wait::Stall;
