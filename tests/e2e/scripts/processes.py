@@ -99,8 +99,9 @@ print("waitid", info.si_status, info.si_code == os.CLD_EXITED, os.wait()[0] == i
 usage = os.wait4(os.posix_spawn("/bin/true", ["true"], {}), 0)[2]
 print("usage", usage.ru_utime >= 0)
 
+served = f"/tmp/served-{os.getpid()}"
 server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-server.bind("/tmp/served")
+server.bind(served)
 server.listen(4)
 def serve():
     for _ in range(3):
@@ -112,10 +113,11 @@ serving = threading.Thread(target=serve)
 serving.start()
 for word in ["one", "two", "three"]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.connect("/tmp/served")
+        client.connect(served)
         client.sendall(f"{word}\n".encode())
         print("served", client.recv(100))
 serving.join()
+os.unlink(served)
 left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 if os.fork() == 0:
     with open("/tmp/sent", "w+") as file:
