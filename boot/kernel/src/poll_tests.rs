@@ -11,6 +11,7 @@ use std::vec;
 use std::vec::Vec;
 
 const POLL: u64 = 7;
+const MPROTECT: u64 = 10;
 const SIGPROCMASK: u64 = 14;
 const SIGRETURN: u64 = 15;
 const PIPE: u64 = 22;
@@ -22,6 +23,7 @@ const WRITE: u64 = 1;
 const EINTR: i64 = -4;
 const EINVAL: i64 = -22;
 const EBADF: i64 = -9;
+const EFAULT: i64 = -14;
 
 /// Where the tests' structures lie; [`AT`] itself holds what [`handle`] needs.
 const ENTRIES: u64 = AT + 256;
@@ -93,6 +95,24 @@ fn each_of_several_files_wakes_whoever_polls_them_and_nothing_else_does() {
         bench.settle();
         assert_eq!(bench.status(pid), ExitStatus::Exited(0));
     }
+}
+
+#[test]
+fn an_answer_that_changes_nothing_needs_memory_it_can_be_written_to() {
+    let mut bench = Bench::new(256);
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        vec![
+            Store(ENTRIES, entries(&[-1])),
+            call(MPROTECT, &[AT, 4096, 1]),
+            Expect(0),
+            call(POLL, &[ENTRIES, 1, 0]),
+            Expect(EFAULT),
+            exit(0),
+        ],
+    ]));
+    bench.settle();
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
 }
 
 #[test]

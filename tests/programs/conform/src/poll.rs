@@ -91,6 +91,16 @@ fn waiting() {
     );
     check("poll", "nothing for 1 ms", sys!(SYS_poll, 0, 0, 1));
     check("poll", "a bad address", sys!(SYS_poll, BAD, 1, 0));
+    static CONSTANT: libc::pollfd = libc::pollfd {
+        fd: -1,
+        events: 0,
+        revents: 0,
+    };
+    check(
+        "poll",
+        "an entry that stays as it is, in memory for reading",
+        sys!(SYS_poll, &raw const CONSTANT, 1, 0),
+    );
     sys!(SYS_write, writer, b"x".as_ptr(), 1).expect("room");
     check(
         "poll",
