@@ -91,7 +91,10 @@ fn of_path<B: Block>(
     }
     let last = last_of(flags);
     let (parts, place) = system.hold_place(call, path, last, flags)?;
-    parts.with_held(place, |files, _, place| Ok(files.attributes(place)?))
+    parts.with_held(place, |files, context, place| match last {
+        Last::Follow => Ok(files.attributes_behind(context, place)?),
+        Last::Keep => Ok(files.attributes(place)?),
+    })
 }
 
 fn stat_path<B: Block>(

@@ -8,6 +8,7 @@ use libc::{
     O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, O_TMPFILE, O_WRONLY, PROT_READ, PROT_WRITE,
 };
 use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn run() {
     memory();
@@ -16,6 +17,45 @@ pub(crate) fn run() {
     exchanged();
     busy();
     seen();
+    behind_links();
+}
+
+/// What is open and has no name, as a path through `/proc` shows it: `diff <(one) <(other)` asks for it so.
+fn behind_links() {
+    let mut pipe = [0_i32; 2];
+    sys!(SYS_pipe2, pipe.as_mut_ptr(), 0).expect("a pipe");
+    let mut pair = [0_i32; 2];
+    sys!(
+        SYS_socketpair,
+        libc::AF_UNIX,
+        libc::SOCK_STREAM,
+        0,
+        pair.as_mut_ptr()
+    )
+    .expect("a pair");
+    for (what, fd) in [("a pipe", pipe[0]), ("a socket", pair[0])] {
+        let path = format!("/proc/self/fd/{fd}");
+        let kind = |it: std::io::Result<std::fs::Metadata>| {
+            let mode = it.expect("it is open").mode();
+            format!("{:o}", mode & libc::S_IFMT)
+        };
+        say(
+            "stat",
+            &format!("{what} behind a link"),
+            kind(std::fs::metadata(&path)),
+        );
+        let link = std::fs::symlink_metadata(&path);
+        say("lstat", &format!("the link to {what}"), kind(link));
+        let path = CString::new(path).expect("no zeroes");
+        check(
+            "access",
+            &format!("{what} behind a link"),
+            sys!(SYS_access, &*path, libc::R_OK),
+        );
+    }
+    for fd in pipe.into_iter().chain(pair) {
+        close(fd.into());
+    }
 }
 
 fn memory() {

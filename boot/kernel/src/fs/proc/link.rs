@@ -4,10 +4,12 @@ use super::sink::SliceSink;
 use super::{Jump, LinkKind, ProcNode};
 use crate::errno::Errno;
 use crate::fs::Files;
+use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::context::{Context, Sink};
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::description::Target;
 use crate::fs::inode::{InodeId, Node};
+use crate::fs::place::PlaceRef;
 use crate::tty::Side;
 use crate::wait::Stall;
 use core::fmt::Write;
@@ -51,6 +53,26 @@ impl<B: Block> Files<B> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Returns what stat(2) says of the file in a place that a path led to, links followed. A link of `/proc` to what is open
+    /// and has no name, a pipe, is still one then: it stands for what is open.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is no such file any more, EACCES when it is another user's.
+    pub fn attributes_behind(
+        &self,
+        context: &Context<'_>,
+        place: PlaceRef<'_>,
+    ) -> Result<Attributes, Errno> {
+        let attributes = self.attributes(place)?;
+        if attributes.kind == Kind::Symlink
+            && let Some(Jump::Open(id)) = self.jump(context, self.inode_at(place.0)?)?
+        {
+            return self.attributes_of(context, id);
+        }
+        Ok(attributes)
     }
 
     /// Writes the text of a link of `/proc` into `out` and returns its length.
