@@ -3,8 +3,8 @@
 //!
 //! The packages are those of the release this machine runs, with everything they depend on. They are downloaded once
 //! (`apt-get download`), unpacked and never configured: what their scripts would do that tests need is done here. The tree
-//! also gets the scripts of `tests/e2e/scripts`, as `/scripts`, the C project of `tests/e2e/project`, as `/project`, and the
-//! program of `tests/e2e/go`, compiled here by Debian's Go, whose half a gigabyte is thrown away then.
+//! also gets the scripts of `tests/e2e/scripts`, as `/scripts`, the C sources of `tests/e2e/project` and `tests/e2e/musl`, as
+//! `/project` and `/musl`, and the program of `tests/e2e/go`, compiled here by Debian's Go, whose half a gigabyte is thrown away then.
 
 use crate::progress::Progress;
 use crate::{output, place};
@@ -105,7 +105,7 @@ fn describe() -> Result<String> {
 }
 
 /// Folders of `tests/e2e` whose files the disk is made from, too.
-const OURS: [&str; 3] = ["scripts", "project", "go"];
+const OURS: [&str; 4] = ["scripts", "project", "musl", "go"];
 
 fn ours(name: &str) -> PathBuf {
     place::root().join("tests/e2e").join(name)
@@ -205,7 +205,7 @@ fn furnish(tree: &Path) -> Result<()> {
     fs::write(tree.join("etc/group"), "root:x:0:\n")?;
     // Where the tree is entered on the host, for comparison, nothing is mounted there.
     fs::write(tree.join("dev/null"), "")?;
-    for name in ["scripts", "project"] {
+    for name in ["scripts", "project", "musl"] {
         fs::create_dir(tree.join(name))?;
         for file in files(&ours(name))? {
             let path = tree

@@ -64,6 +64,11 @@ fn make_builds_a_project_in_parallel_whose_static_programs_on_musl_run() {
 }
 
 #[test]
+fn a_program_on_musl_s_shared_library_is_compiled_and_run_by_its_loader() {
+    same(&["/scripts/musl.sh"]);
+}
+
+#[test]
 fn a_static_go_program_runs_a_hundred_goroutines() {
     same(&["/usr/bin/goroutines"]);
 }
