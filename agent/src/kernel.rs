@@ -307,11 +307,18 @@ pub struct ProcessInfo {
 pub trait Kernel {
     /// Makes a container's view whose root is the directory `root` of the utility VM: the tree itself where one is
     /// mounted there, else a copy of its own. Whether the directory exists is found out when the first program is loaded.
+    /// A container of a pod names the view of the pod's `sandbox`: their programs know one another's sockets by abstract
+    /// names, as in one network namespace; nobody else does.
     ///
     /// # Errors
     ///
     /// [`Refusal::Limit`] or [`Refusal::OutOfMemory`].
-    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal>;
+    fn create_view(
+        &mut self,
+        root: &str,
+        writes: Writes,
+        sandbox: Option<View>,
+    ) -> Result<View, Refusal>;
 
     /// Removes a view and everything that was written in it. Processes that are left in it are killed; they vanish
     /// without events.

@@ -17,6 +17,17 @@ use crate::stream::{Phase, Stream};
 use crate::world::World;
 use hal::vsock::Vsock;
 
+/// Which pod a container is in.
+#[derive(Clone, Copy)]
+enum Pod {
+    /// None: it stands alone.
+    None,
+    /// One that begins with it.
+    Sandbox,
+    /// The one whose sandbox has this view.
+    Of(View),
+}
+
 impl Session {
     pub(super) fn create<V: Vsock, K: Kernel>(
         &mut self,
@@ -51,7 +62,7 @@ impl Session {
         if specification.root.is_empty() {
             return Err(Cause::Missing("OciSpecification.root.path").into());
         }
-        let is_sandbox = self.is_sandbox(id, specification)?;
+        let pod = self.pod(id, specification)?;
         let program = oci_program(process)?;
         if let Some(name) = specification.resources.missed {
             return Err(Cause::Unsupported(name).into());
@@ -62,16 +73,22 @@ impl Session {
         } else {
             Writes::Kept
         };
-        let view = world.kernel.create_view(specification.root, writes)?;
+        let sandbox = match pod {
+            Pod::Of(sandbox) => Some(sandbox),
+            Pod::None | Pod::Sandbox => None,
+        };
+        let view = world
+            .kernel
+            .create_view(specification.root, writes, sandbox)?;
         let limited = world.kernel.set_limits(view, limits);
         let mounted = match specification.mounts.take() {
             Some(mounts) => make_mounts(view, mounts, world.kernel),
             None => Ok(()),
         };
         let started = match limited {
-            Ok(()) => mounted.and_then(|()| {
-                self.start_container(tag, own_id, is_sandbox, view, &program, world)
-            }),
+            Ok(()) => {
+                mounted.and_then(|()| self.start_container(tag, own_id, pod, view, &program, world))
+            }
             Err(refusal) => Err(refusal.into()),
         };
         if started.is_err() {
@@ -84,7 +101,7 @@ impl Session {
         &mut self,
         tag: &Tag,
         id: heapless::String<CONTAINER_ID_BYTES>,
-        is_sandbox: bool,
+        pod: Pod,
         view: View,
         program: &Asked<'_>,
         world: &mut World<'_, V, K>,
@@ -93,7 +110,7 @@ impl Session {
             .containers
             .insert(Container {
                 id,
-                is_sandbox,
+                is_sandbox: matches!(pod, Pod::Sandbox),
                 view,
                 activity: tag.activity,
                 init: Init::Never,
@@ -128,21 +145,20 @@ impl Session {
         }
     }
 
-    /// Returns whether a container is to be the sandbox of a pod. One that joins a pod is refused unless its sandbox is there.
-    fn is_sandbox(&self, id: &str, specification: &Specification<'_>) -> Result<bool, Failure> {
+    /// Returns which pod a container is to be in. One that joins a pod is refused unless its sandbox is there.
+    fn pod(&self, id: &str, specification: &Specification<'_>) -> Result<Pod, Failure> {
         match specification.container_type {
-            _ if specification.virtual_pod == id => Ok(true),
-            "" => Ok(false),
-            "sandbox" => Ok(true),
+            _ if specification.virtual_pod == id => Ok(Pod::Sandbox),
+            "" => Ok(Pod::None),
+            "sandbox" => Ok(Pod::Sandbox),
             "container" => {
                 let sandbox = specification.sandbox;
-                let known = self.containers.iter().any(|(_, container)| {
+                let known = self.containers.iter().find(|(_, container)| {
                     container.is_sandbox && !container.deleted && container.id == sandbox
                 });
-                if known {
-                    Ok(false)
-                } else {
-                    Err(Cause::NoSandbox(CutText::of(sandbox)).into())
+                match known {
+                    Some((_, container)) => Ok(Pod::Of(container.view)),
+                    None => Err(Cause::NoSandbox(CutText::of(sandbox)).into()),
                 }
             }
             other => Err(Cause::ContainerType(CutText::of(other)).into()),

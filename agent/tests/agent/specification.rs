@@ -183,6 +183,24 @@ fn a_container_of_an_unknown_pod_is_refused() {
 }
 
 #[test]
+fn a_container_of_a_pod_is_made_with_its_sandbox_and_no_other_is() {
+    const POD: &str = "io.microsoft.cri.virtual-pod-id";
+    let mut stage = Stage::negotiated();
+    let mut sandbox_of = |request: &Value| {
+        assert_eq!(stage.ask(CREATE, request).result(), 0);
+        stage.kernel.sandbox.map(|view| view.index)
+    };
+    // Views are numbered from 1.
+    assert_eq!(sandbox_of(&in_pod("alone", "", "")), None);
+    assert_eq!(sandbox_of(&in_pod("one", "sandbox", "one")), None);
+    let other = with_annotations("other", &json!({POD: "other"}));
+    assert_eq!(sandbox_of(&other), None);
+    assert_eq!(sandbox_of(&in_pod("a", "container", "other")), Some(3));
+    assert_eq!(sandbox_of(&in_pod("b", "container", "one")), Some(2));
+    assert_eq!(sandbox_of(&in_pod("c", "", "one")), None);
+}
+
+#[test]
 fn an_unknown_kind_of_container_is_refused() {
     let mut stage = Stage::negotiated();
     let response = stage.ask(CREATE, &in_pod("x", "Sandbox", "x"));

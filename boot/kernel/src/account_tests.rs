@@ -45,7 +45,7 @@ impl Bench {
     fn container(&mut self, limits: Limits) -> View {
         let view = self
             .kernel
-            .create_view("/", Writes::Kept)
+            .create_view("/", Writes::Kept, None)
             .expect("there is room");
         self.kernel.set_limits(view, limits).expect("kept");
         view

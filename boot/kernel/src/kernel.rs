@@ -261,7 +261,12 @@ impl<U: User, B: Block> Kernel<U, B> {
 }
 
 impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
-    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal> {
+    fn create_view(
+        &mut self,
+        root: &str,
+        writes: Writes,
+        sandbox: Option<View>,
+    ) -> Result<View, Refusal> {
         if root.len() >= PATH_BYTES {
             return Err(Refusal::Limit("PATH_BYTES", PATH_BYTES - 1));
         }
@@ -281,6 +286,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         let entry = ViewEntry {
             root: Root::Named(frame, root.len()),
             account,
+            sandbox,
             init: 0,
             writes,
             user: None,

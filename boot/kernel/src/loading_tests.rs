@@ -343,7 +343,7 @@ fn a_container_s_view_is_charged_alone_and_vanishes_with_its_processes() {
     bench.settle();
     let view = bench
         .kernel
-        .create_view("/", Writes::Kept)
+        .create_view("/", Writes::Kept, None)
         .expect("there is room");
     let program = Program {
         args: StringList::from_packed(b"/bin/test\0").expect("it ends with NUL"),

@@ -190,7 +190,7 @@ fn further_processes_of_a_container_run_as_its_first_one_was_named() {
         ("", "", (3, 4)),
         ("", "seven", (7, 70)),
     ] {
-        let view = bench.kernel.create_view("/", Writes::Kept);
+        let view = bench.kernel.create_view("/", Writes::Kept, None);
         let view = view.expect("there is room");
         load(&mut bench, view, first).expect("it loads");
         let (_, uid, gid) = load(&mut bench, view, second).expect("it loads");

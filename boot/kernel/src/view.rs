@@ -1,4 +1,11 @@
-//! Views: a container's root directory and the account that pays for it. View 0 is the utility VM itself.
+//! Views: a container's root directory, the account that pays for it, and the pod it is in. View 0 is the utility VM itself.
+//!
+//! ```text
+//! of each view alone    its tree, its limits, its processes, its terminals
+//! of each pod           abstract names of sockets: those of the sandbox's view
+//! ```
+//!
+//! Linux keeps abstract names by network namespace, and the containers of a pod have the one of its sandbox.
 
 use crate::account::AccountId;
 use crate::fs::Place;
@@ -26,6 +33,8 @@ pub(crate) struct ViewEntry {
     pub(crate) root: Root,
     /// Who pays.
     pub(crate) account: AccountId,
+    /// The view of its pod's sandbox, which may be gone by now; `None` when it is one itself, or alone.
+    pub(crate) sandbox: Option<View>,
     /// The pid of its first process, with which all others end; 0 when there is none.
     pub(crate) init: u32,
     /// What becomes of its programs' writes.
@@ -55,6 +64,7 @@ impl Views {
         let entry = ViewEntry {
             root: Root::Unmounted,
             account,
+            sandbox: None,
             init: 0,
             writes: Writes::Kept,
             user: None,
@@ -101,6 +111,12 @@ impl Views {
         slot.entry
             .as_ref()
             .filter(|_| slot.generation == view.generation)
+    }
+
+    /// Returns the view that stands for the pod a view is in: its sandbox's, or its own.
+    pub(crate) fn pod(&self, view: View) -> View {
+        let sandbox = self.get(view).and_then(|entry| entry.sandbox);
+        sandbox.unwrap_or(view)
     }
 
     /// Returns a view for changing; `None` for a stale name.

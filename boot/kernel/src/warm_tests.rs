@@ -100,7 +100,7 @@ fn warm_containers_ask_the_heap_for_nothing() {
         for _ in 0..agent::limits::MAX_CONTAINERS {
             let view = bench
                 .kernel
-                .create_view("/", Writes::Kept)
+                .create_view("/", Writes::Kept, None)
                 .expect("there is room");
             start_many(&mut bench, view, 2, &mut pids);
             views.push(view);

@@ -33,6 +33,8 @@ pub struct FakeKernel {
     pub limits_refusal: Option<Refusal>,
     /// What becomes of writes in the view made last.
     pub writes: Writes,
+    /// The view of its pod's sandbox.
+    pub sandbox: Option<View>,
     /// Every change there ever was.
     pub changes: Vec<Changed>,
     /// Whether changes are made at once; else [`FakeKernel::end_change`] does it.
@@ -75,6 +77,7 @@ impl FakeKernel {
             disks: HashMap::new(),
             limits_refusal: None,
             writes: Writes::Kept,
+            sandbox: None,
             changes: Vec::with_capacity(1024),
             changes_at_once: true,
             change_error: None,

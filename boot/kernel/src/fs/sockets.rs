@@ -12,6 +12,7 @@ use crate::fs::table::TableId;
 use crate::fs::walk::Start;
 use crate::limits::MAX_RIGHTS;
 use crate::wait::Stall;
+use agent::kernel::View;
 use alloc::vec::Vec;
 use hal::block::Block;
 
@@ -60,7 +61,7 @@ impl<B: Block> Files<B> {
         self.install(context, table, 0, description, close_on_exec)
     }
 
-    /// Makes a socket and puts it at the lowest free descriptor.
+    /// Makes a socket of a pod and puts it at the lowest free descriptor.
     ///
     /// # Errors
     ///
@@ -69,14 +70,14 @@ impl<B: Block> Files<B> {
         &mut self,
         context: &mut Context<'_>,
         table: TableId,
-        kind: SocketKind,
+        (kind, pod): (SocketKind, View),
         flags: OpenFlags,
     ) -> Result<i32, Errno> {
-        let socket = self.sockets.create(context, kind)?;
+        let socket = self.sockets.create(context, kind, pod)?;
         self.install_socket(context, table, socket, flags)
     }
 
-    /// Makes two sockets that are connected to each other.
+    /// Makes two sockets of a pod that are connected to each other.
     ///
     /// # Errors
     ///
@@ -85,12 +86,12 @@ impl<B: Block> Files<B> {
         &mut self,
         context: &mut Context<'_>,
         table: TableId,
-        kind: SocketKind,
+        (kind, pod): (SocketKind, View),
         flags: OpenFlags,
     ) -> Result<(i32, i32), Errno> {
-        let one = self.sockets.create(context, kind)?;
+        let one = self.sockets.create(context, kind, pod)?;
         let first = self.install_socket(context, table, one, flags)?;
-        let second = self.sockets.create(context, kind).and_then(|other| {
+        let second = self.sockets.create(context, kind, pod).and_then(|other| {
             self.sockets.join(one, other)?;
             self.install_socket(context, table, other, flags)
         });
@@ -143,7 +144,7 @@ impl<B: Block> Files<B> {
         }
     }
 
-    /// Finds the socket at an address.
+    /// Finds the socket that `asker` means by an address.
     ///
     /// # Errors
     ///
@@ -152,11 +153,12 @@ impl<B: Block> Files<B> {
         &mut self,
         context: &mut Context<'_>,
         start: Start<'_>,
+        asker: SocketId,
         address: &[u8],
     ) -> Result<SocketId, Stall> {
         match address {
             [] => Err(Errno::EINVAL.into()),
-            [0, ..] => Ok(self.sockets.at_name(address)?),
+            [0, ..] => Ok(self.sockets.at_name(asker, address)?),
             path => {
                 let length = path.iter().position(|&byte| byte == 0);
                 let path = &path[..length.unwrap_or(path.len())];

@@ -127,7 +127,7 @@ fn send<B: Block>(system: &mut System<B>, call: &mut Call, header: Header, bits:
         None
     } else {
         let address = read_address(system, call, header.name, header.name_len)?;
-        Some(find(system, call, &address)?)
+        Some(find(system, call, socket, &address)?)
     };
     let stall = match send_some(system, call, socket, to, header) {
         Ok(true) => return Ok(call.progress),

@@ -53,10 +53,11 @@ fn kind_of(call: &Call) -> Result<(SocketKind, OpenFlags), Errno> {
 pub(super) fn socket<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (kind, flags) = kind_of(call)?;
     let table = system.table_of(call)?;
+    let pod = system.views.pod(system.process(call.process)?.view);
     let mut parts = system.file_parts(call.process)?;
     let fd = parts
         .files
-        .open_socket(&mut parts.context, table, kind, flags)?;
+        .open_socket(&mut parts.context, table, (kind, pod), flags)?;
     Ok(fd as u64)
 }
 
@@ -66,10 +67,12 @@ pub(super) fn socketpair<B: Block>(system: &mut System<B>, call: &mut Call) -> O
     let table = system.table_of(call)?;
     // The place for the numbers is tried first: with the sockets made there would be no way back.
     system.write_user(call.space, call.address(3), &[0; 8])?;
+    let pod = system.views.pod(system.process(call.process)?.view);
     let mut parts = system.file_parts(call.process)?;
-    let (one, other) = parts
-        .files
-        .open_socket_pair(&mut parts.context, table, kind, flags)?;
+    let (one, other) =
+        parts
+            .files
+            .open_socket_pair(&mut parts.context, table, (kind, pod), flags)?;
     let both = u64::from(one as u32) | u64::from(other as u32) << 32;
     system.write_user(call.space, call.address(3), &both.to_le_bytes())?;
     Ok(0)
@@ -105,18 +108,19 @@ pub(super) fn read_address<B: Block>(
     Ok(address)
 }
 
-/// Finds the socket at an address.
+/// Finds the socket that `asker` means by an address.
 #[inline(never)]
 pub(super) fn find<B: Block>(
     system: &mut System<B>,
     call: &Call,
+    asker: SocketId,
     address: &Address,
 ) -> Result<SocketId, Stall> {
     system.with_start(
         call,
         AT_FDCWD,
         address.bytes(),
-        |files, context, start, address| files.find_socket(context, start, address),
+        |files, context, start, address| files.find_socket(context, start, asker, address),
     )
 }
 
@@ -148,7 +152,7 @@ pub(super) fn listen<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 pub(super) fn connect<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let socket = socket_of(system, call)?;
     let address = read_address(system, call, call.address(1), call.uint(2))?;
-    let to = find(system, call, &address)?;
+    let to = find(system, call, socket, &address)?;
     let mut parts = system.file_parts(call.process)?;
     match parts.files.connect(&mut parts.context, socket, to) {
         Ok(()) => Ok(0),

@@ -185,7 +185,7 @@ impl Machine {
     }
 
     pub(crate) fn view(&mut self, root: &str) -> View {
-        self.kernel.create_view(root, Writes::Kept).unwrap()
+        self.kernel.create_view(root, Writes::Kept, None).unwrap()
     }
 
     /// Loads the program, which then stands at its first instruction.

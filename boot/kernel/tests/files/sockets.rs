@@ -2,12 +2,16 @@
 //! with Linux by `tests/programs/conform`.
 
 use crate::bed::Bed;
+use agent::kernel::View;
 use hal::limits::PAGE_BYTES;
 use kernel::account::Resource;
 use kernel::errno::Errno;
 use kernel::fs::{OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind};
 use kernel::limits::{MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS};
 use kernel::wait::{Stall, WakeKey};
+
+/// The pod most sockets here are of.
+const ALONE: View = View::UTILITY_VM;
 
 fn bed() -> Bed {
     Bed::mounted(256, vec![])
@@ -18,7 +22,7 @@ impl Bed {
         let table = self.table;
         let (one, other) = self
             .run(|files, context| {
-                Ok(files.open_socket_pair(context, table, kind, OpenFlags::empty())?)
+                Ok(files.open_socket_pair(context, table, (kind, ALONE), OpenFlags::empty())?)
             })
             .unwrap();
         [one, other].map(|fd| (fd, self.socket(fd)))
@@ -30,13 +34,25 @@ impl Bed {
     }
 
     fn open_socket(&mut self, kind: SocketKind) -> (i32, SocketId) {
+        self.open_socket_in(ALONE, kind)
+    }
+
+    fn open_socket_in(&mut self, pod: View, kind: SocketKind) -> (i32, SocketId) {
         let table = self.table;
         let fd = self
             .run(|files, context| {
-                Ok(files.open_socket(context, table, kind, OpenFlags::empty())?)
+                Ok(files.open_socket(context, table, (kind, pod), OpenFlags::empty())?)
             })
             .unwrap();
         (fd, self.socket(fd))
+    }
+
+    fn bind(&mut self, id: SocketId, name: &[u8]) -> Result<(), Errno> {
+        self.at(|files, context, start| files.bind_socket(context, start, id, name, 0o777))
+    }
+
+    fn find(&mut self, asker: SocketId, name: &[u8]) -> Result<SocketId, Errno> {
+        self.at(|files, context, start| files.find_socket(context, start, asker, name))
     }
 
     /// Sends one message of at most a page.
@@ -82,8 +98,7 @@ impl Bed {
     /// A listening socket with an abstract name.
     fn listener(&mut self, name: &[u8], backlog: usize) -> (i32, SocketId) {
         let (fd, id) = self.open_socket(SocketKind::Stream);
-        self.at(|files, context, start| files.bind_socket(context, start, id, name, 0o777))
-            .unwrap();
+        self.bind(id, name).unwrap();
         self.files.listen(id, backlog).unwrap();
         (fd, id)
     }
@@ -257,6 +272,55 @@ fn so_many_connections_wait_to_be_accepted_and_no_more() {
         bed.files.next_message(late).unwrap_err(),
         Errno::ECONNRESET.into()
     );
+}
+
+#[test]
+fn an_abstract_name_is_known_inside_its_pod_alone() {
+    const NAME: &[u8] = b"\0name";
+    let mut bed = bed();
+    let pods = [(0, 0), (1, 0), (1, 1)].map(|(index, generation)| View { index, generation });
+    for kind in [
+        SocketKind::Stream,
+        SocketKind::Datagram,
+        SocketKind::Sequenced,
+    ] {
+        // Each of them has the name for itself, the one whose slot was used before included.
+        let bound = pods.map(|pod| {
+            let [(_, asker), (fd, id)] = [0; 2].map(|_| bed.open_socket_in(pod, kind));
+            assert_eq!(bed.find(asker, NAME), Err(Errno::ECONNREFUSED));
+            bed.bind(id, NAME).unwrap();
+            (asker, fd, id)
+        });
+        for (asker, _, id) in bound {
+            assert_eq!(bed.find(asker, NAME), Ok(id));
+            assert_eq!(bed.bind(asker, NAME), Err(Errno::EADDRINUSE));
+        }
+        for (_, fd, _) in bound {
+            bed.close(fd);
+        }
+    }
+}
+
+#[test]
+fn an_accepted_connection_knows_the_names_its_listener_knows() {
+    let mut bed = bed();
+    let [ours, theirs] = [1, 2].map(|index| View {
+        index,
+        generation: 0,
+    });
+    let (_, listener) = bed.open_socket_in(ours, SocketKind::Stream);
+    bed.bind(listener, b"\0ours").unwrap();
+    bed.files.listen(listener, 1).unwrap();
+    // One of another pod can only have found it by a file; which way it came does not matter here.
+    let (_, client) = bed.open_socket_in(theirs, SocketKind::Stream);
+    bed.connect(client, listener).unwrap();
+    let table = bed.table;
+    let fd = bed
+        .run(|files, context| files.accept(context, table, listener, OpenFlags::empty()))
+        .unwrap();
+    let accepted = bed.socket(fd);
+    assert_eq!(bed.find(accepted, b"\0ours"), Ok(listener));
+    assert_eq!(bed.find(client, b"\0ours"), Err(Errno::ECONNREFUSED));
 }
 
 #[test]

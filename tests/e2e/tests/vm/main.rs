@@ -17,6 +17,7 @@ mod machine;
 mod modify;
 mod mote;
 mod pause;
+mod pod;
 mod proc;
 mod program;
 mod random_calls;

@@ -12,8 +12,14 @@ use core::fmt;
 use hal::clock::Instant;
 
 impl Kernel for FakeKernel {
-    fn create_view(&mut self, root: &str, writes: Writes) -> Result<View, Refusal> {
+    fn create_view(
+        &mut self,
+        root: &str,
+        writes: Writes,
+        sandbox: Option<View>,
+    ) -> Result<View, Refusal> {
         self.writes = writes;
+        self.sandbox = sandbox;
         uncounted(|| {
             let view = View {
                 index: self.next_view,

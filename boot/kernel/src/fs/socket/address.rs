@@ -1,4 +1,4 @@
-//! Addresses of sockets: files of the tree, and abstract names, which begin with a NUL.
+//! Addresses of sockets: files of the tree, and abstract names, which begin with a NUL and are known inside one pod.
 
 use super::{Socket, SocketId, Sockets, State};
 use crate::errno::Errno;
@@ -16,14 +16,17 @@ impl Sockets {
             .ok_or(Errno::ECONNREFUSED)
     }
 
-    /// Returns the socket with an abstract name, which begins with a NUL.
+    /// Returns the socket that `asker` knows by an abstract name, which begins with a NUL.
     ///
     /// # Errors
     ///
-    /// ECONNREFUSED.
-    pub(in crate::fs) fn at_name(&self, name: &[u8]) -> Result<SocketId, Errno> {
-        self.find(|socket| socket.is_bound && socket.address.as_deref() == Some(name))
-            .ok_or(Errno::ECONNREFUSED)
+    /// ECONNREFUSED, EBADF when `asker` is gone.
+    pub(in crate::fs) fn at_name(&self, asker: SocketId, name: &[u8]) -> Result<SocketId, Errno> {
+        let pod = self.get(asker)?.pod;
+        self.find(|socket| {
+            socket.is_bound && socket.pod == pod && socket.address.as_deref() == Some(name)
+        })
+        .ok_or(Errno::ECONNREFUSED)
     }
 
     /// Returns the socket that stands behind a file, or that has an abstract name.
@@ -52,7 +55,7 @@ impl Sockets {
         address: &[u8],
         file: Option<InodeId>,
     ) -> Result<(), Errno> {
-        if file.is_none() && self.at_name(address).is_ok() {
+        if file.is_none() && self.at_name(id, address).is_ok() {
             return Err(Errno::EADDRINUSE);
         }
         let address = Text::copy_of(address)?;
@@ -73,7 +76,7 @@ impl Sockets {
                 *place = b"0123456789abcdef"[digit as usize];
             }
             // There are more names than sockets.
-            if self.at_name(&name).is_err() {
+            if self.at_name(id, &name).is_err() {
                 return self.set_address(id, &name, None);
             }
         }

@@ -73,9 +73,9 @@ impl Sockets {
         if waiting.len() >= *limit {
             return Err(Stall::wait(WakeKey::SocketWritable(to.index())));
         }
-        let (kind, owner, account) = (socket.kind, other.owner, other.account);
+        let (kind, pod, owner, account) = (socket.kind, other.pod, other.owner, other.account);
         let address = Text::copy_of(self.address(to)?)?;
-        let made = self.create(context, kind)?;
+        let made = self.create(context, kind, pod)?;
         let (asker, room) = (asker(context), self.queue_of(to)?.try_reserve(1));
         if room.is_err() {
             self.table.remove(made);

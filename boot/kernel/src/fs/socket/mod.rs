@@ -24,6 +24,7 @@ use crate::fs::text::Text;
 use crate::limits::MAX_SOCKETS;
 use crate::slab::{Id, Slab};
 use crate::wait::WakeKey;
+use agent::kernel::View;
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
@@ -81,6 +82,8 @@ pub struct Socket {
     state: State,
     /// The bytes of its address behind the family; a path ends with a NUL, an abstract name begins with one.
     address: Option<Text>,
+    /// The pod whose abstract names it knows: the one it was made in, whoever has it by now.
+    pod: View,
     /// Whether it was given that itself: a connection has the address of the socket it was made for.
     is_bound: bool,
     /// The file that stands for its address.
@@ -167,9 +170,11 @@ impl Sockets {
         &mut self,
         context: &Context<'_>,
         kind: SocketKind,
+        pod: View,
     ) -> Result<SocketId, Errno> {
         let socket = Socket {
             kind,
+            pod,
             state: State::Idle,
             address: None,
             is_bound: false,
