@@ -11,6 +11,7 @@ use crate::family::{Keeper, Kin};
 use crate::fs::AgentPipes;
 use crate::limits::{MAX_CHILDREN, MAX_THREADS};
 use crate::process::{Life, Notices, Process, ProcessId};
+use crate::rlimit;
 use crate::signal::{AlternateStack, Pending};
 use crate::space::SpaceId;
 use crate::syscall::{Call, Outcome};
@@ -91,7 +92,7 @@ impl<B: Block> System<B> {
     ///
     /// EAGAIN at the limits, ENOMEM, or what to wait for.
     pub(crate) fn make_thread(&mut self, call: &Call, request: &CloneRequest) -> Outcome {
-        self.has_room_for_task()?;
+        self.has_room_for_task(call.process)?;
         let tid = self.table.fresh_number();
         self.tell_number(call.space, request, CloneFlags::PARENT_SETTID, tid)?;
         self.tell_number(call.space, request, CloneFlags::CHILD_SETTID, tid)?;
@@ -120,7 +121,7 @@ impl<B: Block> System<B> {
     ///
     /// EAGAIN at the limits, ENOMEM; nothing is left behind.
     pub(crate) fn make_child(&mut self, call: &Call, request: &CloneRequest) -> Result<Pid, Errno> {
-        self.has_room_for_task()?;
+        self.has_room_for_task(call.process)?;
         if self.table.processes.len() >= MAX_CHILDREN {
             return Err(Errno::EAGAIN);
         }
@@ -136,13 +137,37 @@ impl<B: Block> System<B> {
             .inspect_err(|_| self.abort_child(id))
     }
 
-    /// Refuses to take the places of tasks that are kept for what the agent starts.
-    fn has_room_for_task(&self) -> Result<(), Errno> {
-        if self.table.tasks.len() < MAX_THREADS {
+    /// Refuses to take the places of tasks that are kept for what the agent starts, and more than a process's user may have.
+    fn has_room_for_task(&self, id: ProcessId) -> Result<(), Errno> {
+        if self.table.tasks.len() < MAX_THREADS && self.excess_tasks(id)? < 0 {
             Ok(())
         } else {
             Err(Errno::EAGAIN)
         }
+    }
+
+    /// Returns how many tasks more than it may have (RLIMIT_NPROC) the user of a process has in its container; a negative
+    /// number when there can be more.
+    pub(crate) fn excess_tasks(&self, id: ProcessId) -> Result<i64, Errno> {
+        let process = self.process(id)?;
+        let (most, _) = process.limits.get(rlimit::Resource::TASKS);
+        let identity = self.identity(id)?;
+        let user = identity.user.real;
+        if most >= MAX_THREADS as u64 || user == 0 || identity.is_root() {
+            return Ok(i64::MIN);
+        }
+        let is_counted = |other: &Process| {
+            let identity = self.table.identities.get(other.identity);
+            other.view == process.view && identity.is_some_and(|other| other.user.real == user)
+        };
+        let processes = self.table.processes.iter();
+        let processes = processes.filter(|(_, other)| is_counted(other)).count();
+        // Each process counts for its first task, which may have ended.
+        let threads = self.table.tasks.iter().filter(|(task, known)| {
+            let owner = self.table.processes.get(known.process);
+            owner.is_some_and(|owner| owner.leader != Some(*task) && is_counted(owner))
+        });
+        Ok((processes + threads.count()) as i64 - most as i64)
     }
 
     /// Makes the process with an address space, an identity and actions.

@@ -105,6 +105,8 @@ pub(crate) struct Identity {
     pub(crate) group: Ids,
     /// Whether what it knows is more than its user may know (PR_SET_DUMPABLE 0): `/proc` shows it as root's.
     pub(crate) is_secret: bool,
+    /// Whether it became a user who has too many tasks already: it executes nothing then (Linux `PF_NPROC_EXCEEDED`).
+    pub(crate) is_crowded: bool,
 }
 
 impl Identity {
@@ -115,6 +117,7 @@ impl Identity {
             user: Ids::all(credentials.uid),
             group: Ids::all(credentials.gid),
             is_secret: false,
+            is_crowded: false,
         }
     }
 

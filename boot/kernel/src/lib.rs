@@ -63,6 +63,8 @@ mod interruption_tests;
 #[cfg(test)]
 mod job_tests;
 mod kernel;
+#[cfg(test)]
+mod limit_tests;
 pub mod limits;
 mod live;
 #[cfg(test)]

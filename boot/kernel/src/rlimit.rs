@@ -1,7 +1,8 @@
-//! Limits of a process (getrlimit(2)). It is told those of the kernel, and may lower what it is told. Those of descriptors,
-//! of processor time, of waiting signals and of niceness are enforced; the others are remembered.
+//! Limits of a process (getrlimit(2)), each enforced where the resource is given. Those of core files, resident pages, locks
+//! of files, message queues and real time are remembered: there is nothing here that they could bound.
 
-use crate::limits::{ACCOUNT_SHARE, MAX_CHILDREN, MAX_DESCRIPTORS, MAX_SIGNALS, STACK_BYTES};
+use crate::limits::{ACCOUNT_SHARE, MAX_DESCRIPTORS, MAX_SIGNALS, MAX_THREADS, STACK_BYTES};
+use hal::limits::PAGE_BYTES;
 
 /// How many there are.
 const RESOURCES: usize = 16;
@@ -13,8 +14,18 @@ pub(crate) struct Resource(u8);
 impl Resource {
     /// Seconds on the processor.
     pub(crate) const CPU: Self = Self(0);
+    /// Bytes of a file that is written to.
+    pub(crate) const FILE_SIZE: Self = Self(1);
+    /// Bytes of memory of its own that it can write to.
+    pub(crate) const DATA: Self = Self(2);
+    /// Bytes of the stack.
+    pub(crate) const STACK: Self = Self(3);
+    /// Tasks of its user.
+    pub(crate) const TASKS: Self = Self(6);
     /// Descriptors.
     pub(crate) const DESCRIPTORS: Self = Self(7);
+    /// Bytes of memory.
+    pub(crate) const MEMORY: Self = Self(9);
     /// Signals that wait.
     pub(crate) const SIGNALS: Self = Self(11);
     /// 20 less the least niceness.
@@ -26,21 +37,29 @@ impl Resource {
         (usize::from(number) < RESOURCES).then_some(Self(number))
     }
 
-    /// Returns the most anybody can be allowed.
+    /// Returns the most anybody can be allowed: of descriptors a table has an end (Linux `fs.nr_open`).
     pub(crate) const fn most(self) -> u64 {
-        match self.0 {
-            // STACK, NPROC, NOFILE, SIGPENDING.
-            3 => STACK_BYTES,
-            6 => MAX_CHILDREN as u64,
-            7 => MAX_DESCRIPTORS as u64,
-            11 => (MAX_SIGNALS / ACCOUNT_SHARE) as u64,
-            // CORE: nothing dumps its memory. RTPRIO: there is no real time.
-            4 | 14 => 0,
-            // NICE: from 20 less 19 on.
-            13 => 40,
-            // CPU, FSIZE, DATA, RSS, MEMLOCK, AS, LOCKS, MSGQUEUE, RTTIME.
+        match self {
+            Self::DESCRIPTORS => MAX_DESCRIPTORS as u64,
             _ => u64::MAX,
         }
+    }
+
+    /// Returns the soft and the hard limit a program of the agent starts with.
+    const fn initial(self) -> (u64, u64) {
+        let both = match self.0 {
+            3 => return (STACK_BYTES, u64::MAX),
+            // CORE: what asks for a file gets none.
+            4 => return (0, u64::MAX),
+            6 => MAX_THREADS as u64,
+            7 => MAX_DESCRIPTORS as u64,
+            11 => (MAX_SIGNALS / ACCOUNT_SHARE) as u64,
+            // NICE, RTPRIO.
+            13 | 14 => 0,
+            // CPU, FSIZE, DATA, RSS, MEMLOCK, AS, LOCKS, MSGQUEUE, RTTIME.
+            _ => u64::MAX,
+        };
+        (both, both)
     }
 }
 
@@ -49,16 +68,14 @@ impl Resource {
 pub(crate) struct Limits([(u64, u64); RESOURCES]);
 
 impl Limits {
-    /// Makes those a program of the agent starts with: all there is, but for being less nice.
+    /// Makes those a program of the agent starts with.
     pub(crate) const fn new() -> Self {
         let mut limits = [(0, 0); RESOURCES];
         let mut nth = 0;
         while nth < RESOURCES {
-            let most = Resource(nth as u8).most();
-            limits[nth] = (most, most);
+            limits[nth] = Resource(nth as u8).initial();
             nth += 1;
         }
-        limits[Resource::NICE.0 as usize] = (0, 0);
         Self(limits)
     }
 
@@ -70,6 +87,29 @@ impl Limits {
     /// Sets soft and hard limit.
     pub(crate) const fn set(&mut self, resource: Resource, limits: (u64, u64)) {
         self.0[resource.0 as usize] = limits;
+    }
+}
+
+/// How many pages an address space may have, by the limits of whom it was made for. Processes that share one share its bounds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// All of them.
+    pub(crate) all: u64,
+    /// Those that are the program's own and can be written to, but for the stack.
+    pub(crate) data: u64,
+    /// Those of the stack.
+    pub(crate) stack: u64,
+}
+
+impl Bounds {
+    /// Returns what soft limits allow; parts of pages do not count.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let pages = |limits: (u64, u64)| limits.0 / PAGE_BYTES as u64;
+        Self {
+            all: pages(limits.get(Resource::MEMORY)),
+            data: pages(limits.get(Resource::DATA)),
+            stack: pages(limits.get(Resource::STACK)),
+        }
     }
 }
 
@@ -91,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_program_starts_with_all_it_can_have_but_no_right_to_be_less_nice() {
+    fn a_program_starts_with_no_more_than_can_be_and_no_right_to_be_less_nice() {
         let limits = Limits::new();
         for number in 0..16 {
             let resource = Resource::from_number(number).expect("it is one");
             let (soft, hard) = limits.get(resource);
-            let is_niceness = resource == Resource::NICE;
-            let most = if is_niceness { 0 } else { resource.most() };
-            assert_eq!((soft, hard), (most, most));
+            assert!(soft <= hard && hard <= resource.most(), "{number}");
         }
+        assert_eq!(limits.get(Resource::NICE), (0, 0));
+        assert_eq!(limits.get(Resource::STACK), (STACK_BYTES, u64::MAX));
     }
 }

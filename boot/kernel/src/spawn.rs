@@ -12,7 +12,7 @@ use crate::limits::{
 };
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
-use crate::rlimit::Limits;
+use crate::rlimit::{Bounds, Limits};
 use crate::signal::{Job, Pending};
 use crate::slab::Full;
 use crate::space::{AreaList, SpaceId};
@@ -84,7 +84,9 @@ impl<B: Block> System<B> {
         account: crate::account::AccountId,
         program: &Program<'_>,
     ) -> Result<Pid, Refusal> {
-        let space = self.new_space(account).map_err(|errno| match errno {
+        let limits = Limits::new();
+        let made = self.new_space(account, Bounds::new(&limits));
+        let space = made.map_err(|errno| match errno {
             Errno::EAGAIN => Refusal::Limit("MAX_SPACES", MAX_SPACES),
             errno => refusal(errno),
         })?;
@@ -139,7 +141,7 @@ impl<B: Block> System<B> {
             alarms: [Alarm::OFF; 3],
             look_at: NEVER,
             next_timer: 0,
-            limits: Limits::new(),
+            limits,
             name: base_name(program.args.iter().next().unwrap_or_default()),
             life: Life::Loading(Load::new(space, strings)),
             notices: Notices::default(),

@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
+use crate::rlimit;
 use crate::run_queue::RunQueue;
 use crate::signal::Actions;
 use crate::slab::Slab;
@@ -219,6 +220,7 @@ impl<B: Block> System<B> {
             accounts: &mut self.accounts,
             account: process.account,
             credentials,
+            largest_file: process.limits.get(rlimit::Resource::FILE_SIZE).0,
             wakes: &mut self.wakes,
             now: self.now,
             wall,
@@ -246,6 +248,7 @@ impl<B: Block> System<B> {
             accounts: &mut self.accounts,
             account: self.own_account,
             credentials: &self.own_credentials,
+            largest_file: u64::MAX,
             wakes: &mut self.wakes,
             now: self.now,
             wall,

@@ -209,12 +209,13 @@ impl<B: Block> Files<B> {
         if span.len == 0 {
             return Ok(0);
         }
-        if position >= FILE_BYTES {
+        let most = FILE_BYTES.min(context.largest_file);
+        if position >= most {
             return Err(Errno::EFBIG.into());
         }
         self.permit_seals(id, Seals::WRITES)?;
         let size = self.inodes.get(id).ok_or(Errno::EIO)?.attributes.size;
-        let wanted = (FILE_BYTES - position).min(span.len as u64) as usize;
+        let wanted = (most - position).min(span.len as u64) as usize;
         let mut done = 0;
         while done < wanted {
             let at = position + done as u64;
@@ -261,11 +262,11 @@ impl<B: Block> Files<B> {
         id: InodeId,
         length: u64,
     ) -> Result<(), Stall> {
-        if length > FILE_BYTES {
-            return Err(Errno::EFBIG.into());
-        }
         let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
         let size = inode.attributes.size;
+        if length > FILE_BYTES || length > size.max(context.largest_file) {
+            return Err(Errno::EFBIG.into());
+        }
         self.permit_seals(
             id,
             match length.cmp(&size) {

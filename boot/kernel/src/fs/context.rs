@@ -23,6 +23,8 @@ pub struct Context<'a> {
     pub account: AccountId,
     /// On whose behalf it is done.
     pub credentials: &'a Credentials,
+    /// Where in a file it may write at most (RLIMIT_FSIZE).
+    pub largest_file: u64,
     /// Where to say that something became possible.
     pub wakes: &'a mut WakeQueue,
     /// Monotonic time.

@@ -230,13 +230,7 @@ fn sizes(space: Option<&AddressSpace>) -> (u64, u64) {
     let Some(space) = space else {
         return (0, 0);
     };
-    let mut pages = 0;
-    let mut at = 0;
-    while let Some(area) = space.areas.next(at) {
-        pages += area.pages();
-        at = area.end;
-    }
-    (pages, space.charged)
+    (space.areas.pages(), space.charged)
 }
 
 /// Returns what a task is called: the first one, and one that took no name, as its process is.

@@ -10,9 +10,10 @@ use super::{Load, ProgramFile, Step, Trouble};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::{
-    ARGUMENT_BYTES, LOAD_STEPS, MAX_ARGUMENTS, PATH_BYTES, STRING_BYTES, WORK_BYTES,
+    ARGUMENT_BYTES, LOAD_STEPS, MAX_ARGUMENTS, PATH_BYTES, STACK_BYTES, STRING_BYTES, WORK_BYTES,
 };
 use crate::process::ProcessId;
+use crate::rlimit::{self, Bounds, Limits};
 use crate::signal::{AlternateStack, known, number};
 use crate::space::SpaceId;
 use crate::spawn::base_name;
@@ -22,6 +23,13 @@ use crate::user_memory::{Access, UserAddr};
 use crate::wait::Stall;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
+
+/// Returns how many bytes strings and the pointers to them may have: a quarter of the stack, but always as many as programs
+/// count on (Linux `bprm_stack_limits`).
+fn argument_bytes(limits: &Limits) -> u64 {
+    let (stack, _) = limits.get(rlimit::Resource::STACK);
+    (stack / 4).clamp(STRING_BYTES as u64, STACK_BYTES / 4 * 3)
+}
 
 /// Where the caller's strings are: lists of pointers that end with a null pointer. A null list is empty.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +72,13 @@ impl<B: Block> System<B> {
         if arguments + environment > MAX_ARGUMENTS as u32 {
             return Err(Errno::E2BIG.into());
         }
-        let account = self.process(call.process)?.account;
-        let space = self.new_space(account)?;
+        let pointers = 8 * u64::from(arguments + environment);
+        if pointers >= argument_bytes(&self.process(call.process)?.limits) {
+            return Err(Errno::E2BIG.into());
+        }
+        let process = self.process(call.process)?;
+        let (account, bounds) = (process.account, Bounds::new(&process.limits));
+        let space = self.new_space(account, bounds)?;
         let at = UserAddr(self.space(space)?.stack_top - END_BYTES - name.len() as u64 - 1);
         if let Err(stall) = self.store(space, at, name, Access::Load) {
             self.leave_space(space);
@@ -142,7 +155,7 @@ impl<B: Block> System<B> {
             arguments,
         } = load.step
         {
-            self.copy_callers(call.space, load, lists, [environment, arguments])?;
+            self.copy_callers(call, load, lists, [environment, arguments])?;
         }
         for _ in 0..LOAD_STEPS {
             match self.step_load(call.process, load)? {
@@ -156,12 +169,18 @@ impl<B: Block> System<B> {
     /// Copies the strings that are left, as many as one turn allows.
     fn copy_callers(
         &mut self,
-        from: SpaceId,
+        call: &Call,
         load: &mut Load,
         lists: Lists,
         left: [u32; 2],
     ) -> Result<(), Stall> {
+        let from = call.space;
         let [mut environment, mut arguments] = left;
+        let count = load.strings.argument_count + load.strings.environment_count;
+        let most = argument_bytes(&self.process(call.process)?.limits);
+        let most = most
+            .saturating_sub(8 * u64::from(count))
+            .min(ARGUMENT_BYTES as u64);
         let mut copied = 0;
         while environment + arguments > 0 {
             if copied >= WORK_BYTES {
@@ -177,7 +196,7 @@ impl<B: Block> System<B> {
                 UserAddr::NULL => None,
                 _ => Some(UserAddr(self.read_u64(from, at)?)).filter(|string| !string.is_null()),
             };
-            copied += self.copy_string(from, load, string)?;
+            copied += self.copy_string(from, load, string, most)?;
             *left -= 1;
             load.step = Step::Strings {
                 environment,
@@ -193,13 +212,14 @@ impl<B: Block> System<B> {
         from: SpaceId,
         load: &mut Load,
         string: Option<UserAddr>,
+        most: u64,
     ) -> Result<usize, Stall> {
         let bytes = match string {
             Some(string) => self.string_bytes(from, string)?,
             None => 1,
         };
         let strings = &load.strings;
-        if strings.directory.0 - strings.arguments.0 + bytes as u64 > ARGUMENT_BYTES as u64 {
+        if strings.directory.0 - strings.arguments.0 + bytes as u64 > most {
             return Err(Errno::E2BIG.into());
         }
         let to = UserAddr(strings.arguments.0 - bytes as u64);

@@ -43,6 +43,7 @@ pub(crate) mod number {
     pub(crate) const TTOU: u8 = 22;
     pub(crate) const URG: u8 = 23;
     pub(crate) const XCPU: u8 = 24;
+    pub(crate) const XFSZ: u8 = 25;
     pub(crate) const VTALRM: u8 = 26;
     pub(crate) const PROF: u8 = 27;
     pub(crate) const WINCH: u8 = 28;

@@ -3,6 +3,7 @@
 use super::file::FileId;
 use crate::errno::Errno;
 use crate::limits::{MAX_AREAS, READY_AREAS, SPARE_AREAS};
+use crate::rlimit::Bounds;
 use alloc::vec::Vec;
 use core::ops::Range;
 use hal::page_table::Protection;
@@ -113,6 +114,18 @@ impl Area {
         }
     }
 
+    /// Returns whether its pages are the program's own and can be written to, and are not the stack's (Linux `data_vm`).
+    pub(crate) fn is_data(&self) -> bool {
+        self.protection.contains(Protection::WRITE)
+            && !self.is_shared()
+            && self.backing != Backing::Stack
+    }
+
+    /// Returns how many of its pages count as data.
+    fn data_pages(&self) -> u64 {
+        if self.is_data() { self.pages() } else { 0 }
+    }
+
     /// Returns whether what is written to its file is seen here.
     pub(crate) const fn is_shared(&self) -> bool {
         matches!(self.backing, Backing::Shared { .. } | Backing::Seen { .. })
@@ -137,13 +150,44 @@ impl Area {
 #[derive(Debug, Default)]
 pub(crate) struct AreaList {
     areas: Vec<Area>,
+    /// How many pages they have.
+    pages: u64,
+    /// How many of them count as data ([`Area::is_data`]).
+    data_pages: u64,
 }
 
 impl AreaList {
     /// Makes an empty list that uses the memory of `spare`.
     pub(crate) fn reusing(mut spare: Vec<Area>) -> Self {
         spare.clear();
-        Self { areas: spare }
+        Self {
+            areas: spare,
+            ..Self::default()
+        }
+    }
+
+    /// Returns how many pages all areas have.
+    pub(crate) const fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    /// Returns whether there may be `more` pages of the sort that `area` has.
+    pub(crate) fn has_room(&self, area: &Area, more: u64, bounds: &Bounds) -> bool {
+        self.pages + more <= bounds.all && (!area.is_data() || self.has_data_room(more, bounds))
+    }
+
+    /// Returns whether `more` pages may become data.
+    pub(crate) fn has_data_room(&self, more: u64, bounds: &Bounds) -> bool {
+        self.data_pages + more <= bounds.data
+    }
+
+    /// Returns how many pages of `range` belong to an area.
+    pub(crate) fn covered_pages(&self, range: Range<u64>) -> u64 {
+        let behind = &self.areas[self.at_or_behind(range.start)..];
+        let inside = behind.iter().take_while(|area| area.first < range.end);
+        inside
+            .map(|area| area.end.min(range.end) - area.first.max(range.start))
+            .sum()
     }
 
     /// Returns memory for a list of as many areas as programs usually have; less where there is none.
@@ -218,6 +262,7 @@ impl AreaList {
     pub(crate) fn copy_from(&mut self, other: &Self) -> Result<(), Errno> {
         self.reserve(other.areas.len())?;
         self.areas.extend_from_slice(&other.areas);
+        (self.pages, self.data_pages) = (other.pages, other.data_pages);
         Ok(())
     }
 
@@ -233,6 +278,13 @@ impl AreaList {
     /// ENOMEM when there are [`MAX_AREAS`], or when the list cannot grow.
     pub(crate) fn insert(&mut self, area: Area) -> Result<(), Errno> {
         debug_assert!(self.is_free(area.first..area.end), "areas never overlap");
+        self.join_or_insert(area)?;
+        self.pages += area.pages();
+        self.data_pages += area.data_pages();
+        Ok(())
+    }
+
+    fn join_or_insert(&mut self, area: Area) -> Result<(), Errno> {
         let at = self.at_or_behind(area.first);
         if at > 0
             && let Some(joined) = self.areas[at - 1].join(&area)
@@ -273,6 +325,8 @@ impl AreaList {
         }
         self.reserve(1)?;
         let (low, high) = area.split(at);
+        // What was cut off a stack is one no more.
+        self.data_pages += high.data_pages() - (area.data_pages() - low.data_pages());
         self.areas[index] = low;
         self.areas.insert(index + 1, high);
         Ok(area.file())
@@ -284,14 +338,18 @@ impl AreaList {
         let index = self.at_or_behind(range.start);
         self.areas
             .get(index)
-            .is_some_and(|area| area.first < range.end)
-            .then(|| self.areas.remove(index))
+            .filter(|area| area.first < range.end)?;
+        let area = self.areas.remove(index);
+        self.pages -= area.pages();
+        self.data_pages -= area.data_pages();
+        Some(area)
     }
 
     /// Lets the stack that begins at `first` begin at the lower page `new_first`.
     pub(crate) fn grow_down(&mut self, first: u64, new_first: u64) {
         let index = self.at_or_behind(first);
         if let Some(area) = self.areas.get_mut(index) {
+            self.pages += area.first - new_first;
             area.first = new_first;
         }
     }
@@ -306,5 +364,81 @@ impl AreaList {
     /// Returns the index of the first area that ends behind `page`.
     fn at_or_behind(&self, page: u64) -> usize {
         self.areas.partition_point(|area| area.end <= page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(pages: Range<u64>, protection: Protection, backing: Backing) -> Area {
+        Area {
+            first: pages.start,
+            end: pages.end,
+            protection,
+            backing,
+        }
+    }
+
+    /// Counts anew what a list says it has.
+    fn counted(list: &AreaList) -> (u64, u64) {
+        let pages = list.areas.iter().map(Area::pages).sum();
+        (pages, list.areas.iter().map(Area::data_pages).sum())
+    }
+
+    #[test]
+    fn pages_are_counted_however_areas_are_joined_cut_and_moved() {
+        let both = Protection::READ | Protection::WRITE;
+        let mut list = AreaList::default();
+        for (pages, rights, backing) in [
+            (10..20, both, Backing::Anonymous),
+            (30..40, both, Backing::Anonymous),
+            // It fills the gap between them.
+            (20..30, both, Backing::Anonymous),
+            (40..50, Protection::READ, Backing::Anonymous),
+            (50..60, Protection::READ, Backing::Clock),
+            (90..100, both, Backing::Stack),
+        ] {
+            list.insert(area(pages, rights, backing))
+                .expect("there is room");
+            assert_eq!((list.pages, list.data_pages), counted(&list));
+        }
+        assert_eq!((list.pages(), list.data_pages), (60, 30));
+        list.grow_down(90, 80);
+        assert_eq!(list.pages(), 70);
+        for at in [15, 45, 85] {
+            list.split(at).expect("there is room");
+            assert_eq!((list.pages, list.data_pages), counted(&list), "{at}");
+        }
+        // What is above the cut is a stack no more.
+        assert_eq!(list.data_pages, 45);
+        assert_eq!(list.covered_pages(0..12), 2);
+        assert_eq!(list.covered_pages(14..62), 46);
+        assert_eq!(list.covered_pages(60..80), 0);
+        let mut copy = AreaList::default();
+        copy.copy_from(&list).expect("there is room");
+        while list.take(15..85).is_some() {
+            assert_eq!((list.pages, list.data_pages), counted(&list));
+        }
+        assert_eq!((list.pages(), list.data_pages), (20, 20));
+        assert_eq!((copy.pages, copy.data_pages), counted(&copy));
+    }
+
+    #[test]
+    fn there_is_room_below_and_at_the_bounds_and_not_above() {
+        let both = Protection::READ | Protection::WRITE;
+        let mut list = AreaList::default();
+        let own = area(10..20, both, Backing::Anonymous);
+        list.insert(own).expect("there is room");
+        let bounds = Bounds {
+            all: 15,
+            data: 12,
+            stack: 0,
+        };
+        let read = area(0..1, Protection::READ, Backing::Anonymous);
+        for (area, most) in [(own, 2), (read, 5)] {
+            assert!(list.has_room(&area, most - 1, &bounds) && list.has_room(&area, most, &bounds));
+            assert!(!list.has_room(&area, most + 1, &bounds));
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Bringing a page in: what happens when a program, or the kernel for it, touches a page.
 
-use super::{Area, Backing, SpaceId};
+use super::{Area, Backing, STACK_PAGES, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
-use crate::limits::{FAULT_AROUND_PAGES, STACK_BYTES, STACK_GUARD_PAGES};
+use crate::limits::{FAULT_AROUND_PAGES, STACK_GUARD_PAGES};
 use crate::out_of_memory::Shortage;
 use crate::system::System;
 use crate::user_memory::Access;
@@ -80,7 +80,7 @@ impl<B: Block> System<B> {
         let mapped = mapping.is_some();
         let area = match space.areas.find(page.number()) {
             Some(area) => *area,
-            None => self.grow_stack(id, page)?,
+            None => self.grow_stack(id, page, access)?,
         };
         let allowed = match access {
             Access::Read => !area.protection.is_empty(),
@@ -241,8 +241,9 @@ impl<B: Block> System<B> {
 }
 
 impl<B: Block> System<B> {
-    /// Lets the stack above `page` grow down to it.
-    fn grow_stack(&mut self, id: SpaceId, page: Page) -> Result<Area, Denial> {
+    /// Lets the stack above `page` grow down to it, as far as it may; what the kernel puts there for a new program has its own
+    /// limit.
+    fn grow_stack(&mut self, id: SpaceId, page: Page, access: Access) -> Result<Area, Denial> {
         let space = self.spaces.get_mut(id).ok_or(Denial::Unmapped)?;
         let number = page.number();
         let stack = *space
@@ -254,7 +255,11 @@ impl<B: Block> System<B> {
             .areas
             .before(number)
             .is_none_or(|below| below.end + STACK_GUARD_PAGES <= number);
-        if !guarded || stack.end - number > STACK_BYTES / PAGE_BYTES as u64 {
+        let bounds = &space.bounds;
+        let is_permitted = access == Access::Load && stack.end - number <= STACK_PAGES
+            || stack.end - number <= bounds.stack
+                && space.areas.has_room(&stack, stack.first - number, bounds);
+        if !guarded || !is_permitted {
             return Err(Denial::Unmapped);
         }
         space.areas.grow_down(stack.first, number);

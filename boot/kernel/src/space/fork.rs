@@ -16,8 +16,9 @@ impl<B: Block> System<B> {
     ///
     /// ENOMEM; EAGAIN at the limit.
     pub(crate) fn copy_space(&mut self, id: SpaceId) -> Result<SpaceId, Errno> {
-        let account = self.space(id)?.account;
-        let mut space = self.empty_space(account)?;
+        let parent = self.space(id)?;
+        let (account, bounds) = (parent.account, parent.bounds);
+        let mut space = self.empty_space(account, bounds)?;
         let mut copied = Err(Errno::EFAULT);
         if let Some(parent) = self.spaces.get(id) {
             space.break_start = parent.break_start;

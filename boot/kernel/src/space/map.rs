@@ -27,8 +27,32 @@ impl<B: Block> System<B> {
     ///
     /// # Errors
     ///
-    /// ENOMEM at the limit of areas.
+    /// ENOMEM at the limit of areas, or for more pages than there may be.
     pub(crate) fn add_area(&mut self, id: SpaceId, area: Area) -> Result<(), Errno> {
+        self.permit_pages(id, &area, area.pages())?;
+        self.place_area(id, area)
+    }
+
+    /// Checks that there may be `more` pages of the sort that `area` has.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn permit_pages(&self, id: SpaceId, area: &Area, more: u64) -> Result<(), Errno> {
+        let space = self.space(id)?;
+        if space.areas.has_room(area, more, &space.bounds) {
+            Ok(())
+        } else {
+            Err(Errno::ENOMEM)
+        }
+    }
+
+    /// Adds an area in the place of others that go, or have gone.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM at the limit of areas.
+    pub(crate) fn place_area(&mut self, id: SpaceId, area: Area) -> Result<(), Errno> {
         self.space_mut(id)?.areas.insert(area)?;
         if let Some(file) = area.file() {
             self.hold_file(file);
@@ -133,6 +157,14 @@ impl<B: Block> System<B> {
         }
         if matches!(area.backing, Backing::Seen { .. }) && protection.contains(Protection::WRITE) {
             return Err(Errno::EACCES);
+        }
+        let space = self.space(id)?;
+        let pages = area.end.min(range.end) - range.start;
+        if !area.is_data()
+            && (Area { protection, ..area }).is_data()
+            && !space.areas.has_data_room(pages, &space.bounds)
+        {
+            return Err(Errno::ENOMEM);
         }
         self.split_areas(id, &range)?;
         let space = self.spaces.get_mut(id).ok_or(Errno::EFAULT)?;

@@ -3,8 +3,8 @@
 //! ```text
 //! 0x7fff_ffff_f000  Page::END
 //!                   a random gap
-//!                   stack, growing down to STACK_BYTES          Backing::Stack
-//!                   guard pages, a random gap
+//!                   stack, growing down as far as its limit     Backing::Stack
+//!                   room for it, guard pages, a random gap
 //! map_top           what mmap places, downwards
 //!                   heap, growing up from break_start, a random gap behind the program
 //!                   the program: ET_EXEC where it wants, ET_DYN near PROGRAM_BASE
@@ -21,6 +21,7 @@ mod teardown;
 use crate::account::{AccountId, Resource};
 use crate::errno::Errno;
 use crate::limits::{STACK_BYTES, STACK_GUARD_PAGES};
+use crate::rlimit::Bounds;
 use crate::slab::Id;
 use crate::system::System;
 use crate::task::TaskId;
@@ -51,8 +52,9 @@ pub(crate) const BREAK_SPREAD_PAGES: u64 = 1 << 13;
 const STACK_SPREAD_PAGES: u64 = 1 << 22;
 const MAP_SPREAD_PAGES: u64 = 1 << 24;
 
-/// Pages between the top of the maps and the lowest page the stack can have.
-const STACK_PAGES: u64 = STACK_BYTES / PAGE_BYTES as u64 + STACK_GUARD_PAGES;
+/// Fewest pages of room for a stack, and most: five sixths of all there are (Linux `mmap_base`).
+pub(crate) const STACK_PAGES: u64 = STACK_BYTES / PAGE_BYTES as u64;
+const MOST_STACK_PAGES: u64 = Page::END.number() / 6 * 5;
 
 /// Page tables that mapping one page can need, below the root (Intel SDM vol. 3, 4.5).
 const TABLES: u64 = 3;
@@ -84,6 +86,8 @@ pub(crate) struct AddressSpace {
     pub(crate) stack_top: u64,
     /// Where the argument strings lie, where the environment follows them, and where that ends.
     pub(crate) strings: [u64; 3],
+    /// How many pages it may have.
+    pub(crate) bounds: Bounds,
 }
 
 impl<B: Block> System<B> {
@@ -92,10 +96,15 @@ impl<B: Block> System<B> {
     /// # Errors
     ///
     /// ENOMEM; EAGAIN at the limit.
-    pub(crate) fn new_space(&mut self, account: AccountId) -> Result<SpaceId, Errno> {
+    pub(crate) fn new_space(
+        &mut self,
+        account: AccountId,
+        bounds: Bounds,
+    ) -> Result<SpaceId, Errno> {
+        let room = bounds.stack.clamp(STACK_PAGES, MOST_STACK_PAGES) + STACK_GUARD_PAGES;
         let stack_end = Page::END.number() - self.random.next_u64() % STACK_SPREAD_PAGES;
-        let map_top = stack_end - STACK_PAGES - self.random.next_u64() % MAP_SPREAD_PAGES;
-        let mut space = self.empty_space(account)?;
+        let map_top = stack_end - room - self.random.next_u64() % MAP_SPREAD_PAGES;
+        let mut space = self.empty_space(account, bounds)?;
         space.map_top = map_top;
         space.stack_top = stack_end * PAGE_BYTES as u64;
         let stack = space.areas.insert(Area {
@@ -108,7 +117,7 @@ impl<B: Block> System<B> {
     }
 
     /// Makes an address space without areas that is not in the table yet.
-    fn empty_space(&mut self, account: AccountId) -> Result<AddressSpace, Errno> {
+    fn empty_space(&mut self, account: AccountId, bounds: Bounds) -> Result<AddressSpace, Errno> {
         // The list comes back here when the space is taken down, so room for it is made now.
         let lists = self.spaces.len() + 1;
         self.spare_areas
@@ -136,6 +145,7 @@ impl<B: Block> System<B> {
             map_top: 0,
             stack_top: 0,
             strings: [0; 3],
+            bounds,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::fs::{Access, Attributes, Kind, Last, NewTime, Sort};
 use crate::limits::NAME_BYTES;
 use crate::system::System;
 use crate::user_memory::UserAddr;
-use crate::wait::Stall;
+use crate::wait::{Stall, Why};
 use core::time::Duration;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
@@ -390,13 +390,22 @@ pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 pub(super) fn truncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
     let path = PathArgument::plain(call, 0);
-    system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
+    let cut = system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
         if files.attributes(place)?.kind == Kind::Regular {
             files.permit(context, place, Access::WRITE)?;
         }
         files.truncate(context, place, length)?;
         Ok(0)
-    })
+    });
+    lengthened(system, call, cut)
+}
+
+/// Sends the signal that comes with a length no file of the process may have.
+fn lengthened<B: Block>(system: &mut System<B>, call: &Call, outcome: Outcome) -> Outcome {
+    if let Err(Why::Error(errno)) = outcome.map_err(Stall::why) {
+        system.signal_unwritten(call, errno);
+    }
+    outcome
 }
 
 /// ftruncate(2).
@@ -406,10 +415,11 @@ pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     if !access.contains(Access::WRITE) {
         return Err(Errno::EINVAL.into());
     }
-    system.with_open_place(call, 0, &mut |files, context, place| {
+    let cut = system.with_open_place(call, 0, &mut |files, context, place| {
         files.truncate(context, place, length)?;
         Ok(0)
-    })
+    });
+    lengthened(system, call, cut)
 }
 
 /// fallocate(2). Memory is given when it is written to, as on a file system that allocates late: a file becomes as long as
@@ -449,5 +459,5 @@ pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         Ok(0)
     });
     call.progress = zeroed.start;
-    done
+    lengthened(system, call, done)
 }

@@ -4,7 +4,6 @@ use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
 use crate::fs::{Access, DescriptionId, Kind, Span};
 use crate::limits::WORK_BYTES;
-use crate::signal::number;
 use crate::system::{FileParts, System};
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, Why};
@@ -150,14 +149,15 @@ fn stopped<B: Block>(system: &mut System<B>, call: &Call, way: Way, stall: Stall
         Why::Wait(_) => way.patience != Patience::Whole,
         Why::Again => false,
     };
+    if let Why::Error(errno) = why
+        && (call.progress == 0 || errno == Errno::EPIPE)
+    {
+        system.signal_unwritten(call, errno);
+    }
     if ends && call.progress > 0 {
         return Ok(call.progress);
     }
     match (why, way.patience) {
-        (Why::Error(Errno::EPIPE), _) => {
-            system.signal_self(call.task, number::PIPE);
-            Err(stall)
-        }
         (Why::Wait(_), Patience::None) if !stall.is_of_disk() => Err(Errno::EAGAIN.into()),
         _ => Err(stall),
     }

@@ -76,6 +76,9 @@ fn begin<B: Block>(
     flags: u32,
     lists: Lists,
 ) -> Result<(), Stall> {
+    if system.identity(call.process)?.is_crowded && system.excess_tasks(call.process)? > 0 {
+        return Err(Errno::EAGAIN.into());
+    }
     let (parts, place) = system.hold_place(call, argument, last_of(flags), flags)?;
     let is_link = parts
         .files

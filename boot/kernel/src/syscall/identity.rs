@@ -68,6 +68,11 @@ fn set<B: Block>(system: &mut System<B>, call: &Call, kind: Kind, count: usize) 
         Kind::User => identity.files.uid = identity.user.effective,
         Kind::Group => identity.files.gid = identity.group.effective,
     }
+    if kind == Kind::User {
+        // Without this one, which was another's until now.
+        let is_crowded = system.excess_tasks(call.process)? > 1;
+        system.identity_mut(call.process)?.is_crowded = is_crowded;
+    }
     system.note_change(call, before)
 }
 

@@ -3,7 +3,7 @@
 use super::{Call, Outcome, clock};
 use crate::errno::Errno;
 use crate::process::ProcessId;
-use crate::rlimit::Resource;
+use crate::rlimit::{Bounds, Resource};
 use crate::system::System;
 use crate::user_memory::UserAddr;
 use crate::wait::Stall;
@@ -74,7 +74,8 @@ fn read<B: Block>(system: &mut System<B>, call: &Call, at: UserAddr) -> Result<(
     Ok((soft, hard))
 }
 
-/// Sets a limit. Root may raise one again, up to what there is.
+/// Sets a limit. Root may raise one again. An address space that is shared keeps the bounds it was made with: whoever borrows
+/// it until it executes another program sets those of that one.
 fn set<B: Block>(
     system: &mut System<B>,
     call: &Call,
@@ -87,11 +88,8 @@ fn set<B: Block>(
     }
     let process = system.process(id)?;
     let is_root = system.identity(call.process)?.is_root();
-    let most = match process.limits.get(resource).1 {
-        _ if is_root => resource.most(),
-        hard => hard,
-    };
-    if hard > most {
+    let is_raised = hard > process.limits.get(resource).1;
+    if hard > resource.most() || is_raised && !is_root {
         return Err(Errno::EPERM);
     }
     if resource == Resource::DESCRIPTORS
@@ -99,7 +97,14 @@ fn set<B: Block>(
     {
         system.files.table_mut(table)?.set_limit(soft as usize);
     }
-    system.process_mut(id)?.limits.set(resource, (soft, hard));
+    let process = system.process_mut(id)?;
+    process.limits.set(resource, (soft, hard));
+    let (bounds, space) = (Bounds::new(&process.limits), process.space);
+    if let Some(space) = system.spaces.get_mut(space)
+        && space.users == 1
+    {
+        space.bounds = bounds;
+    }
     if resource == Resource::CPU {
         system.plan_looks(id);
     }

@@ -151,22 +151,37 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
         protection,
         backing,
     };
-    if matches!(wish, Wish::Exactly(_)) {
-        let removed = system.remove_pages(call.space, first..first + pages);
-        if let Err(stall) = removed {
-            if let Some(file) = area.file() {
-                system.release_file(file);
-            }
-            return Err(stall);
-        }
-    }
-    let added = system.add_area(call.space, area);
+    let added = add(system, call, area, wish);
     if let Some(file) = area.file() {
         // The area has its own count.
         system.release_file(file);
     }
     added?;
     Ok(first * PAGE)
+}
+
+/// Adds an area, in the place of what is there if that is the wish.
+fn add<B: Block>(system: &mut System<B>, call: &Call, area: Area, wish: Wish) -> Result<(), Stall> {
+    let range = area.first..area.end;
+    let mut more = area.pages();
+    if matches!(wish, Wish::Exactly(_)) {
+        more -= covered_pages(system, call, &range)?;
+    }
+    system.permit_pages(call.space, &area, more)?;
+    if matches!(wish, Wish::Exactly(_)) {
+        system.remove_pages(call.space, range)?;
+    }
+    Ok(system.place_area(call.space, area)?)
+}
+
+/// Returns how many pages of `range` there are already.
+fn covered_pages<B: Block>(
+    system: &System<B>,
+    call: &Call,
+    range: &Range<u64>,
+) -> Result<u64, Errno> {
+    let areas = &system.space(call.space)?.areas;
+    Ok(areas.covered_pages(range.clone()))
 }
 
 /// Makes memory that children will share: a file without a name.
@@ -276,7 +291,11 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
         .filter(|area| area.end >= old.end && old_pages > 0)
         .ok_or(Errno::EFAULT)?;
     if let Some(first) = to {
-        system.remove_pages(call.space, first..first + new_pages)?;
+        let target = first..first + new_pages;
+        let freed = covered_pages(system, call, &target)?;
+        let more = new_pages.saturating_sub(old_pages + freed);
+        system.permit_pages(call.space, &area, more)?;
+        system.remove_pages(call.space, target)?;
         return begin_move(system, call, old, new_pages, first);
     }
     if new_pages <= old_pages {
@@ -296,6 +315,7 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     if !flags.contains(RemapFlags::MAY_MOVE) {
         return Err(Errno::ENOMEM.into());
     }
+    system.permit_pages(call.space, &area, new_pages - old_pages)?;
     let wish = Wish::Near(LOWEST_ADDRESS / PAGE - 1);
     let first = system.choose_pages(call.space, new_pages, wish)?;
     begin_move(system, call, old, new_pages, first)
@@ -331,7 +351,7 @@ fn begin_move<B: Block>(
     let moved = area.part(old.start..old.start + new_pages);
     // Now, so that taking away the old place cannot fail once pages have moved.
     system.split_areas(call.space, &old)?;
-    system.add_area(call.space, moved.at(first))?;
+    system.place_area(call.space, moved.at(first))?;
     call.progress = first;
     finish_move(system, call, old, new_pages)
 }

@@ -180,10 +180,10 @@ pub(super) fn park<B: Block>(
 
 fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -> Outcome {
     let count = call.size(1)?;
-    if count > MAX_DESCRIPTORS {
+    let table = system.table_of(call)?;
+    if count > system.files.table(table)?.limit() {
         return Err(Errno::EINVAL.into());
     }
-    let table = system.table_of(call)?;
     let mut watch = watch(system, call, end)?;
     let mut ready = 0;
     let mut entries = [0; POLL_BATCH * ENTRY_BYTES];

@@ -3,7 +3,8 @@
 use super::{Call, Outcome, Restart, event, message, terminal};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Span};
-use crate::limits::{MAX_BUFFERS, WORK_BYTES};
+use crate::limits::{FILE_BYTES, MAX_BUFFERS, WORK_BYTES};
+use crate::rlimit::Resource;
 use crate::signal::number;
 use crate::system::{FileParts, System};
 use crate::user_memory::{Access, UserAddr};
@@ -249,12 +250,29 @@ fn stalled<B: Block>(
     let done = call.progress;
     let stall = system.files.wait_or_again(id, stall);
     match stall.why() {
-        Why::Error(Errno::EPIPE) if direction == Direction::Write && done == 0 => {
-            system.signal_self(call.task, number::PIPE);
-            Err(stall)
+        Why::Error(errno) => {
+            if direction == Direction::Write && (done == 0 || errno == Errno::EPIPE) {
+                system.signal_unwritten(call, errno);
+            }
+            if done > 0 { Ok(done) } else { Err(stall) }
         }
-        Why::Error(_) | Why::Wait(WakeKey::PipeReadable(_)) if done > 0 => Ok(done),
+        Why::Wait(WakeKey::PipeReadable(_)) if done > 0 => Ok(done),
         _ => Err(stall),
+    }
+}
+
+impl<B: Block> System<B> {
+    /// Sends a task the signal that comes with some reasons why it cannot write: nobody reads, or the file would be larger
+    /// than the process may make one.
+    pub(super) fn signal_unwritten(&mut self, call: &Call, errno: Errno) {
+        let (largest, _) = self.process(call.process).map_or((u64::MAX, 0), |process| {
+            process.limits.get(Resource::FILE_SIZE)
+        });
+        match errno {
+            Errno::EPIPE => self.signal_self(call.task, number::PIPE),
+            Errno::EFBIG if largest < FILE_BYTES => self.signal_self(call.task, number::XFSZ),
+            _ => {}
+        }
     }
 }
 

@@ -283,6 +283,35 @@ fn memory_that_may_not_be_used_is_no_space_left() {
 }
 
 #[test]
+fn a_file_is_written_up_to_its_limit_and_not_behind_it() {
+    let mut bed = bed();
+    bed.write_all("/tmp/large", &[1; 300]).unwrap();
+    bed.largest_file = 100;
+    let fd = bed.open("/tmp/file", RW | OpenFlags::CREAT).unwrap();
+    assert_eq!(bed.write(fd, Some(50), &[2; 49]), Ok(49));
+    assert_eq!(bed.write(fd, Some(50), &[2; 50]), Ok(50));
+    assert_eq!(bed.write(fd, Some(50), &[2; 51]), Ok(50));
+    assert_eq!(bed.write(fd, Some(100), &[2]), Err(Errno::EFBIG));
+    for (length, result) in [(99, Ok(())), (100, Ok(())), (101, Err(Errno::EFBIG))] {
+        assert_eq!(bed.truncate("/tmp/file", length), result, "{length}");
+    }
+    // One that is larger already can be cut, but not lengthened.
+    for (length, result) in [
+        (301, Err(Errno::EFBIG)),
+        (300, Ok(())),
+        (299, Ok(())),
+        (300, Err(Errno::EFBIG)),
+    ] {
+        assert_eq!(bed.truncate("/tmp/large", length), result, "{length}");
+    }
+    let large = bed.open("/tmp/large", RW).unwrap();
+    assert_eq!(bed.write(large, Some(99), &[2; 2]), Ok(1));
+    assert_eq!(bed.write(large, Some(100), &[2]), Err(Errno::EFBIG));
+    bed.close(large);
+    bed.close(fd);
+}
+
+#[test]
 fn attributes_change_and_stay() {
     let mut bed = bed();
     bed.at(|files, context, start| {

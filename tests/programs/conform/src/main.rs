@@ -23,6 +23,7 @@ mod file;
 mod group;
 mod handle;
 mod identity;
+mod limit;
 mod lock;
 mod mask;
 mod memory;
@@ -48,7 +49,7 @@ mod xattr;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 29] = [
+const FAMILIES: [(&str, fn()); 30] = [
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
@@ -58,6 +59,7 @@ const FAMILIES: [(&str, fn()); 29] = [
     ("file", file::run),
     ("group", group::run),
     ("identity", identity::run),
+    ("limit", limit::run),
     ("lock", lock::run),
     ("memory", memory::run),
     ("nameless", nameless::run),
