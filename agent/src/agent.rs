@@ -145,6 +145,7 @@ impl Agent {
         self.power_off(&mut earliest, world);
         world.vsock.flush();
         // Nobody waits for these as for an answer.
+        self.session.tell_of_negotiation();
         moved |= self.entropy.read(&mut earliest, world);
         earliest.note(world.vsock.next_deadline());
         Activity {

@@ -114,7 +114,7 @@ impl Bridge {
 
     pub(crate) fn on_connected(&mut self) {
         if let Link::Dialling(id) = self.link {
-            log::info!("bridge connected");
+            log::debug!("bridge connected");
             self.link = Link::Up(id);
             self.decoder = Decoder::new();
             self.readable = true;

@@ -1,7 +1,7 @@
 //! A request is carried out, or refused with its reason.
 
-use super::Session;
 use super::properties::{Properties, passed_over};
+use super::{Begun, Session};
 use crate::container::Notice;
 use crate::failure::{Cause, Failure};
 use crate::frame::Sequence;
@@ -107,11 +107,19 @@ impl Session {
         }
         self.connection = self.connection.wrapping_add(1);
         outgoing.on_negotiated();
-        log::info!(
-            "negotiated protocol version {PROTOCOL_VERSION}, {} session",
-            if resumed { "an earlier" } else { "a new" }
-        );
+        self.begun = if resumed { Begun::Earlier } else { Begun::New };
         Ok(Reply::Now(Answer::Negotiated))
+    }
+
+    /// Logs a session that was agreed on since the last call. For whoever has sent the answer: a line of the log takes longer
+    /// to make than that, and at start the host waits for it.
+    pub(crate) fn tell_of_negotiation(&mut self) {
+        let which = match core::mem::replace(&mut self.begun, Begun::Told) {
+            Begun::Told => return,
+            Begun::New => "a new",
+            Begun::Earlier => "an earlier",
+        };
+        log::info!("negotiated protocol version {PROTOCOL_VERSION}, {which} session");
     }
 
     /// The host's waits may have been lost with its connection: it is given time to send them again.

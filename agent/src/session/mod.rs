@@ -47,10 +47,22 @@ pub(crate) struct Session {
     number: u32,
     /// Counts the connections that agreed on a version: a session may live on more than one.
     connection: u32,
+    /// What is to be logged of it.
+    begun: Begun,
     /// The highest id of a request in this session.
     highest: Sequence,
     /// When the machine is to be powered off at the latest; `None` while it is not.
     power_off: Option<Instant>,
+}
+
+/// The session that was agreed on last, as far as the log has not been told. The layout is fixed, so that "told" is zero (see
+/// [`crate::Agent`]).
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Begun {
+    Told,
+    New,
+    Earlier,
 }
 
 impl Session {
@@ -64,6 +76,7 @@ impl Session {
             owners: [None; MAX_CONNECTIONS],
             number: 0,
             connection: 0,
+            begun: Begun::Told,
             highest: Sequence(0),
             power_off: None,
         }
