@@ -1,6 +1,7 @@
-//! One block of LZ4's block format: made, walked through, and the sum of what it unpacks to.
+//! One block of LZ4's block format: made, walked through, ended as the stub wants it, and the sum over that.
 
 use crate::PackError;
+use crate::plan::ALIGN_BYTES;
 use lz4::block::{CompressionMode, compress as lz4_compress};
 
 /// LZ4's strongest, which tries all parsings: this is done once per build, and unpacking takes no longer.
@@ -9,6 +10,8 @@ const LEVEL: i32 = 12;
 const MIN_MATCH: usize = 4;
 /// As in `boot/src/bin/unpack.rs`: odd, so that no difference in one word is lost.
 const SUM_MULTIPLIER: u32 = 0x9e37_79b1;
+/// What stands behind a block: the offset of a match that no block has (lz4 `doc/lz4_Block_format.md`).
+const END: [u8; 2] = [0; 2];
 
 /// Compresses `bytes` to one block.
 ///
@@ -23,8 +26,15 @@ pub fn compress(bytes: &[u8]) -> Result<Vec<u8>, PackError> {
     )?)
 }
 
-/// Returns the sum that the stub makes of what it has unpacked. A change inside of one word of four bytes always shows, one
-/// of several does with all but one in 2³² chances.
+/// Returns what the stub reads: the block, its end, and zeros up to a multiple of 16 bytes.
+pub(crate) fn ended(block: &[u8]) -> Vec<u8> {
+    let mut bytes = [block, &END].concat();
+    bytes.resize(bytes.len().next_multiple_of(ALIGN_BYTES as usize), 0);
+    bytes
+}
+
+/// Returns the sum that the stub makes of what it is about to unpack. A change inside of one word of four bytes always shows,
+/// one of several does with all but one in 2³² chances.
 ///
 /// # Panics
 ///
@@ -34,10 +44,9 @@ pub fn sum(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<4>();
     assert!(rest.is_empty(), "a sum of whole words");
     words.iter().fold(0, |sum, word| {
-        let sum = sum
-            .wrapping_add(u32::from_le_bytes(*word))
-            .wrapping_mul(SUM_MULTIPLIER);
-        sum ^ sum >> 15
+        sum.wrapping_add(u32::from_le_bytes(*word))
+            .wrapping_mul(SUM_MULTIPLIER)
+            .swap_bytes()
     })
 }
 
@@ -52,7 +61,7 @@ pub(crate) struct Progress {
 ///
 /// # Errors
 ///
-/// Where the block ends inside of a sequence.
+/// Where the block ends inside of a sequence, or has a match that begins before what it unpacks to.
 pub(crate) fn sequences(block: &[u8]) -> Result<Vec<Progress>, PackError> {
     let mut ends = Vec::new();
     let mut at = Progress {
@@ -67,7 +76,13 @@ pub(crate) fn sequences(block: &[u8]) -> Result<Vec<Progress>, PackError> {
         if at.read >= block.len() {
             break;
         }
-        at.read += 2;
+        let offset = usize::from(u16::from_le_bytes([
+            byte(block, &mut at.read)?,
+            byte(block, &mut at.read)?,
+        ]));
+        if !(1..=at.written).contains(&offset) {
+            return Err(PackError::Block(at.read));
+        }
         at.written += MIN_MATCH + length(block, &mut at.read, token & 15)?;
         ends.push(at);
     }
@@ -135,6 +150,24 @@ mod tests {
         assert!(matches!(sequences(&[]), Err(PackError::Block(0))));
         assert!(matches!(sequences(&[0x50, 1, 2]), Err(PackError::Block(3))));
         assert!(matches!(sequences(&[0xf0, 255]), Err(PackError::Block(2))));
+    }
+
+    #[test]
+    fn a_match_of_nothing_or_of_what_is_before_the_first_byte_is_refused() {
+        for (offset, is_good) in [(0, false), (1, true), (3, true), (4, false), (255, false)] {
+            let walked = sequences(&[0x30, 1, 2, 3, offset, 0, 0x50, 1, 2, 3, 4, 5]);
+            assert_eq!(walked.is_ok(), is_good, "{offset}");
+        }
+    }
+
+    #[test]
+    fn behind_a_block_stands_the_offset_that_no_match_has_and_all_is_whole_lines() {
+        for bytes in 1..40 {
+            let block = vec![0xff; bytes];
+            let ended = ended(&block);
+            assert!(ended.starts_with(&block) && ended[bytes..].iter().all(|byte| *byte == 0));
+            assert_eq!(ended.len(), (bytes + 2).next_multiple_of(16));
+        }
     }
 
     #[test]

@@ -8,8 +8,7 @@ use elf::note::Note;
 
 /// The Xen note that names the 32-bit entry (xen.git `xen/include/public/elfnote.h`).
 const XEN_ELFNOTE_PHYS32_ENTRY: u64 = 18;
-/// The room of the unpacked bytes is a multiple of this: the stub sums four bytes at a time. Both ends have it to spare: bss
-/// begins 64 bytes aligned.
+/// The room of the unpacked bytes is a multiple of this, up to where bss begins, which is 64 bytes aligned.
 const ROOM_BYTES: usize = 16;
 
 /// A kernel as a loader leaves it in RAM.

@@ -4,9 +4,10 @@
 //! on in ascending order. The headers are loaded at the kernel's start, and the last segment ends with the kernel's last
 //! page: between them is all the RAM that unpacking and the kernel take, for loaders that ask.
 
+use crate::block::{ended, sum};
 use crate::plan::ALIGN_BYTES;
 use crate::stub::Table;
-use crate::{Kernel, Plan, Stub, sum};
+use crate::{Kernel, Plan, Stub};
 use elf::abi::{
     ELFCLASS64, ELFDATA2LSB, ELFMAGIC, EM_X86_64, ET_EXEC, EV_CURRENT, PF_R, PF_X, PT_LOAD, PT_NOTE,
 };
@@ -22,16 +23,16 @@ pub(crate) const HEADER_BYTES: u32 = (NOTE_AT + NOTE_BYTES).next_multiple_of(ALI
 /// Returns the file a VMM loads: `block` and `stub` as `plan` places them, which must be one made for them.
 #[must_use]
 pub fn write(kernel: &Kernel, block: &[u8], stub: &Stub, plan: &Plan) -> Vec<u8> {
+    let block = ended(block);
     let block_bytes = block.len() as u32;
     let table = Table {
         block_start: plan.block,
         block_end: plan.block + block_bytes,
         room_start: kernel.start,
-        room_end: kernel.start + kernel.bytes.len() as u32,
         entry: kernel.entry,
-        sum: sum(&kernel.bytes),
+        sum: sum(&block),
     };
-    let stub_at = HEADER_BYTES + block_bytes.next_multiple_of(ALIGN_BYTES);
+    let stub_at = HEADER_BYTES + block_bytes;
 
     let mut file = Vec::new();
     file_header(&mut file, plan.stub);
@@ -80,8 +81,7 @@ pub fn write(kernel: &Kernel, block: &[u8], stub: &Stub, plan: &Plan) -> Vec<u8>
         file.extend_from_slice(&word.to_le_bytes());
     }
     file.resize(HEADER_BYTES as usize, 0);
-    file.extend_from_slice(block);
-    file.resize(stub_at as usize, 0);
+    file.extend_from_slice(&block);
     file.extend_from_slice(&stub.placed(plan.stub, &table));
     file
 }

@@ -1,6 +1,6 @@
 //! Where block and stub lie in RAM, so that unpacking writes over nothing that is still to be read.
 
-use crate::block::sequences;
+use crate::block::{ended, sequences};
 use crate::packed::HEADER_BYTES;
 use crate::{Kernel, PAGE_BYTES, PackError, Stub};
 
@@ -13,7 +13,7 @@ pub(crate) const ALIGN_BYTES: u32 = 16;
 /// The places of a block and its stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Physical address of the block, which ends where the stub's page begins or less than 16 bytes before.
+    /// Physical address of the block, which with its end reaches to where the stub's page begins.
     pub block: u32,
     /// Physical address of the stub, which begins a page: a translator drops its code when other bytes of its page change.
     pub stub: u32,
@@ -27,12 +27,16 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Where the block is damaged.
+    /// Where the block is damaged, or that it is another kernel's.
     pub fn make(kernel: &Kernel, block: &[u8], stub: &Stub) -> Result<Self, PackError> {
         let stub_bytes = stub.len().next_multiple_of(PAGE_BYTES);
-        let block_bytes = (block.len() as u32).next_multiple_of(ALIGN_BYTES);
+        let block_bytes = ended(block).len() as u32;
+        let sequences = sequences(block)?;
+        if sequences.last().map(|at| at.written) != Some(kernel.bytes.len()) {
+            return Err(PackError::Block(block.len()));
+        }
         // The least address of the block with which nothing is overtaken.
-        let lead = sequences(block)?
+        let lead = sequences
             .iter()
             .map(|at| (at.written as u32).saturating_sub(at.read as u32))
             .max()

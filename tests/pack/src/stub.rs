@@ -12,20 +12,19 @@ const SELF: usize = 1;
 /// Where the table is, as `boot/src/bin/unpack.rs` has it.
 const TABLE: usize = 16;
 /// Entries of the table, four bytes each.
-const ENTRIES: usize = 6;
+const ENTRIES: usize = 5;
 
 /// Code that unpacks a block, wherever it is put.
 pub struct Stub {
     code: Vec<u8>,
 }
 
-/// What a stub is told: physical addresses, and the sum over what it unpacks.
+/// What a stub is told: physical addresses, and the sum over what it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) block_start: u32,
     pub(crate) block_end: u32,
     pub(crate) room_start: u32,
-    pub(crate) room_end: u32,
     pub(crate) entry: u32,
     pub(crate) sum: u32,
 }
@@ -89,7 +88,6 @@ impl Stub {
             table.block_start,
             table.block_end,
             table.room_start,
-            table.room_end,
             table.entry,
             table.sum,
         ];
