@@ -61,6 +61,9 @@ pub const WORK_LOOKS: usize = 16 * WORK_PAGES;
 /// Names one entry into the kernel forgets before it lets the bridge have its turn.
 pub const WORK_NAMES: usize = 64;
 
+/// Directory entries one entry into the kernel looks at, listed or not, before it lets the bridge have its turn.
+pub const WORK_ENTRIES: usize = 256;
+
 /// Files one entry into the kernel closes before it lets the bridge have its turn: as many pipes as have
 /// [`WORK_PAGES`].
 pub const WORK_FILES: usize = WORK_PAGES / PIPE_FRAMES;

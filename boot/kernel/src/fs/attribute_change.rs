@@ -44,7 +44,7 @@ impl<B: Block> Files<B> {
         self.permit_write(context, place.0)?;
         let who = context.credentials;
         let mut permissions = permissions & 0o7777;
-        if who.uid != 0 && who.gid != attributes.gid && !who.groups.contains(&attributes.gid) {
+        if who.uid != 0 && !attributes.is_group_of(who) {
             permissions &= !SET_GROUP;
         }
         let inode = self.own(place)?;

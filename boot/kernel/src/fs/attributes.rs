@@ -91,7 +91,8 @@ pub struct Attributes {
     pub changed: Duration,
 }
 
-/// The program runs on behalf of its owner, of its group (execve(2)); whoever is in the group may execute it.
+/// The program runs on behalf of its owner, of its group (execve(2)); whoever is in the group may execute it. In a directory
+/// with the second one new files get its group.
 pub(super) const SET_USER: u16 = 0o4000;
 pub(super) const SET_GROUP: u16 = 0o2000;
 const GROUP_EXECUTE: u16 = 0o010;
@@ -123,6 +124,18 @@ impl Attributes {
         }
     }
 
+    /// Makes a program one that does not run on its group's behalf, unless `who` is in that group.
+    pub(super) fn give_up_group(&mut self, who: &Credentials) {
+        if who.uid != 0 && !self.is_group_of(who) && self.acts_for()[1].is_some() {
+            self.permissions &= !SET_GROUP;
+        }
+    }
+
+    /// Returns whether `who` is in its group.
+    pub(super) fn is_group_of(&self, who: &Credentials) -> bool {
+        who.gid == self.gid || who.groups.contains(&self.gid)
+    }
+
     /// Returns `st_mode`.
     #[must_use]
     pub const fn mode(&self) -> u16 {
@@ -146,7 +159,7 @@ impl Attributes {
         }
         let granted = if who.uid == self.uid {
             self.permissions >> 6
-        } else if who.gid == self.gid || who.groups.contains(&self.gid) {
+        } else if self.is_group_of(who) {
             self.permissions >> 3
         } else {
             self.permissions

@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::fs::Files;
-use crate::fs::attributes::{Access, Attributes, Kind};
+use crate::fs::attributes::{Access, Attributes, Kind, SET_GROUP};
 use crate::fs::context::Context;
 use crate::fs::dentry::{Dentry, DentryId, State};
 use crate::fs::inode::{Inode, InodeId, Node, Union};
@@ -16,9 +16,6 @@ use hal::block::Block;
 
 /// The sticky bit: in such a directory only owners remove names.
 const STICKY: u16 = 0o1000;
-
-/// The set-group-id bit: in such a directory new files get its group.
-const SET_GROUP: u16 = 0o2000;
 
 /// What to make.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +129,7 @@ impl<B: Block> Files<B> {
         if inherits && kind == Kind::Directory {
             permissions |= SET_GROUP;
         }
-        let attributes = Attributes {
+        let mut attributes = Attributes {
             kind,
             permissions: if kind == Kind::Symlink {
                 0o777
@@ -155,6 +152,10 @@ impl<B: Block> Files<B> {
             modified: context.wall,
             changed: context.wall,
         };
+        if kind != Kind::Directory {
+            // A program must not act for a group its maker is not in (Linux `mode_strip_sgid`).
+            attributes.give_up_group(context.credentials);
+        }
         self.leave_names()?;
         let mut union = Union::new(mount, context.account);
         union.changed = true;
@@ -191,8 +192,13 @@ impl<B: Block> Files<B> {
         entry.inode = inode;
         if entry.state == State::Written {
             // A mark becomes a file, whose it is from now on.
+            let parent = entry.parent;
             self.refund_name(id);
             self.charge_name(id);
+            if let Some(parent) = parent {
+                let directory = self.inode_at(parent)?;
+                self.union_mut(directory)?.searched = 0;
+            }
         }
         self.pin_entry(id)
     }
@@ -206,6 +212,7 @@ impl<B: Block> Files<B> {
         if entry.state != State::Cached {
             return Ok(());
         }
+        let (shadows, is_mark) = (entry.shadows, entry.inode.is_none());
         let directory = self.inode_at(parent)?;
         let Some(Node::Union(union)) = self.inodes.get_mut(directory).map(|inode| &mut inode.node)
         else {
@@ -213,23 +220,34 @@ impl<B: Block> Files<B> {
         };
         let order = union.next_entry;
         union.next_entry += 1;
-        let before = union.entries.last.replace(id);
-        if before.is_none() {
-            union.entries.first = Some(id);
+        let (mut earlier, mut later) = (None, None);
+        if shadows {
+            later = union.over_sources.replace(id);
+            if !is_mark {
+                union.searched = 0;
+            }
+        } else {
+            earlier = union.entries.last.replace(id);
+            if earlier.is_none() {
+                union.entries.first = Some(id);
+            }
         }
-        if let Some(before) = before {
-            self.dentries.get_mut(before)?.later = Some(id);
+        if let Some(earlier) = earlier {
+            self.dentries.get_mut(earlier)?.later = Some(id);
+        }
+        if let Some(later) = later {
+            self.dentries.get_mut(later)?.earlier = Some(id);
         }
         let entry = self.dentries.get_mut(id)?;
         entry.state = State::Written;
         entry.order = order;
-        entry.earlier = before;
-        entry.later = None;
+        entry.earlier = earlier;
+        entry.later = later;
         self.charge_name(id);
         Ok(())
     }
 
-    /// Takes a written entry out of its directory's list. It is cached then.
+    /// Takes a written entry out of its directory's lists. It is cached then.
     pub(super) fn unpin_entry(&mut self, id: DentryId) -> Result<(), Errno> {
         let entry = self.dentries.get_mut(id)?;
         if entry.state != State::Written {
@@ -257,6 +275,9 @@ impl<B: Block> Files<B> {
             }
             if union.entries.last == Some(id) {
                 union.entries.last = earlier;
+            }
+            if union.over_sources == Some(id) {
+                union.over_sources = later;
             }
         }
         Ok(())
@@ -387,7 +408,7 @@ impl<B: Block> Files<B> {
         {
             self.release_inode(inode);
         }
-        self.clear_marks(id);
+        self.abandon_marks(id);
         Ok(())
     }
 
@@ -405,31 +426,6 @@ impl<B: Block> Files<B> {
             return Err(errno);
         }
         Ok(())
-    }
-
-    /// Forgets the marks and cached names in a directory that was removed (it is empty, so there is nothing else).
-    fn clear_marks(&mut self, directory: DentryId) {
-        let Ok(inode) = self.inode_at(directory) else {
-            return;
-        };
-        loop {
-            let Some(Node::Union(union)) = self.inodes.get(inode).map(|inode| &inode.node) else {
-                return;
-            };
-            let Some(first) = union.entries.first else {
-                return;
-            };
-            if self.unpin_entry(first).is_err() {
-                return;
-            }
-            let is_used = self
-                .dentries
-                .get(first)
-                .is_ok_and(|entry| entry.references > 0);
-            if !is_used {
-                self.drop_entry(first);
-            }
-        }
     }
 
     /// Gives a file another name.

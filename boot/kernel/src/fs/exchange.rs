@@ -4,6 +4,7 @@ use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::Kind;
 use crate::fs::context::Context;
+use crate::fs::rename::permit_move;
 use crate::fs::walk::Resolved;
 use hal::block::Block;
 
@@ -17,10 +18,9 @@ impl<B: Block> Files<B> {
     ) -> Result<(), Errno> {
         let ends = [(from, to), (to, from)];
         let (one, other) = (from.entry.0, to.entry.0);
-        let kinds = [
-            self.attributes_at(one)?.kind,
-            self.permit_removal(context, to)?.kind,
-        ];
+        let moved = self.permit_removal(context, to)?;
+        permit_move(context, (to, from), &moved)?;
+        let kinds = [self.attributes_at(one)?.kind, moved.kind];
         for ((end, target), kind) in ends.iter().zip(kinds) {
             let is_directory = kind == Kind::Directory;
             if end.is_slashed && !is_directory {

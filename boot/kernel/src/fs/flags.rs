@@ -105,6 +105,8 @@ impl OpenFlags {
 pub enum Last {
     /// Goes where it points.
     Follow,
-    /// Stops at the link itself.
+    /// Stops at the link itself, unless a slash behind it asks for what it points to.
     Keep,
+    /// Stops at the link itself, whatever is behind it: for a name that is made or removed.
+    Name,
 }

@@ -118,8 +118,12 @@ pub(super) struct Union {
     pub(super) next_entry: u64,
     /// The written entry a listing showed last: the next one goes on from there.
     pub(super) listed: Option<DentryId>,
-    /// Written entries of a directory, first to last.
+    /// Written entries of a directory that no source has, first to last.
     pub(super) entries: EntryList,
+    /// The latest of those that stand before a source's: marks, and files that were changed or replaced.
+    pub(super) over_sources: Option<DentryId>,
+    /// Where in its listing the search for something that shows has come to; see [`crate::fs::Files::is_empty`].
+    pub(super) searched: u64,
 }
 
 /// First and last of a directory's written entries.

@@ -1,4 +1,7 @@
-//! Listing directories: `.` and `..`, what was written, then what each source has and nothing hides.
+//! Listing directories: `.` and `..`, what was made here, then what each source has and nothing hides.
+//!
+//! A source's file that was changed or replaced is listed where the source has it: so whoever changes files while the
+//! directory is read does not miss one.
 //!
 //! The place in a listing is one number, so that it survives in a program's hands: the part of the listing in its
 //! upper byte, the place inside that part below.
@@ -6,12 +9,12 @@
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::Kind;
-use crate::fs::base::Origin;
+use crate::fs::base::{Found, Origin};
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::inode::{Node, Union};
 use crate::fs::union::is_whiteout;
-use crate::limits::NAME_BYTES;
+use crate::limits::{NAME_BYTES, WORK_ENTRIES};
 use crate::wait::Stall;
 use hal::block::Block;
 
@@ -34,12 +37,13 @@ pub struct Listed {
 }
 
 impl<B: Block> Files<B> {
-    /// Returns the first entry of a directory's listing at or behind `cookie`.
+    /// Returns the first entry of a directory's listing at or behind `cookie`, which goes on past what does not show: so a
+    /// call that is tried again does not look at that twice.
     pub(super) fn list(
         &mut self,
         context: &mut Context<'_>,
         directory: DentryId,
-        cookie: u64,
+        cookie: &mut u64,
     ) -> Result<Option<Listed>, Stall> {
         let attributes = self.attributes_at(directory)?;
         if attributes.kind != Kind::Directory {
@@ -51,8 +55,7 @@ impl<B: Block> Files<B> {
         if !is_process && self.dentries.get(directory)?.state == State::Detached {
             return Err(Errno::ENOENT.into());
         }
-        let mut part = cookie >> PART_SHIFT;
-        let mut within = cookie & ((1 << PART_SHIFT) - 1);
+        let (mut part, mut within) = split(*cookie);
         if part == DOTS {
             if within < 2 {
                 let above = self.dentries.get(directory)?.parent;
@@ -97,36 +100,82 @@ impl<B: Block> Files<B> {
                     number: attributes.number,
                     next: (WRITTEN << PART_SHIFT) | (entry.order + 1),
                 };
-                if let Some(Node::Union(union)) =
-                    self.inodes.get_mut(id).map(|inode| &mut inode.node)
-                {
-                    union.listed = Some(known);
-                }
+                self.union_mut(id)?.listed = Some(known);
                 return Ok(Some(listed));
             }
-            (part, within) = (SOURCES, 0);
+            *cookie = SOURCES << PART_SHIFT;
         }
-        while let Some(source) = self.source(id, (part - SOURCES) as usize) {
-            while let Some(found) = self.base_entry(context, source, within)? {
-                within = found.next;
-                if found.kind == Kind::Character.entry_type()
-                    && self.is_mark(context, found.origin)?
-                {
-                    continue;
-                }
-                if self.is_hidden(context, directory, (part - SOURCES) as usize, &found.name)? {
-                    continue;
-                }
-                return Ok(Some(Listed {
-                    kind: found.kind,
-                    number: found.number(),
-                    next: part << PART_SHIFT | found.next,
-                    name: found.name,
-                }));
+        self.list_sources(context, directory, cookie)
+    }
+
+    /// Returns the next entry that one of a directory's sources has and nothing hides.
+    fn list_sources(
+        &mut self,
+        context: &mut Context<'_>,
+        directory: DentryId,
+        cookie: &mut u64,
+    ) -> Result<Option<Listed>, Stall> {
+        let id = self.inode_at(directory)?;
+        for _ in 0..WORK_ENTRIES {
+            let (part, within) = split(*cookie);
+            let nth = part.saturating_sub(SOURCES) as usize;
+            let Some(source) = self.source(id, nth) else {
+                return Ok(None);
+            };
+            let Some(found) = self.base_entry(context, source, within)? else {
+                *cookie = (part + 1) << PART_SHIFT;
+                continue;
+            };
+            let next = part << PART_SHIFT | found.next;
+            let listed = self.show(context, directory, nth, found)?;
+            *cookie = next;
+            if let Some(mut listed) = listed {
+                listed.next = next;
+                return Ok(Some(listed));
             }
-            (part, within) = (part + 1, 0);
         }
-        Ok(None)
+        Err(Stall::AGAIN)
+    }
+
+    /// Returns what a listing shows of an entry of source `nth`: nothing when that is a mark, or hidden by one, by what was
+    /// written, or by a source above it; and what became of the file when it was changed or replaced.
+    fn show(
+        &mut self,
+        context: &mut Context<'_>,
+        directory: DentryId,
+        nth: usize,
+        found: Found,
+    ) -> Result<Option<Listed>, Stall> {
+        if found.kind == Kind::Character.entry_type() && self.is_mark(context, found.origin)? {
+            return Ok(None);
+        }
+        let (mut kind, mut number) = (found.kind, found.number());
+        if let Some(known) = self.dentries.find(directory, &found.name) {
+            let known = self.dentries.get(known)?;
+            if known.state == State::Written {
+                let Some(inode) = known.inode.filter(|_| known.shadows) else {
+                    return Ok(None);
+                };
+                let attributes = self.inodes.get(inode).ok_or(Errno::EIO)?.attributes;
+                (kind, number) = (attributes.kind.entry_type(), attributes.number);
+            }
+        }
+        let id = self.inode_at(directory)?;
+        for above in 0..nth {
+            let Some(source) = self.source(id, above) else {
+                break;
+            };
+            if let Some(base) = self.base_find(context, source, &found.name)? {
+                self.release_inode(base);
+                return Ok(None);
+            }
+        }
+        Ok(Some(Listed {
+            name: found.name,
+            kind,
+            number,
+            next: 0,
+        }))
     }
 
     /// Returns the written entry to look for number `order` from: the one listed last if that is not behind it, else
@@ -142,32 +191,6 @@ impl<B: Block> Files<B> {
         union.listed.filter(is_on_the_way).or(union.entries.first)
     }
 
-    /// Returns whether a name of source `nth` is hidden by what was written or by a source above it.
-    fn is_hidden(
-        &mut self,
-        context: &mut Context<'_>,
-        directory: DentryId,
-        nth: usize,
-        name: &[u8],
-    ) -> Result<bool, Stall> {
-        if let Some(known) = self.dentries.find(directory, name)
-            && self.dentries.get(known)?.state == State::Written
-        {
-            return Ok(true);
-        }
-        let id = self.inode_at(directory)?;
-        for above in 0..nth {
-            let Some(source) = self.source(id, above) else {
-                break;
-            };
-            if let Some(base) = self.base_find(context, source, name)? {
-                self.release_inode(base);
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Returns whether a source's file is a mark for a removed name.
     fn is_mark(&mut self, context: &mut Context<'_>, origin: Origin) -> Result<bool, Stall> {
         let base = self.base(context, origin)?;
@@ -180,13 +203,30 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns whether a directory has no entry but `.` and `..`.
+    ///
+    /// What was found not to show is not looked at again, also by a later call: the place is kept with the directory until a
+    /// name of its sources shows again.
     pub(super) fn is_empty(
         &mut self,
         context: &mut Context<'_>,
         directory: DentryId,
     ) -> Result<bool, Stall> {
-        Ok(self
-            .list(context, directory, WRITTEN << PART_SHIFT)?
-            .is_none())
+        let id = self.inode_at(directory)?;
+        let union = self.union_mut(id)?;
+        if union.entries.first.is_some() {
+            return Ok(false);
+        }
+        let mut cookie = union.searched.max(SOURCES << PART_SHIFT);
+        let found = self.list_sources(context, directory, &mut cookie);
+        let is_empty = found.map(|found| found.is_none());
+        if is_empty != Ok(false) {
+            self.union_mut(id)?.searched = cookie;
+        }
+        is_empty
     }
+}
+
+/// Returns the part of a listing a place is in, and where in that part.
+const fn split(cookie: u64) -> (u64, u64) {
+    (cookie >> PART_SHIFT, cookie & ((1 << PART_SHIFT) - 1))
 }

@@ -203,8 +203,8 @@ impl<B: Block> Files<B> {
         lock: Lock,
     ) -> Result<LockId, Errno> {
         let account = context.account;
-        context.charge(Resource::Locks, 1)?;
         let inode = self.inodes.get_mut(id).ok_or(Errno::EBADF)?;
+        context.charge(Resource::Locks, 1)?;
         let held = Held {
             lock,
             next: inode.locks,

@@ -18,16 +18,15 @@ use crate::wait::Stall;
 use hal::block::Block;
 
 impl<B: Block> Files<B> {
-    /// Resolves a path, does something with what was found, and gives the places back.
+    /// Resolves a path whose last name is to be made or removed, does that, and gives the places back.
     fn with_resolved<T>(
         &mut self,
         context: &mut Context<'_>,
         start: Start<'_>,
         path: &[u8],
-        last: Last,
         act: impl FnOnce(&mut Self, &mut Context<'_>, &Resolved) -> Result<T, Stall>,
     ) -> Result<T, Stall> {
-        let found = self.resolve(context, start, path, last)?;
+        let found = self.resolve(context, start, path, Last::Name)?;
         let result = act(self, context, &found);
         self.release_resolved(found);
         result
@@ -45,7 +44,7 @@ impl<B: Block> Files<B> {
         path: &[u8],
         permissions: u16,
     ) -> Result<(), Stall> {
-        self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
+        self.with_resolved(context, start, path, |files, context, found| {
             files.make(context, found, Make::Directory, permissions)?;
             Ok(())
         })
@@ -77,7 +76,7 @@ impl<B: Block> Files<B> {
             }
             Some(Kind::Symlink) | None => return Err(Errno::EINVAL.into()),
         };
-        self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
+        self.with_resolved(context, start, path, |files, context, found| {
             files.make(context, found, make, mode & 0o7777)?;
             Ok(())
         })
@@ -95,7 +94,7 @@ impl<B: Block> Files<B> {
         path: &[u8],
         target: &[u8],
     ) -> Result<(), Stall> {
-        self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
+        self.with_resolved(context, start, path, |files, context, found| {
             files.make(context, found, Make::Symlink(target), 0o777)?;
             Ok(())
         })
@@ -112,7 +111,7 @@ impl<B: Block> Files<B> {
         start: Start<'_>,
         path: &[u8],
     ) -> Result<(), Stall> {
-        self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
+        self.with_resolved(context, start, path, |files, context, found| {
             files.remove(context, found, Kind::Regular)?;
             files.give_pages_back(context.pool, context.accounts);
             Ok(())
@@ -130,7 +129,7 @@ impl<B: Block> Files<B> {
         start: Start<'_>,
         path: &[u8],
     ) -> Result<(), Stall> {
-        self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
+        self.with_resolved(context, start, path, |files, context, found| {
             files.remove(context, found, Kind::Directory)
         })
     }
@@ -147,7 +146,7 @@ impl<B: Block> Files<B> {
         start: Start<'_>,
         path: &[u8],
     ) -> Result<(), Stall> {
-        self.with_resolved(context, start, path, Last::Keep, |files, context, found| {
+        self.with_resolved(context, start, path, |files, context, found| {
             Ok(files.link(context, from, found)?)
         })
     }
@@ -164,17 +163,11 @@ impl<B: Block> Files<B> {
         to: (Start<'_>, &[u8]),
         existing: Existing,
     ) -> Result<(), Stall> {
-        self.with_resolved(
-            context,
-            from.0,
-            from.1,
-            Last::Keep,
-            |files, context, source| {
-                files.with_resolved(context, to.0, to.1, Last::Keep, |files, context, target| {
-                    files.rename(context, source, target, existing)
-                })
-            },
-        )
+        self.with_resolved(context, from.0, from.1, |files, context, source| {
+            files.with_resolved(context, to.0, to.1, |files, context, target| {
+                files.rename(context, source, target, existing)
+            })
+        })
     }
 
     /// Writes the target of the symbolic link in a place into `out`, cut to its length, and returns how many bytes.
@@ -247,7 +240,7 @@ impl<B: Block> Files<B> {
         Ok(())
     }
 
-    /// Returns the next entry of an open directory without moving on; [`Files::skip_entry`] does that.
+    /// Returns the next entry of an open directory without moving on to the one behind it; [`Files::skip_entry`] does that.
     ///
     /// # Errors
     ///
@@ -259,8 +252,13 @@ impl<B: Block> Files<B> {
     ) -> Result<Option<Listed>, Stall> {
         let file = self.descriptions.get(id).ok_or(Errno::EBADF)?;
         let entry = file.place.as_ref().ok_or(Errno::ENOTDIR)?.0;
-        let cookie = file.offset;
-        self.list(context, entry, cookie)
+        let mut cookie = file.offset;
+        let listed = self.list(context, entry, &mut cookie);
+        if listed.is_err() {
+            // What does not show is behind it.
+            self.skip_entry(id, cookie);
+        }
+        listed
     }
 
     /// Moves an open directory on.

@@ -57,15 +57,16 @@ impl<B: Block> Files<B> {
     ) -> Result<DescriptionId, Stall> {
         let entry = found.entry.0;
         let is_new = self.dentries.get(entry)?.inode.is_none();
+        if found.is_slashed && flags.contains(OpenFlags::CREAT) {
+            // Only directories are called like that, and open makes none.
+            return Err(Errno::EISDIR.into());
+        }
         if flags.contains(OpenFlags::TMPFILE) {
             return Ok(self.open_temporary(context, entry, permissions, flags)?);
         }
         if is_new {
             if !flags.contains(OpenFlags::CREAT) {
                 return Err(Errno::ENOENT.into());
-            }
-            if found.is_slashed {
-                return Err(Errno::EISDIR.into());
             }
             self.make(context, found, Make::Regular, permissions)?;
         } else if flags.contains(OpenFlags::CREAT | OpenFlags::EXCL) {

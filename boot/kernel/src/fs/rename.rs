@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::fs::Files;
-use crate::fs::attributes::Kind;
+use crate::fs::attributes::{Access, Attributes, Kind};
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::text::Text;
@@ -34,6 +34,7 @@ impl<B: Block> Files<B> {
             return Err(Errno::EBUSY.into());
         };
         let moved = self.permit_removal(context, from)?;
+        permit_move(context, (from, to), &moved)?;
         let (source, target) = (from.entry.0, to.entry.0);
         if self.dentries.get(source)?.mount != self.dentries.get(to.directory.0)?.mount {
             return Err(Errno::EXDEV.into());
@@ -119,4 +120,17 @@ impl<B: Block> Files<B> {
             }
         }
     }
+}
+
+/// Checks that a file may be moved from where it is to another directory, which changes what `..` is in it (Linux
+/// `vfs_rename`).
+pub(super) fn permit_move(
+    context: &Context<'_>,
+    (from, to): (&Resolved, &Resolved),
+    moved: &Attributes,
+) -> Result<(), Errno> {
+    if moved.kind == Kind::Directory && from.directory != to.directory {
+        moved.permit(context.credentials, Access::WRITE)?;
+    }
+    Ok(())
 }

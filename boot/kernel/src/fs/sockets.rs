@@ -124,7 +124,7 @@ impl<B: Block> Files<B> {
             path => {
                 let length = path.iter().position(|&byte| byte == 0);
                 let end = length.unwrap_or(path.len());
-                let found = self.resolve(context, start, &path[..end], Last::Keep)?;
+                let found = self.resolve(context, start, &path[..end], Last::Name)?;
                 let kind = Make::Special(Kind::Socket, 0);
                 let is_new = self
                     .dentries

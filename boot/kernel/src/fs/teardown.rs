@@ -5,6 +5,7 @@
 //!
 //! * an inode whose `remains` are not empty stands in a queue; without references it goes with its last page,
 //! * a directory entry whose last user was far below it is *fallen* (`dentry`),
+//! * a directory that was removed forgets the marks in it,
 //! * a tree that was unmounted forgets its names slot by slot,
 //! * a descriptor table without users closes its files.
 
@@ -12,7 +13,7 @@ use crate::account::{Accounts, Resource};
 use crate::fs::Files;
 use crate::fs::attributes::Kind;
 use crate::fs::context::Context;
-use crate::fs::dentry::State;
+use crate::fs::dentry::{DentryId, State};
 use crate::fs::inode::{Inode, InodeId, NO_SLOT, Node};
 use crate::fs::mount::MountId;
 use crate::fs::page_cache::Owner;
@@ -33,6 +34,8 @@ pub(super) struct Teardown {
     hand: u32,
     /// A table to be closed, which knows the next one.
     tables: Option<TableId>,
+    /// A directory that was removed while marks were in it; `later` leads from its entry to the next one's.
+    emptied: Option<DentryId>,
     /// A tree that forgets its names, and the slot it has come to. Others wait for it.
     sweep: Option<(MountId, u32)>,
     /// Trees that are to forget their names.
@@ -46,6 +49,7 @@ impl Teardown {
             last: NO_SLOT,
             hand: 0,
             tables: None,
+            emptied: None,
             sweep: None,
             mounts: 0,
         }
@@ -63,6 +67,7 @@ impl<B: Block> Files<B> {
     pub fn has_remains(&self) -> bool {
         self.teardown.has_pages()
             || self.teardown.tables.is_some()
+            || self.teardown.emptied.is_some()
             || self.teardown.mounts > 0
             || self.volumes.has_unused()
             || self.dentries.has_fallen()
@@ -86,6 +91,7 @@ impl<B: Block> Files<B> {
         }
         self.close_abandoned(context);
         self.forget_fallen();
+        self.forget_marks();
         self.sweep_tree();
         self.give_pages_back(context.pool, context.accounts);
         self.volumes.forget_some(&mut self.pages, context.pool);
@@ -102,8 +108,12 @@ impl<B: Block> Files<B> {
             return;
         }
         let is_queued = !inode.remains.is_empty();
-        let end = pages.end.max(inode.remains.end);
-        inode.remains = pages.start..end;
+        inode.remains = if is_queued {
+            // What an earlier cut left must not show again because a later one was shorter.
+            pages.start.min(inode.remains.start)..pages.end.max(inode.remains.end)
+        } else {
+            pages
+        };
         // What was looked at for fewer pages has to be looked at again.
         self.teardown.hand = 0;
         if is_queued {
@@ -191,6 +201,42 @@ impl<B: Block> Files<B> {
         }
     }
 
+    /// Lets the marks in a directory go that was removed: nobody looks for names in it any more.
+    pub(super) fn abandon_marks(&mut self, directory: DentryId) {
+        let has_marks = self
+            .inode_at(directory)
+            .and_then(|id| self.union_mut(id))
+            .is_ok_and(|union| union.over_sources.is_some());
+        if has_marks && let Ok(entry) = self.dentries.get_mut(directory) {
+            entry.later = self.teardown.emptied.replace(directory);
+            self.dentries.hold_parent(directory);
+        }
+    }
+
+    /// Forgets some marks of one such directory.
+    fn forget_marks(&mut self) {
+        let Some(directory) = self.teardown.emptied else {
+            return;
+        };
+        for _ in 0..WORK_NAMES {
+            let union = self.inode_at(directory).and_then(|id| self.union_mut(id));
+            let mark = union.ok().and_then(|union| union.over_sources);
+            // A tree that is swept may have forgotten it before.
+            let Some(mark) = mark.filter(|&mark| self.unpin_entry(mark).is_ok()) else {
+                let entry = self.dentries.get_mut(directory);
+                self.teardown.emptied = entry.ok().and_then(|entry| entry.later.take());
+                if self.dentries.let_go_parent(directory) {
+                    self.drop_entry(directory);
+                }
+                return;
+            };
+            let entry = self.dentries.get(mark);
+            if entry.is_ok_and(|entry| entry.references == 0) {
+                self.drop_entry(mark);
+            }
+        }
+    }
+
     /// Lets every entry of a tree go. It is unmounted already.
     pub(super) fn abandon_tree(&mut self, id: MountId) {
         let Some(mount) = self.mounts.get_mut(id) else {
@@ -269,7 +315,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Gives back the reference that kept a changed file of several names.
-    fn unpin_inode(&mut self, id: crate::fs::dentry::DentryId) {
+    fn unpin_inode(&mut self, id: DentryId) {
         let Ok(inode) = self.inode_at(id) else {
             return;
         };

@@ -48,6 +48,8 @@ impl Union {
                 first: None,
                 last: None,
             },
+            over_sources: None,
+            searched: 0,
         }
     }
 }
@@ -73,6 +75,10 @@ impl<B: Block> Files<B> {
         if let Node::Proc(node) = &inode.node {
             let node = *node;
             return self.proc_child(context, directory, node, name);
+        }
+        if entry.state == State::Detached {
+            // It was removed, and the marks that hide what its sources have may be gone.
+            return Err(Errno::ENOENT.into());
         }
         let found = self.source_child(context, id, name)?;
         let inode = match found {

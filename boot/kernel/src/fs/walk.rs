@@ -130,8 +130,8 @@ impl<B: Block> Files<B> {
         self.release_place(found.entry);
     }
 
-    /// Walks a path up to its last component and looks that up, following a link there if asked to (and if the path
-    /// ends with a slash). The entry that is found may hold no inode.
+    /// Walks a path up to its last component and looks that up, following a link there as `last` says. The entry that is
+    /// found may hold no inode.
     pub(super) fn resolve(
         &mut self,
         context: &mut Context<'_>,
@@ -255,7 +255,11 @@ impl<B: Block> Files<B> {
         last: Last,
         name: heapless::Vec<u8, NAME_BYTES>,
     ) -> Result<(), Stall> {
-        let is_last = walk.at == SCRATCH_BYTES;
+        let rest = &self.scratch[walk.at..];
+        let is_last = match last {
+            Last::Name => rest.iter().all(|&byte| byte == b'/'),
+            _ => rest.is_empty(),
+        };
         let inode = self.dentries.get(child)?.inode;
         let link = inode.filter(|&inode| {
             self.inodes

@@ -93,7 +93,7 @@ fn of_path<B: Block>(
     let (parts, place) = system.hold_place(call, path, last, flags)?;
     parts.with_held(place, |files, context, place| match last {
         Last::Follow => Ok(files.attributes_behind(context, place)?),
-        Last::Keep => Ok(files.attributes(place)?),
+        Last::Keep | Last::Name => Ok(files.attributes(place)?),
     })
 }
 

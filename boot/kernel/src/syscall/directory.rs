@@ -5,7 +5,7 @@ use super::path::{PathArgument, check_flags};
 use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{Access, Existing, Kind, Last};
-use crate::limits::{NAME_BYTES, PATH_BYTES};
+use crate::limits::{NAME_BYTES, PATH_BYTES, WORK_ENTRIES};
 use crate::system::System;
 use crate::wait::Stall;
 use hal::block::Block;
@@ -13,14 +13,11 @@ use hal::block::Block;
 /// Bytes of `struct linux_dirent64` before the name.
 const ENTRY_HEADER_BYTES: usize = 19;
 
-/// Entries listed before the bridge has its turn.
-const ENTRIES_PER_TURN: u32 = 256;
-
 /// getdents64(2).
 pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (id, _) = system.open_content(call, 0)?;
     let room = call.size(2)?;
-    for _ in 0..ENTRIES_PER_TURN {
+    for _ in 0..WORK_ENTRIES {
         let done = call.progress as usize;
         let mut parts = system.file_parts(call.process)?;
         let listed = match parts.files.next_entry(&mut parts.context, id) {

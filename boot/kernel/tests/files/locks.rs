@@ -133,3 +133,14 @@ fn the_last_byte_there_can_be_has_no_neighbour() {
     clear(&mut bed, file, lock(own, LockKind::Shared, 1, LAST_BYTE)).unwrap();
     assert_eq!(held(&bed), 1);
 }
+
+#[test]
+fn a_lock_of_a_file_that_is_gone_is_refused_and_not_paid_for() {
+    let (mut bed, fd, file) = bed();
+    let owner = LockOwner::File(bed.description(fd));
+    bed.unlink("/file").unwrap();
+    bed.close(fd);
+    let wanted = Lock::whole(owner, LockKind::Shared, 7);
+    assert_eq!(set(&mut bed, file, wanted), Err(Errno::EBADF));
+    assert_eq!(held(&bed), 0);
+}

@@ -2,6 +2,7 @@
 
 mod bed;
 mod changes;
+mod directories;
 mod ext4;
 mod locks;
 mod machine;

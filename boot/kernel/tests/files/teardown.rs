@@ -138,6 +138,22 @@ fn a_file_may_be_cut_again_and_removed_while_it_is_cut() {
 }
 
 #[test]
+fn a_later_shorter_cut_does_not_show_what_an_earlier_one_took() {
+    let mut bed = bed();
+    large_file(&mut bed);
+    bed.truncate("/dir/large", 0).unwrap();
+    // Grown and cut at once, before the pages of the first cut are gone.
+    let size = (PAGES - 10) * PAGE_BYTES;
+    bed.truncate("/dir/large", size as u64).unwrap();
+    bed.truncate("/dir/large", (size - PAGE_BYTES) as u64)
+        .unwrap();
+    let content = bed.read_all("/dir/large").unwrap();
+    assert_eq!(content.len(), size - PAGE_BYTES);
+    assert!(content.iter().all(|&byte| byte == 0));
+    assert_eq!(bed.used_frames(), 0);
+}
+
+#[test]
 fn a_file_of_a_huge_size_and_few_pages_goes_in_few_turns() {
     let mut bed = bed();
     let fd = bed.open("/dir/sparse", RW | OpenFlags::CREAT).unwrap();
