@@ -51,6 +51,8 @@ pub(super) struct Page {
     index: u32,
     pub(super) content: Content,
     recent: bool,
+    /// The checksums in it were found right.
+    is_checked: bool,
     chain: u32,
 }
 
@@ -117,6 +119,18 @@ impl PageCache {
         self.table.get_mut(id)
     }
 
+    /// Returns whether the checksums in a page were found right.
+    pub(super) fn is_checked(&self, id: PageId) -> bool {
+        self.table.get(id).is_some_and(|page| page.is_checked)
+    }
+
+    /// Remembers that they were, for as long as the page is there.
+    pub(super) fn set_checked(&mut self, id: PageId) {
+        if let Some(page) = self.table.get_mut(id) {
+            page.is_checked = true;
+        }
+    }
+
     /// Returns the frame of a page that has one.
     pub(super) fn frame(&self, id: PageId) -> Option<&Frame> {
         match &self.table.get(id)?.content {
@@ -142,6 +156,7 @@ impl PageCache {
             index,
             content,
             recent: true,
+            is_checked: false,
             chain: self.buckets[bucket],
         };
         let id = self

@@ -1,9 +1,12 @@
 //! Files of an ext4 disk.
 
 use crate::bed::{Bed, Disk, image, pattern};
+use hal::clock::Instant;
 use hal::limits::PAGE_BYTES;
 use kernel::errno::Errno;
-use kernel::fs::{Kind, OpenFlags};
+use kernel::fs::{Kind, Last, OpenFlags, Start};
+use kernel::limits::WORK_PAGES;
+use kernel::wait::{Stall, Why};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -300,4 +303,93 @@ fn warm_paths_ask_neither_the_disk_nor_the_heap() {
     let before = (reads.get(), fakes::alloc::calls());
     once(&mut bed);
     assert_eq!((reads.get(), fakes::alloc::calls()), before);
+}
+
+/// A directory of more pages than one turn looks at, all of them in memory, and its names in its order.
+fn large_directory() -> (Bed, Vec<String>) {
+    let disk = Disk::new(image(32, &["-b", "4096", "-N", "4000"], |root| {
+        fs::create_dir_all(root.join("large")).unwrap();
+        for nth in 0..15 * (2 * WORK_PAGES + 8) {
+            fs::write(root.join(format!("large/{nth:0250}")), "").unwrap();
+        }
+    }));
+    let mut bed = Bed::mounted(4096, vec![disk]);
+    let fd = bed.open("/large", OpenFlags::DIRECTORY).unwrap();
+    let id = bed.description(fd);
+    let mut names = vec![];
+    while let Some(listed) = bed
+        .run(|files, context| files.next_entry(context, id))
+        .unwrap()
+    {
+        bed.files.skip_entry(id, listed.next);
+        names.push(String::from_utf8(listed.name.to_vec()).unwrap());
+    }
+    bed.close(fd);
+    // The rest of the way.
+    assert_eq!(bed.stat("/large/absent"), Err(Errno::ENOENT));
+    (bed, names)
+}
+
+/// Looks for a name for one turn; what that turn waits for of a disk it gets. Returns whether there is one, or nothing when
+/// the turn was too short.
+fn look(bed: &mut Bed, name: &str) -> Option<bool> {
+    let root = bed.files.share_place(bed.root.as_ref().unwrap().by_ref());
+    let path = format!("/large/{name}");
+    let found = loop {
+        let looked = bed.once(|files, context| {
+            let start = Start {
+                root: root.by_ref(),
+                base: root.by_ref(),
+            };
+            let place = files.walk(context, start, path.as_bytes(), Last::Keep)?;
+            files.release_place(place);
+            Ok(())
+        });
+        match looked.map_err(Stall::why) {
+            Ok(()) => break Some(true),
+            Err(Why::Error(Errno::ENOENT)) => break Some(false),
+            Err(Why::Again) => break None,
+            Err(Why::Wait(_)) => bed.files.poll(&mut bed.pool, &mut bed.wakes, Instant::ZERO),
+            Err(why) => panic!("{why:?}"),
+        }
+    };
+    bed.release(root);
+    found
+}
+
+#[test]
+fn a_name_is_looked_for_in_some_pages_of_a_large_directory_a_turn() {
+    let (mut bed, _) = large_directory();
+    let pages = bed.stat("/large").unwrap().size as usize / PAGE_BYTES;
+    assert!(pages > 2 * WORK_PAGES);
+    for name in ["never", "nowhere"] {
+        for _ in 0..(pages - 1) / WORK_PAGES {
+            assert_eq!(look(&mut bed, name), None);
+        }
+        assert_eq!(look(&mut bed, name), Some(false));
+        // From now on it is known.
+        assert_eq!(look(&mut bed, name), Some(false));
+    }
+}
+
+#[test]
+fn names_are_found_at_once_in_the_order_of_their_directory() {
+    let (mut bed, names) = large_directory();
+    bed.stat(&format!("/large/{}", names[2])).unwrap();
+    for name in &names[2..] {
+        assert_eq!(look(&mut bed, name), Some(true), "{name}");
+    }
+}
+
+#[test]
+fn two_who_search_one_directory_by_turns_both_get_to_the_end() {
+    let (mut bed, names) = large_directory();
+    let mut wanted = vec!["never", "nowhere", &names[2], &names[names.len() - 1]];
+    for round in 0.. {
+        assert!(round < 10, "{} still search", wanted.len());
+        wanted.retain(|name| look(&mut bed, name).is_none());
+        if wanted.is_empty() {
+            break;
+        }
+    }
 }

@@ -33,8 +33,20 @@ pub(in crate::fs) struct Node {
     pub(in crate::fs) last_run: (u32, u64, u32),
     /// Whether a directory hides those of the same name in lower layers.
     pub(in crate::fs) opacity: Opacity,
-    /// Where the search for a name goes on after a stall: the name's hash and the next page.
-    pub(in crate::fs) search: (u64, u32),
+    /// The search for a name that goes on in another turn.
+    pub(in crate::fs) search: Search,
+}
+
+/// Where the search for a name in a directory has come to. It begins where the last name was found: who asks for one after the
+/// other in the directory's order finds each at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::fs) struct Search {
+    /// The name's hash, never 0; 0 when no search is under way.
+    pub(in crate::fs) hash: u64,
+    /// The page it began with.
+    pub(in crate::fs) first: u32,
+    /// Pages from there on, around the end, that were looked at.
+    pub(in crate::fs) done: u32,
 }
 
 /// Returns where an inode's attributes are: behind its fields, and in a block, or 0.
@@ -170,7 +182,7 @@ impl Node {
             seed,
             last_run: (0, 0, 0),
             opacity,
-            search: (0, 0),
+            search: Search::default(),
         };
         Some((node, attributes))
     }

@@ -4,7 +4,7 @@
 use super::attribute::{Opacity, each_in_block, each_in_inode, is_opaque_block, prefix};
 use super::directory::{is_intact, next_entry};
 use super::extent::{self, MAX_DEPTH, Step};
-use super::inode::{Node, attributes_of};
+use super::inode::{Node, Search, attributes_of};
 use super::superblock::{self, Geometry};
 use crate::errno::Errno;
 use crate::fs::Files;
@@ -15,7 +15,7 @@ use crate::fs::inode::{InodeId, Node as InodeNode};
 use crate::fs::page_cache::{Owner, PageId};
 use crate::fs::volume::{Cached, Wanted};
 use crate::fs::xattr::Take;
-use crate::limits::READ_AHEAD_PAGES;
+use crate::limits::{READ_AHEAD_PAGES, WORK_PAGES};
 use crate::wait::Stall;
 use core::ops::Range;
 use hal::block::Block;
@@ -390,12 +390,33 @@ impl<B: Block> Files<B> {
         if inode.attributes.kind != Kind::Directory {
             return Err(Errno::ENOTDIR.into());
         }
-        // A directory may be larger than the cache: the search goes on where it stalled, not from the start.
+        // A directory may be larger than the cache, or than one turn looks at: the search goes on where it stalled.
         let hash = name_hash(name);
-        let (searched, next) = node.search;
-        let first = if searched == hash { next } else { 0 };
         let pages = inode.attributes.size.div_ceil(PAGE) as u32;
-        for index in first..pages {
+        let before = node.search;
+        let mut search = match before.hash == hash {
+            true => before,
+            false => Search {
+                hash,
+                done: 0,
+                ..before
+            },
+        };
+        // Who finds another search under way looks to the end at once: so of two neither puts the other back for ever.
+        let may_pause = before.hash == 0 || before.hash == hash;
+        let last = match may_pause {
+            true => pages.min(search.done.saturating_add(WORK_PAGES as u32)),
+            false => pages,
+        };
+        let found = loop {
+            if search.done == last {
+                break if last < pages {
+                    Err(Stall::AGAIN)
+                } else {
+                    Ok(None)
+                };
+            }
+            let index = (search.first + search.done) % pages;
             let found = self.ext4_directory_page(context, id, index, |block| {
                 let mut offset = 0;
                 while let Some(entry) = next_entry(block, offset).map_err(|_| Errno::EIO)? {
@@ -406,20 +427,22 @@ impl<B: Block> Files<B> {
                 }
                 Ok(None)
             });
-            let search = match found {
-                Err(stall) if !stall.is_error() => (hash, index),
-                _ => (0, 0),
-            };
-            if let Some(InodeNode::Ext4(node)) =
-                self.inodes.get_mut(id).map(|inode| &mut inode.node)
-            {
-                node.search = search;
+            match found {
+                Ok(None) => search.done += 1,
+                Ok(Some((_, number))) => {
+                    search.first = index;
+                    break Ok(Some(number));
+                }
+                Err(stall) => break Err(stall),
             }
-            if let Some((_, number)) = found? {
-                return Ok(Some(number));
-            }
+        };
+        if found.is_ok() || found.is_err_and(Stall::is_error) {
+            search.hash = 0;
         }
-        Ok(None)
+        if let Some(InodeNode::Ext4(node)) = self.inodes.get_mut(id).map(|inode| &mut inode.node) {
+            node.search = search;
+        }
+        found
     }
 
     /// Asks `look` about each block of a directory's page until it finds something; returns that and where the
@@ -438,17 +461,24 @@ impl<B: Block> Files<B> {
         };
         let block_bytes = self.geometry(node.volume)?.block_bytes as usize;
         let left = inode.attributes.size - u64::from(index) * PAGE;
+        let seed = node.seed.filter(|_| !self.pages.is_checked(page));
         let frame = self.pages.frame(page).ok_or(Errno::EIO)?;
         let bytes = &context.pool.bytes(frame)[..left.min(PAGE) as usize];
-        for (nth, block) in bytes.chunks_exact(block_bytes).enumerate() {
-            if node.seed.is_some_and(|seed| !is_intact(block, seed)) {
-                return Err(Errno::EIO.into());
-            }
-            if let Some(found) = look(block)? {
-                return Ok(Some((nth * block_bytes, found)));
+        let blocks = bytes.chunks_exact(block_bytes);
+        if seed.is_some_and(|seed| !blocks.clone().all(|block| is_intact(block, seed))) {
+            return Err(Errno::EIO.into());
+        }
+        let mut found = None;
+        for (nth, block) in blocks.enumerate() {
+            if let Some(answer) = look(block)? {
+                found = Some((nth * block_bytes, answer));
+                break;
             }
         }
-        Ok(None)
+        if seed.is_some() {
+            self.pages.set_checked(page);
+        }
+        Ok(found)
     }
 
     /// Returns the first entry of a directory at or behind byte `cookie`.
