@@ -4,7 +4,7 @@ use super::socket::{
     AddressRoom, Side, address_room, copy_address, find, read_address, socket_of, wait,
     write_address,
 };
-use super::transfer::Memory;
+use super::transfer::{List, Memory};
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Peer, SocketId, SocketKind, Span};
@@ -73,7 +73,7 @@ fn read_header<B: Block>(
     Ok(Header {
         name: UserAddr(word(&bytes, 0)),
         name_len: word(&bytes, 8) as u32,
-        memory: Memory::Many(UserAddr(word(&bytes, 16)), count as usize),
+        memory: Memory::Many(List::new(UserAddr(word(&bytes, 16)), count as usize)),
         control,
         control_len: if control.is_null() {
             0
@@ -154,11 +154,11 @@ fn send_some<B: Block>(
     call: &mut Call,
     socket: SocketId,
     to: Option<SocketId>,
-    header: Header,
+    mut header: Header,
 ) -> Result<bool, Stall> {
     let is_stream = system.files.socket(socket)?.kind() == SocketKind::Stream;
     let sent = call.progress as usize;
-    let (_, _, total) = header.memory.rest(system, call, 0)?;
+    let (_, _, total) = header.memory.rest(system, call, sent)?;
     let left = total - sent;
     if is_stream && total == 0 {
         return Ok(true);
@@ -184,7 +184,7 @@ fn send_some<B: Block>(
             system,
             call,
             to,
-            header.memory,
+            &mut header.memory,
             (sent + put, most - put),
             None,
         ) {
@@ -232,7 +232,7 @@ fn move_piece<B: Block>(
     system: &mut System<B>,
     call: &Call,
     with: SocketId,
-    memory: Memory,
+    memory: &mut Memory,
     (done, most): (usize, usize),
     skip: Option<usize>,
 ) -> Result<usize, Stall> {
@@ -353,7 +353,7 @@ struct Next {
 fn receive<B: Block>(
     system: &mut System<B>,
     call: &mut Call,
-    memory: Memory,
+    mut memory: Memory,
     room: AddressRoom,
     header: Option<Header>,
     bits: u32,
@@ -381,7 +381,7 @@ fn receive<B: Block>(
     };
     let is_stream = system.files.socket(socket)?.kind() == SocketKind::Stream;
     let done = call.progress as usize;
-    let (_, _, total) = memory.rest(system, call, 0)?;
+    let (_, _, total) = memory.rest(system, call, done)?;
     if is_stream && done == total {
         return end(system, call, header, Flags::empty(), 0);
     }
@@ -389,7 +389,7 @@ fn receive<B: Block>(
     let mut copied = 0;
     while copied < most {
         let place = (done + copied, most - copied);
-        match move_piece(system, call, socket, memory, place, Some(copied)) {
+        match move_piece(system, call, socket, &mut memory, place, Some(copied)) {
             Ok(0) => return Err(Errno::EIO.into()),
             Ok(count) => copied += count,
             Err(stall) => {

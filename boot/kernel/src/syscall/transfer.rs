@@ -28,8 +28,32 @@ enum Direction {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Memory {
     One(UserAddr, usize),
-    /// `struct iovec`s at this address, so many.
-    Many(UserAddr, usize),
+    Many(List),
+}
+
+/// A list of `struct iovec`, and how far one turn has got in it: so the turn reads it once, however small the buffers are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    address: UserAddr,
+    count: u64,
+    /// Buffers that are done with, and the bytes in them.
+    passed: u64,
+    before: usize,
+    /// Bytes in all of them, once all were looked at.
+    total: Option<usize>,
+}
+
+impl List {
+    /// The list of `count` buffers at an address.
+    pub(super) const fn new(address: UserAddr, count: usize) -> Self {
+        Self {
+            address,
+            count: count as u64,
+            passed: 0,
+            before: 0,
+            total: None,
+        }
+    }
 }
 
 /// read(2).
@@ -103,42 +127,57 @@ fn buffer(call: &Call) -> Result<Memory, Errno> {
 
 fn buffers(call: &Call) -> Result<Memory, Errno> {
     match usize::try_from(call.int(2)) {
-        Ok(count) if count <= MAX_BUFFERS => Ok(Memory::Many(call.address(1), count)),
+        Ok(count) if count <= MAX_BUFFERS => Ok(Memory::Many(List::new(call.address(1), count))),
         _ => Err(Errno::EINVAL),
     }
 }
 
 impl Memory {
     /// Returns the part of the memory that starts `done` bytes into it, as far as it lies together, and how many bytes
-    /// there are altogether.
+    /// there are altogether. `done` never gets less.
     pub(super) fn rest<B: Block>(
-        self,
+        &mut self,
         system: &mut System<B>,
         call: &Call,
         done: usize,
     ) -> Result<(UserAddr, usize, usize), Stall> {
-        let (address, count) = match self {
+        match self {
             Self::One(address, len) => {
-                let len = len.min(MAX_TRANSFER);
-                return Ok((address.offset(done as u64)?, len - done.min(len), len));
+                let len = (*len).min(MAX_TRANSFER);
+                Ok((address.offset(done as u64)?, len - done.min(len), len))
             }
-            Self::Many(address, count) => (address, count),
-        };
-        let (mut total, mut found) = (0_usize, None);
-        for nth in 0..count as u64 {
-            let at = address.offset(nth * BUFFER_BYTES)?;
+            Self::Many(list) => list.rest(system, call, done),
+        }
+    }
+}
+
+impl List {
+    fn rest<B: Block>(
+        &mut self,
+        system: &mut System<B>,
+        call: &Call,
+        done: usize,
+    ) -> Result<(UserAddr, usize, usize), Stall> {
+        let (mut end, mut found) = (self.before, None);
+        for nth in self.passed..self.count {
+            let at = self.address.offset(nth * BUFFER_BYTES)?;
             let base = system.read_u64(call.space, at)?;
             let len = system.read_u64(call.space, at.offset(8)?)?;
             if len > i64::MAX as u64 {
                 return Err(Errno::EINVAL.into());
             }
-            let len = (len as usize).min(MAX_TRANSFER - total);
-            if found.is_none() && done < total + len {
-                let within = done - total;
+            let len = (len as usize).min(MAX_TRANSFER - end);
+            if found.is_none() && done < end + len {
+                let within = done - end;
                 found = Some((UserAddr(base).offset(within as u64)?, len - within));
+                (self.passed, self.before) = (nth, end);
+                if self.total.is_some() {
+                    break;
+                }
             }
-            total += len;
+            end += len;
         }
+        let total = *self.total.get_or_insert(end);
         let (address, len) = found.unwrap_or((UserAddr::NULL, 0));
         Ok((address, len, total))
     }
@@ -150,7 +189,7 @@ fn transfer<B: Block>(
     system: &mut System<B>,
     call: &mut Call,
     direction: Direction,
-    memory: Memory,
+    mut memory: Memory,
     position: Option<u64>,
 ) -> Outcome {
     let (id, access) = system.open_content(call, 0)?;

@@ -263,6 +263,31 @@ fn vectors() {
         "not open",
         sys!(SYS_writev, CLOSED, parts.as_ptr(), 1),
     );
+    let letters = *b"abcdefgh";
+    let many: Vec<_> = (0..1024)
+        .map(|nth| part(&letters[nth % 8..nth % 8 + nth % 2]))
+        .collect();
+    check(
+        "writev",
+        "1024 parts, every other one empty",
+        sys!(SYS_writev, fd, many.as_ptr(), 1024),
+    );
+    let mut back = vec![0_u8; 1024];
+    let single: Vec<_> = back
+        .chunks_mut(1)
+        .map(|byte| libc::iovec {
+            iov_base: byte.as_mut_ptr().cast(),
+            iov_len: 1,
+        })
+        .collect();
+    check(
+        "preadv",
+        "1024 parts of a byte",
+        sys!(SYS_preadv, fd, single.as_ptr(), 1024, 0, 0),
+    );
+    drop(single);
+    back.truncate(24);
+    say("preadv", "their bytes", String::from_utf8_lossy(&back));
     let bad = [
         part(b"good"),
         libc::iovec {

@@ -36,6 +36,7 @@ mod process;
 mod resolve;
 mod siginfo;
 mod signal;
+mod slash;
 mod socket;
 mod splice;
 mod task;
@@ -71,6 +72,7 @@ const FAMILIES: [(&str, fn()); 30] = [
     ("siginfo", siginfo::run),
     ("resolve", resolve::run),
     ("signal", signal::run),
+    ("slash", slash::run),
     ("socket", socket::run),
     ("splice", splice::run),
     ("task", task::run),
