@@ -215,7 +215,8 @@ impl<B: Block> Files<B> {
     }
 
     fn note_edge(&mut self, id: EpollId, place: usize, wakes: &WakeQueue) {
-        let Some(interest) = self.interest(id, place) else {
+        // Of the others it is only asked what they are ready for.
+        let Some(interest) = self.interest(id, place).filter(|it| it.events & EDGE != 0) else {
             return;
         };
         let mut watch = Watch::nothing();

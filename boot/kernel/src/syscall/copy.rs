@@ -34,6 +34,25 @@ pub(super) struct Way {
     pub(super) keeps: bool,
 }
 
+impl Way {
+    /// The way of a call that names two files, each with a position, and a length.
+    pub(super) fn of<B: Block>(
+        system: &System<B>,
+        call: &Call,
+        patience: Patience,
+    ) -> Result<Self, Errno> {
+        Ok(Self {
+            from: system.open_file(call, 0)?,
+            from_position: call.address(1),
+            to: system.open_file(call, 2)?,
+            to_position: call.address(3),
+            len: call.size(4)?,
+            patience,
+            keeps: false,
+        })
+    }
+}
+
 /// sendfile(2).
 pub(super) fn sendfile<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let way = Way {
@@ -54,15 +73,7 @@ pub(super) fn copy_file_range<B: Block>(system: &mut System<B>, call: &mut Call)
     if call.number(5) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let way = Way {
-        from: system.open_file(call, 0)?,
-        from_position: call.address(1),
-        to: system.open_file(call, 2)?,
-        to_position: call.address(3),
-        len: call.size(4)?,
-        patience: Patience::Whole,
-        keeps: false,
-    };
+    let way = Way::of(system, call, Patience::Whole)?;
     if call.progress == 0 {
         check_range(system, call, way)?;
     }

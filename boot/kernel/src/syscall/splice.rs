@@ -25,22 +25,14 @@ const fn patience(flags: u32) -> Patience {
 
 /// splice(2).
 pub(super) fn splice<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let (len, flags) = (call.size(4)?, call.uint(5));
-    if len == 0 {
+    let flags = call.uint(5);
+    if call.number(4) == 0 {
         return Ok(0);
     }
     if flags & !FLAGS != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let way = Way {
-        from: system.open_file(call, 0)?,
-        from_position: call.address(1),
-        to: system.open_file(call, 2)?,
-        to_position: call.address(3),
-        len,
-        patience: patience(flags),
-        keeps: false,
-    };
+    let way = Way::of(system, call, patience(flags))?;
     check_access(system, way)?;
     let pipes = [system.files.pipe_of(way.from), system.files.pipe_of(way.to)];
     let positions = [way.from_position, way.to_position];

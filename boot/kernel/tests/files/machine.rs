@@ -32,7 +32,7 @@ pub(crate) struct Machine {
 }
 
 /// What a machine holds. Nothing may be left behind.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holdings {
     free: usize,
     files: String,
@@ -233,5 +233,21 @@ impl Machine {
             free: used - cached.parse::<usize>().unwrap(),
             files: files.to_owned(),
         }
+    }
+}
+
+/// What a machine holds after each round of something that leaves nothing behind: as much as after the first one.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    ended: usize,
+    first: Option<Holdings>,
+}
+
+impl Rounds {
+    pub(crate) fn end(&mut self, machine: &mut Machine) {
+        let held = machine.holdings();
+        let first = self.first.get_or_insert_with(|| held.clone());
+        assert_eq!(*first, held, "after round {}", self.ended);
+        self.ended += 1;
     }
 }

@@ -2,7 +2,7 @@
 //! named, with disks that are pulled, and with nothing left behind.
 
 use crate::bed::Disk;
-use crate::machine::{Machine, PATIENCE, layer};
+use crate::machine::{Machine, PATIENCE, Rounds, layer};
 use agent::kernel::{
     Action, Change, Event, Holder, Kernel as _, LoadError, Medium, Part, Refusal, StringList, View,
     Writes,
@@ -23,7 +23,7 @@ fn holder(outcome: Result<(), LoadError>) -> Option<Holder> {
 #[test]
 fn mounting_uniting_using_and_unmounting_leave_nothing_behind() {
     let mut machine = Machine::new(2048, layers(2));
-    let mut before = None;
+    let mut rounds = Rounds::default();
     for _ in 0..4 {
         machine.mount(0, "/run/a").unwrap();
         machine.mount(1, "/run/b").unwrap();
@@ -40,11 +40,7 @@ fn mounting_uniting_using_and_unmounting_leave_nothing_behind() {
         machine.unmount("/run/c/rootfs").unwrap();
         machine.unmount("/run/a").unwrap();
         machine.unmount("/run/b").unwrap();
-        let after = machine.holdings();
-        if let Some(before) = &before {
-            assert_eq!(before, &after);
-        }
-        before = Some(after);
+        rounds.end(&mut machine);
     }
 }
 
@@ -191,7 +187,7 @@ fn a_tree_that_stands_on_another_one_s_disk_is_in_nobody_s_way() {
 fn a_tree_in_memory_goes_with_its_container_wherever_it_is_mounted() {
     let mut machine = Machine::new(2048, layers(1));
     machine.mount(0, "/run/a").unwrap();
-    let mut before = None;
+    let mut rounds = Rounds::default();
     for _ in 0..3 {
         for root in ["/run/a", "/", "/run/a/nested"] {
             let view = machine.view(root);
@@ -199,11 +195,7 @@ fn a_tree_in_memory_goes_with_its_container_wherever_it_is_mounted() {
             machine.spawn(view, "/tmp/scratch").unwrap();
             machine.remove_view(view);
         }
-        let after = machine.holdings();
-        if let Some(before) = &before {
-            assert_eq!(before, &after);
-        }
-        before = Some(after);
+        rounds.end(&mut machine);
     }
 }
 
@@ -274,7 +266,7 @@ fn a_pulled_disk_gives_errors_to_its_users_and_to_nobody_else() {
 #[test]
 fn a_disk_pulled_at_any_moment_of_a_mount_ends_it_and_leaves_nothing() {
     let mut machine = Machine::new(2048, vec![]);
-    let mut before = None;
+    let mut rounds = Rounds::default();
     for turns in 0..40 {
         let disk = Disk::new(layer(0)).called("scsi-0-0");
         let pulled = disk.dead.clone();
@@ -290,11 +282,7 @@ fn a_disk_pulled_at_any_moment_of_a_mount_ends_it_and_leaves_nothing() {
         if outcome.is_ok() {
             machine.unmount("/run/a").unwrap();
         }
-        let after = machine.holdings();
-        if let Some(before) = &before {
-            assert_eq!(before, &after, "{turns}");
-        }
-        before = Some(after);
+        rounds.end(&mut machine);
         if outcome.is_ok() {
             return;
         }
@@ -309,7 +297,7 @@ fn a_disk_pulled_at_any_moment_of_a_mount_ends_it_and_leaves_nothing() {
 fn a_given_up_change_leaves_nothing_at_any_moment() {
     let mut machine = Machine::new(2048, layers(2));
     machine.mount(0, "/run/a").unwrap();
-    let mut before = None;
+    let mut rounds = Rounds::default();
     for turns in 0..40 {
         let action = Action::Mount(Medium::Scsi(0, 1), Part::Whole, Writes::Kept);
         let id = machine.begin(&Change::at(action, "/run/b"));
@@ -333,11 +321,7 @@ fn a_given_up_change_leaves_nothing_at_any_moment() {
         // The same names are known then, whatever was looked at before.
         machine.mount(1, "/run/b").unwrap();
         machine.unmount("/run/b").unwrap();
-        let after = machine.holdings();
-        if let Some(before) = &before {
-            assert_eq!(before, &after, "{turns}");
-        }
-        before = Some(after);
+        rounds.end(&mut machine);
     }
 }
 
@@ -399,7 +383,7 @@ fn a_tree_is_made_of_as_many_layers_as_there_may_be_and_no_more() {
 fn what_cannot_be_mounted_is_refused_by_its_place_and_leaves_nothing() {
     let mut machine = Machine::new(2048, vec![layer(0), vec![0; 1 << 16], vec![]]);
     machine.mount(0, "/run/a").unwrap();
-    let mut before = None;
+    let mut rounds = Rounds::default();
     for _ in 0..3 {
         for (unit, path, reason) in [
             (0, "/", "operation not permitted"),
@@ -429,11 +413,7 @@ fn what_cannot_be_mounted_is_refused_by_its_place_and_leaves_nothing() {
         let error = machine.unmount("/data").unwrap_err();
         assert_eq!(error.reason, "nothing is mounted there");
         machine.unmount("/nowhere").unwrap();
-        let after = machine.holdings();
-        if let Some(before) = &before {
-            assert_eq!(before, &after);
-        }
-        before = Some(after);
+        rounds.end(&mut machine);
     }
 }
 
@@ -441,7 +421,7 @@ fn what_cannot_be_mounted_is_refused_by_its_place_and_leaves_nothing() {
 fn a_bind_that_cannot_be_made_is_why_its_container_is_not() {
     let mut machine = Machine::new(2048, layers(1));
     machine.mount(0, "/run/a").unwrap();
-    let mut before = None;
+    let mut rounds = Rounds::default();
     for _ in 0..3 {
         for (source, over, reason) in [
             ("/nowhere", "/x", "no such file or directory"),
@@ -459,11 +439,7 @@ fn a_bind_that_cannot_be_made_is_why_its_container_is_not() {
             assert_eq!((error.path.as_str(), error.reason), (over, reason));
             machine.remove_view(view);
         }
-        let after = machine.holdings();
-        if let Some(before) = &before {
-            assert_eq!(before, &after);
-        }
-        before = Some(after);
+        rounds.end(&mut machine);
     }
 }
 
