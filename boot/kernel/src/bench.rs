@@ -2,7 +2,7 @@
 
 use crate::kernel::{Kernel, Parts};
 use crate::process::{Life, ProcessId};
-use crate::space::{Area, Backing};
+use crate::space::{Area, Backing, Withheld};
 use crate::task::Activity;
 use agent::kernel::{Credentials, Event, ExitStatus, Kernel as _, Pid, Program, StringList, View};
 use fakes::clock::HandClock;
@@ -130,6 +130,7 @@ impl Bench {
             end: first + pages,
             protection: Protection::READ | Protection::EXECUTE,
             backing: Backing::Anonymous,
+            withheld: Withheld::empty(),
         };
         system.add_area(space, area).expect("the pages are free");
         let start = entry + 0x10_0000;

@@ -69,6 +69,8 @@ pub mod limits;
 mod live;
 #[cfg(test)]
 mod loading_tests;
+#[cfg(test)]
+mod memory_tests;
 mod out_of_memory;
 #[cfg(test)]
 mod poll_tests;

@@ -96,10 +96,9 @@ impl<B: Block> System<B> {
             device >> 8 & 0xfff,
             device & 0xff,
         )?;
-        let heap = self
-            .spaces
-            .get(id)
-            .map_or(0..0, |space| space.break_start..space.break_end);
+        let known = self.spaces.get(id);
+        let heap = known.map_or(0..0, |space| space.break_start..space.break_end);
+        let map_top = known.map_or(0, |space| space.map_top);
         let pad = NAME_COLUMN.saturating_sub(line.column);
         let name = match (area.backing, shown) {
             (_, Some(file)) => {
@@ -109,7 +108,7 @@ impl<B: Block> System<B> {
                     .with_path(&self.table, place, |path| escape(path, out));
                 ""
             }
-            (Backing::Stack, _) => "[stack]",
+            (Backing::Stack, _) if area.first >= map_top => "[stack]",
             (Backing::Clock, _) => "[vdso]",
             _ if heap.contains(&(area.first * page_bytes)) => "[heap]",
             _ => "",

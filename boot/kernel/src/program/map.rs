@@ -9,6 +9,7 @@ use crate::limits::{MAX_PROGRAM_HEADERS, PATH_BYTES};
 use crate::process::ProcessId;
 use crate::space::{
     Area, Backing, FileId, LOWEST_ADDRESS, PROGRAM_BASE, PROGRAM_SPREAD_PAGES, SpaceId, Wish,
+    Withheld,
 };
 use crate::system::System;
 use crate::user_memory::{Access, UserAddr};
@@ -86,6 +87,7 @@ impl<B: Block> System<B> {
             end: first + 1,
             protection: Protection::READ | Protection::EXECUTE,
             backing: Backing::Clock,
+            withheld: Withheld::empty(),
         };
         self.add_area(space, area).ok()?;
         Some(first * PAGE)
@@ -281,6 +283,7 @@ impl<B: Block> System<B> {
                         end,
                         protection: segment.protection,
                         backing,
+                        withheld: Withheld::empty(),
                     },
                 )?;
             }

@@ -40,6 +40,17 @@ pub(crate) enum Backing {
     },
 }
 
+bitflags::bitflags! {
+    /// What a child does not get of an area (madvise(2)).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Withheld: u8 {
+        /// The area itself (`MADV_DONTFORK`).
+        const AREA = 1;
+        /// What is in its pages (`MADV_WIPEONFORK`).
+        const CONTENT = 2;
+    }
+}
+
 /// A run of pages with the same rights and the same backing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Area {
@@ -51,6 +62,8 @@ pub(crate) struct Area {
     pub(crate) protection: Protection,
     /// Where the pages come from.
     pub(crate) backing: Backing,
+    /// What fork leaves out.
+    pub(crate) withheld: Withheld,
 }
 
 impl Area {
@@ -63,6 +76,7 @@ impl Area {
     fn join(&self, next: &Self) -> Option<Self> {
         let continues = self.end == next.first
             && self.protection == next.protection
+            && self.withheld == next.withheld
             && self.backing == Backing::Anonymous
             && next.backing == Backing::Anonymous;
         continues.then_some(Self {
@@ -100,8 +114,8 @@ impl Area {
         Self {
             first: pages.start,
             end: pages.end,
-            protection: self.protection,
             backing,
+            ..self
         }
     }
 
@@ -254,15 +268,19 @@ impl AreaList {
         (first >= within.start && self.is_free(first..top)).then_some(first)
     }
 
-    /// Takes over the areas of another list; this one must be empty.
+    /// Takes over the areas of another list, but for those that a child does not get; this one must be empty.
     ///
     /// # Errors
     ///
     /// ENOMEM when the list cannot grow.
     pub(crate) fn copy_from(&mut self, other: &Self) -> Result<(), Errno> {
         self.reserve(other.areas.len())?;
-        self.areas.extend_from_slice(&other.areas);
-        (self.pages, self.data_pages) = (other.pages, other.data_pages);
+        let given = |area: &&Area| !area.withheld.contains(Withheld::AREA);
+        for area in other.areas.iter().filter(given) {
+            self.areas.push(*area);
+            self.pages += area.pages();
+            self.data_pages += area.data_pages();
+        }
         Ok(())
     }
 
@@ -377,6 +395,7 @@ mod tests {
             end: pages.end,
             protection,
             backing,
+            withheld: Withheld::empty(),
         }
     }
 
@@ -417,6 +436,13 @@ mod tests {
         assert_eq!(list.covered_pages(60..80), 0);
         let mut copy = AreaList::default();
         copy.copy_from(&list).expect("there is room");
+        let mut withheld = list.take(10..15).expect("it is there");
+        withheld.withheld = Withheld::AREA;
+        list.insert(withheld).expect("there is room");
+        let mut child = AreaList::default();
+        child.copy_from(&list).expect("there is room");
+        assert_eq!((child.pages, child.data_pages), counted(&child));
+        assert_eq!(child.pages + withheld.pages(), list.pages);
         while list.take(15..85).is_some() {
             assert_eq!((list.pages, list.data_pages), counted(&list));
         }

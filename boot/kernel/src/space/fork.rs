@@ -41,7 +41,7 @@ impl<B: Block> System<B> {
 
     /// Lets `child` have the pages of `parent` from number `start` on, as many as one turn allows; returns where to go
     /// on, which is [`Page::END`] when it has all. Nobody may write to them without making a copy from here on, but for
-    /// those of shared areas, which the child finds by itself.
+    /// those of shared areas, which the child finds by itself, and of those that are withheld from it.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl<B: Block> System<B> {
             };
             let first = Page::from_number(next.max(area.first)).ok_or(Errno::EFAULT)?;
             let end = Page::from_number(area.end).unwrap_or(Page::END);
-            if area.is_shared() {
+            if area.is_shared() || !area.withheld.is_empty() {
                 next = area.end;
                 continue;
             }

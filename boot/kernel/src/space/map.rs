@@ -16,11 +16,16 @@ use hal::page_table::{Page, Protection};
 pub(crate) enum Wish {
     /// Anywhere, here if it is free.
     Near(u64),
+    /// The same, below 2 GiB (`MAP_32BIT`).
+    Low(u64),
     /// Here, whatever is there.
     Exactly(u64),
     /// Here, if it is free.
     ExactlyFree(u64),
 }
+
+/// The pages among which one is chosen that 31 bits can name (Linux arch/x86/kernel/sys_x86_64.c `find_start_end`).
+const LOW_PAGES: Range<u64> = 0x4_0000..0x8_0000;
 
 impl<B: Block> System<B> {
     /// Adds an area to free pages. A file behind it has one user more.
@@ -85,13 +90,19 @@ impl<B: Block> System<B> {
             Wish::Exactly(first) => Ok(first),
             Wish::ExactlyFree(first) if space.areas.is_free(first..first + pages) => Ok(first),
             Wish::ExactlyFree(_) => Err(Errno::EEXIST),
-            Wish::Near(first) if inside(first) && space.areas.is_free(first..first + pages) => {
-                Ok(first)
+            Wish::Near(first) | Wish::Low(first) => {
+                let (ends_at, among) = match wish {
+                    Wish::Low(_) => (LOW_PAGES.end, LOW_PAGES),
+                    _ => (Page::END.number(), lowest..space.map_top),
+                };
+                let is_good = inside(first)
+                    && first + pages <= ends_at
+                    && space.areas.is_free(first..first + pages);
+                if is_good {
+                    return Ok(first);
+                }
+                space.areas.find_gap(pages, among).ok_or(Errno::ENOMEM)
             }
-            Wish::Near(_) => space
-                .areas
-                .find_gap(pages, lowest..space.map_top)
-                .ok_or(Errno::ENOMEM),
         }
     }
 
@@ -205,13 +216,27 @@ impl<B: Block> System<B> {
         range: Range<u64>,
         protection: Protection,
     ) -> Result<u64, Errno> {
+        self.change_area(id, range, &|area| Area { protection, ..area })
+    }
+
+    /// Makes the part `range` of an area an area of its own that differs from it; returns the part's end.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM at the limit of areas.
+    pub(crate) fn change_area(
+        &mut self,
+        id: SpaceId,
+        range: Range<u64>,
+        change: &dyn Fn(Area) -> Area,
+    ) -> Result<u64, Errno> {
         self.split_areas(id, &range)?;
         let space = self.space_mut(id)?;
         let Some(part) = space.areas.take(range.clone()) else {
             return Ok(range.end);
         };
         // A list that has just lost an area has room for one.
-        space.areas.insert(Area { protection, ..part })?;
+        space.areas.insert(change(part))?;
         Ok(range.end)
     }
 

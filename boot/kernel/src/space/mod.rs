@@ -25,7 +25,7 @@ use crate::rlimit::Bounds;
 use crate::slab::Id;
 use crate::system::System;
 use crate::task::TaskId;
-pub(crate) use area::{Area, AreaList, Backing};
+pub(crate) use area::{Area, AreaList, Backing, Withheld};
 pub(crate) use fault::Denial;
 pub(crate) use file::{FileId, ShownFile};
 use hal::block::Block;
@@ -112,6 +112,7 @@ impl<B: Block> System<B> {
             end: stack_end,
             protection: Protection::READ | Protection::WRITE,
             backing: Backing::Stack,
+            withheld: Withheld::empty(),
         });
         self.keep_space(space, stack)
     }

@@ -1,11 +1,11 @@
-//! Memory: brk, mmap, munmap, mprotect, mremap, madvise.
+//! Memory: brk, mmap, munmap, mprotect, mremap.
 
 use super::{Call, Outcome};
 use crate::errno::Errno;
-use crate::fs::Access;
-use crate::limits::{FILE_BYTES, WORK_PAGES};
+use crate::fs::{Access, Device, Target};
+use crate::limits::FILE_BYTES;
 use crate::process::ProcessId;
-use crate::space::{Area, Backing, LOWEST_ADDRESS, Wish};
+use crate::space::{Area, Backing, LOWEST_ADDRESS, Wish, Withheld};
 use crate::system::System;
 use crate::wait::Stall;
 use core::ops::Range;
@@ -13,24 +13,30 @@ use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 use hal::page_table::{Page, Protection};
 
-const PAGE: u64 = PAGE_BYTES as u64;
+pub(super) const PAGE: u64 = PAGE_BYTES as u64;
 
 bitflags::bitflags! {
     /// Flags of mmap(2) (asm-generic/mman.h, mman-common.h).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct MapFlags: u32 {
-        const SHARED = 0x1;
-        const PRIVATE = 0x2;
         const FIXED = 0x10;
         const ANONYMOUS = 0x20;
+        const LOW = 0x40;
         const GROWS_DOWN = 0x100;
         const HUGE = 0x4_0000;
         const FIXED_NOREPLACE = 0x10_0000;
+        /// What was there before `MAP_SHARED_VALIDATE`, which knows nothing else (mman.h `LEGACY_MAP_MASK`): these, and
+        /// those that are advice.
+        const OLD = 0x7c07_f9f0;
     }
 }
 
-/// `MAP_SHARED_VALIDATE`, both type bits.
-const VALIDATE: MapFlags = MapFlags::SHARED.union(MapFlags::PRIVATE);
+/// The bits of mmap's flags that tell what kind of mapping it is.
+const KIND: u32 = 0xf;
+/// `MAP_SHARED`, `MAP_PRIVATE`, `MAP_SHARED_VALIDATE`.
+const SHARED: u32 = 1;
+const PRIVATE: u32 = 2;
+const VALIDATE: u32 = 3;
 
 bitflags::bitflags! {
     /// Flags of mremap(2).
@@ -63,7 +69,7 @@ fn pages(bytes: u64) -> Result<u64, Errno> {
 }
 
 /// Returns the pages from `address` on, which must be the start of one.
-fn range(address: u64, bytes: u64) -> Result<Range<u64>, Errno> {
+pub(super) fn range(address: u64, bytes: u64) -> Result<Range<u64>, Errno> {
     if !address.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
@@ -93,6 +99,7 @@ pub(super) fn brk<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome 
             end: new,
             protection: Protection::READ | Protection::WRITE,
             backing: Backing::Anonymous,
+            withheld: Withheld::empty(),
         };
         if system.add_area(call.space, area).is_err() {
             return Ok(end);
@@ -107,16 +114,31 @@ pub(super) fn brk<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome 
 /// mmap(2).
 pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let address = call.number(0);
-    let pages = pages(call.number(1))?;
-    let protection = protection(call.number(2))?;
-    let flags = MapFlags::from_bits_truncate(call.uint(3));
+    // Further bits ask for what x86 has not, and mmap has never minded them.
+    let protection = Protection::from_bits_truncate(call.number(2) as u8);
+    let flags = MapFlags::from_bits_retain(call.uint(3));
     let offset = call.number(5);
-    if !flags.contains(MapFlags::ANONYMOUS) {
+    if !offset.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL.into());
+    }
+    let is_anonymous = flags.contains(MapFlags::ANONYMOUS);
+    if !is_anonymous {
         system.open_file(call, 4)?;
     }
-    let kind = flags & VALIDATE;
-    if kind.is_empty() || !offset.is_multiple_of(PAGE) {
+    let pages = pages(call.number(1))?;
+    let kind = flags.bits() & KIND;
+    let is_shared = match kind {
+        PRIVATE => false,
+        SHARED => true,
+        VALIDATE if !is_anonymous => true,
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let grows = flags.contains(MapFlags::GROWS_DOWN);
+    if grows && (is_shared || !is_anonymous) {
         return Err(Errno::EINVAL.into());
+    }
+    if kind == VALIDATE && flags.bits() & !(KIND | MapFlags::OLD.bits()) != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
     }
     if flags.contains(MapFlags::HUGE) {
         return Err(Errno::ENOMEM.into());
@@ -130,19 +152,21 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
         Wish::ExactlyFree(first)
     } else if flags.contains(MapFlags::FIXED) {
         Wish::Exactly(first)
+    } else if flags.contains(MapFlags::LOW) {
+        Wish::Low(address.div_ceil(PAGE))
     } else {
         Wish::Near(address.div_ceil(PAGE))
     };
     let first = system.choose_pages(call.space, pages, wish)?;
-    let is_shared = kind != MapFlags::PRIVATE;
-    let backing = match (flags.contains(MapFlags::ANONYMOUS), is_shared) {
+    let backing = match (is_anonymous, is_shared) {
+        (true, false) if grows => Backing::Stack,
         (true, false) => Backing::Anonymous,
         (true, true) => make_shared(system, call.process, pages)?,
         (false, _) => {
             // Positions in files are signed.
             let end = offset.saturating_add(pages * PAGE);
             i64::try_from(end).map_err(|_| Errno::EOVERFLOW)?;
-            open_mapped(system, call, is_shared, protection)?
+            open_mapped(system, call, is_shared, protection, pages)?
         }
     };
     let area = Area {
@@ -150,6 +174,7 @@ pub(super) fn mmap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
         end: first + pages,
         protection,
         backing,
+        withheld: Withheld::empty(),
     };
     let added = add(system, call, area, wish);
     if let Some(file) = area.file() {
@@ -211,12 +236,26 @@ fn open_mapped<B: Block>(
     call: &Call,
     is_shared: bool,
     protection: Protection,
+    pages: u64,
 ) -> Result<Backing, Stall> {
     let table = system.process(call.process)?.files.ok_or(Errno::EBADF)?;
+    let writes = is_shared && protection.contains(Protection::WRITE);
+    let (_, file) = system.files.description(table, call.int(4))?;
+    if file.target == Target::Device(Device::Zero) {
+        // What /dev/zero holds is memory.
+        let access = file.flags.access();
+        if !access.contains(Access::READ) || writes && !access.contains(Access::WRITE) {
+            return Err(Errno::EACCES.into());
+        }
+        return if is_shared {
+            make_shared(system, call.process, pages)
+        } else {
+            Ok(Backing::Anonymous)
+        };
+    }
     let parts = system.file_parts(call.process)?;
     let (place, access) = parts.files.mapped_place(table, call.int(4))?;
     let page = call.number(5) / PAGE;
-    let writes = is_shared && protection.contains(Protection::WRITE);
     let is_sealed = parts.files.is_write_sealed(place.by_ref());
     if is_shared && access.contains(Access::WRITE) && (writes || !is_sealed) {
         let file = system.show_writable(place)?;
@@ -265,14 +304,15 @@ pub(super) fn mprotect<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
 /// mremap(2), for areas of one kind.
 pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let flags = RemapFlags::from_bits(call.uint(3)).ok_or(Errno::EINVAL)?;
-    if flags.contains(RemapFlags::DONT_UNMAP) {
-        return Err(Errno::EINVAL.into());
-    }
     let mut old = range(call.number(0), call.number(1)).map_err(|error| match error {
         Errno::ENOMEM => Errno::EFAULT,
         error => error,
     })?;
     let new_pages = pages(call.number(2))?;
+    let keeps = flags.contains(RemapFlags::DONT_UNMAP);
+    if keeps && (old.end - old.start != new_pages || !flags.contains(RemapFlags::MAY_MOVE)) {
+        return Err(Errno::EINVAL.into());
+    }
     let to = fixed_place(call, flags, &old, new_pages)?;
     if to.is_some() {
         old.end = old.end.min(old.start + new_pages);
@@ -288,24 +328,30 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     }
     let area = system
         .area_at(call.space, old.start)
-        .filter(|area| area.end >= old.end && old_pages > 0)
+        .filter(|area| area.end >= old.end)
         .ok_or(Errno::EFAULT)?;
+    // Of memory that is shared, no pages become a second mapping.
+    if old_pages == 0 && !area.is_shared() {
+        return Err(Errno::EINVAL.into());
+    }
     if let Some(first) = to {
         let target = first..first + new_pages;
         let freed = covered_pages(system, call, &target)?;
-        let more = new_pages.saturating_sub(old_pages + freed);
+        let left = if keeps { 0 } else { old_pages };
+        let more = new_pages.saturating_sub(left + freed);
         system.permit_pages(call.space, &area, more)?;
         system.remove_pages(call.space, target)?;
         return begin_move(system, call, old, new_pages, first);
     }
-    if new_pages <= old_pages {
+    if new_pages <= old_pages && !keeps {
         if new_pages < old_pages {
             system.remove_pages(call.space, old.start + new_pages..old.end)?;
         }
         return Ok(old.start * PAGE);
     }
     let more = old.end..old.start + new_pages;
-    let grows = area.end == old.end
+    let grows = !keeps
+        && area.end == old.end
         && more.end <= Page::END.number()
         && system.space(call.space)?.areas.is_free(more.clone());
     if grows {
@@ -315,7 +361,12 @@ pub(super) fn mremap<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
     if !flags.contains(RemapFlags::MAY_MOVE) {
         return Err(Errno::ENOMEM.into());
     }
-    system.permit_pages(call.space, &area, new_pages - old_pages)?;
+    let more = if keeps {
+        new_pages
+    } else {
+        new_pages - old_pages
+    };
+    system.permit_pages(call.space, &area, more)?;
     let wish = Wish::Near(LOWEST_ADDRESS / PAGE - 1);
     let first = system.choose_pages(call.space, new_pages, wish)?;
     begin_move(system, call, old, new_pages, first)
@@ -359,8 +410,8 @@ fn begin_move<B: Block>(
 /// Mark in `progress` of a move that goes back, because there was no memory to finish it.
 const BACK: u64 = 1 << 63;
 
-/// Moves what is left of a mapping to its new place, which `progress` names, and takes the old one away; or back, and
-/// takes the new one away.
+/// Moves what is left of a mapping to its new place, which `progress` names, and takes the old one away unless it is to
+/// stay; or back, and takes the new one away.
 fn finish_move<B: Block>(
     system: &mut System<B>,
     call: &mut Call,
@@ -384,72 +435,8 @@ fn finish_move<B: Block>(
             return Err(Stall::AGAIN);
         }
     }
-    system.remove_pages(call.space, old)?;
+    if call.uint(3) & RemapFlags::DONT_UNMAP.bits() == 0 {
+        system.remove_pages(call.space, old)?;
+    }
     Ok(first * PAGE)
-}
-
-/// madvise(2). DONTNEED and FREE drop pages; everything else is advice that changes nothing here.
-pub(super) fn madvise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    /// MADV_NORMAL to MADV_DONTNEED, MADV_FREE, and the huge page, merge, dump and fork advice (mman-common.h).
-    const DONT_NEED: i32 = 4;
-    const FREE: i32 = 8;
-    const REMOVE: i32 = 9;
-    const LAST: i32 = 21;
-    let range = range(call.number(0), call.number(1)).map_err(|_| Errno::EINVAL)?;
-    match call.int(2) {
-        DONT_NEED | FREE => {
-            let space = system.space(call.space)?;
-            if !space.areas.covers(range.clone()) {
-                return Err(Errno::ENOMEM.into());
-            }
-            system.drop_pages(call.space, range)?;
-            Ok(0)
-        }
-        REMOVE => Err(Errno::EINVAL.into()),
-        0..=LAST => Ok(0),
-        _ => Err(Errno::EINVAL.into()),
-    }
-}
-
-/// msync(2): shared pages are the page cache's own, so there is nothing to write back.
-pub(super) fn msync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    const ASYNC: u32 = 1;
-    const INVALIDATE: u32 = 2;
-    const SYNC: u32 = 4;
-    let flags = call.uint(2);
-    if flags & !(ASYNC | INVALIDATE | SYNC) != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
-        return Err(Errno::EINVAL.into());
-    }
-    mlock(system, call)
-}
-
-/// mlock(2), munlock(2), mlock2(2): memory never goes to a disk here, so that it is all the same; what is not mapped is told.
-pub(super) fn mlock<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let range = range(call.number(0), call.number(1))?;
-    if system.space(call.space)?.areas.covers(range) {
-        Ok(0)
-    } else {
-        Err(Errno::ENOMEM.into())
-    }
-}
-
-/// mincore(2): which pages are mapped, which is less than which are cached.
-pub(super) fn mincore<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let range = range(call.number(0), call.number(1))?;
-    for _ in 0..WORK_PAGES {
-        let number = range.start + call.progress;
-        if number >= range.end {
-            return Ok(0);
-        }
-        let space = system.space(call.space)?;
-        if !space.areas.covers(number..number + 1) {
-            return Err(Errno::ENOMEM.into());
-        }
-        let page = Page::from_number(number).ok_or(Errno::ENOMEM)?;
-        let is_there = space.table.lookup(&system.pool, page).is_some();
-        let at = call.address(2).offset(call.progress)?;
-        system.write_user(call.space, at, &[u8::from(is_there)])?;
-        call.progress += 1;
-    }
-    Err(Stall::AGAIN)
 }

@@ -7,6 +7,7 @@
 //! [`crate::limits::WORK_BYTES`] or [`crate::limits::WORK_PAGES`] of work and then returns [`Stall::AGAIN`] with its
 //! progress, so that a huge call never delays the bridge.
 
+mod advice;
 mod alarm;
 mod attribute;
 mod capability;
@@ -179,9 +180,9 @@ calls! {
     23 select => poll::select;
     24 sched_yield => process::sched_yield;
     25 mremap => memory::mremap;
-    26 msync => memory::msync;
-    27 mincore => memory::mincore;
-    28 madvise => memory::madvise;
+    26 msync => advice::msync;
+    27 mincore => advice::mincore;
+    28 madvise => advice::madvise;
     32 dup => descriptor::dup;
     33 dup2 => descriptor::dup2;
     34 pause => signal::pause;
@@ -284,8 +285,10 @@ calls! {
     146 sched_get_priority_max => priority::sched_get_priority_max;
     147 sched_get_priority_min => priority::sched_get_priority_min;
     148 sched_rr_get_interval => priority::sched_rr_get_interval;
-    149 mlock => memory::mlock;
-    150 munlock => memory::mlock;
+    149 mlock => advice::mlock;
+    150 munlock => advice::mlock;
+    151 mlockall => advice::mlockall;
+    152 munlockall => descriptor::sync;
     153 vhangup => terminal::vhangup;
     157 prctl => prctl::prctl;
     158 arch_prctl => process::arch_prctl;
@@ -375,6 +378,7 @@ calls! {
     319 memfd_create => open::memfd_create;
     322 execveat => exec::execveat;
     324 membarrier => process::membarrier;
+    325 mlock2 => advice::mlock2;
     326 copy_file_range => copy::copy_file_range;
     332 statx => attribute::statx;
     435 clone3 => clone::clone3;

@@ -11,6 +11,7 @@
 //! is seen by the next. The exit code is 0; a family that could not be set up ends the program with a panic, which no oracle
 //! has.
 
+mod advice;
 mod attribute;
 mod check;
 mod child;
@@ -50,7 +51,8 @@ mod xattr;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 30] = [
+const FAMILIES: [(&str, fn()); 31] = [
+    ("advice", advice::run),
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
