@@ -226,6 +226,7 @@ impl Agent {
                 Event::InputReady(pid) => self.session.on_input_ready(pid),
                 Event::Exited(pid, status) => self.session.on_exited(pid, status, world),
                 Event::Changed(change, outcome) => self.session.on_changed(change, outcome),
+                Event::OutOfMemory(kill) => self.session.on_out_of_memory(&kill),
             }
         }
         true

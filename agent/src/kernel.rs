@@ -15,7 +15,7 @@ mod change;
 pub use change::{Action, Change, ChangeId, Medium, Part, Writes};
 
 use crate::limits::{ERROR_NAME_BYTES, ERROR_PATH_BYTES, MAX_GROUPS};
-pub use crate::resource::{CpuWeight, DiskUsage, Limits, Throttling, UNLIMITED, Usage};
+pub use crate::resource::{CpuWeight, DiskUsage, Limits, MemoryKill, Throttling, UNLIMITED, Usage};
 use core::fmt;
 use core::time::Duration;
 use hal::clock::Instant;
@@ -249,6 +249,8 @@ pub enum Event {
     Exited(Pid, ExitStatus),
     /// A change was made, or will never be. Its id is void now.
     Changed(ChangeId, Result<(), LoadError>),
+    /// A process was killed for its memory; what else its end brings about follows as ever.
+    OutOfMemory(MemoryKill),
 }
 
 /// Why the kernel will not do something now.

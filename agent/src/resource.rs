@@ -3,6 +3,7 @@
 //! Units and meaning are those of Linux's control groups, because that is what hosts ask for (OCI `linux.resources`) and
 //! what they are told (gcs-protocol §10.1).
 
+use crate::kernel::{Pid, View};
 use core::time::Duration;
 
 /// No limit: of memory, of tasks, of processor time.
@@ -101,6 +102,19 @@ pub struct Throttling {
     pub throttled_periods: u64,
     /// How long tasks that could have run were held back.
     pub throttled_time: Duration,
+}
+
+/// A process that was killed, so that others have memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryKill {
+    /// Which one.
+    pub pid: Pid,
+    /// The view it belonged to.
+    pub view: View,
+    /// Bytes it had.
+    pub bytes: u64,
+    /// Bytes its view had, and might have: what it was over. `None` when the machine's memory ran out.
+    pub over: Option<(u64, u64)>,
 }
 
 /// What was read from one disk on a container's behalf.

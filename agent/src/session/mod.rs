@@ -21,7 +21,7 @@ mod settle;
 use crate::container::{Container, Init};
 use crate::failure::{Cause, CutText, Failure};
 use crate::frame::Sequence;
-use crate::kernel::{ChangeId, Holder, LoadError, Pid, View};
+use crate::kernel::{ChangeId, Holder, LoadError, MemoryKill, Pid, View};
 use crate::limits::{MAX_CONTAINERS, MAX_PROCESSES};
 use crate::message::request::NULL_CONTAINER;
 use crate::process::{Home, Process, Role, State};
@@ -167,20 +167,38 @@ impl Session {
                 None => CutText::of(""),
                 Some(Holder::Process(pid)) => CutText::new(format_args!(" by process {}", pid.0)),
                 Some(Holder::Tree(path)) => CutText::new(format_args!(" by what is at {path}")),
-                Some(Holder::View(view)) => {
-                    let mut containers = self.containers.iter();
-                    let container = containers.find(|(_, container)| container.view == *view);
-                    match container {
-                        Some((_, known)) => {
-                            CutText::new(format_args!(" by container {}", known.id))
-                        }
-                        None => CutText::of(" by a container that is deleted"),
-                    }
-                }
+                Some(Holder::View(view)) => match self.container_of(*view) {
+                    Some(known) => CutText::new(format_args!(" by container {}", known.id)),
+                    None => CutText::of(" by a container that is deleted"),
+                },
             };
             (error, by)
         });
         self.modifications.on_changed(change, outcome);
+    }
+
+    /// The kernel has killed a process, so that others have memory.
+    pub(crate) fn on_out_of_memory(&self, kill: &MemoryKill) {
+        let id = match self.container_of(kill.view) {
+            Some(container) => &container.id,
+            None => NULL_CONTAINER,
+        };
+        let (pid, kib) = (kill.pid.0, kill.bytes / 1024);
+        match kill.over {
+            None => log::warn!("cid={id} pid={pid} killed for its {kib} KiB: memory ran out"),
+            Some((used, limit)) => log::warn!(
+                "cid={id} pid={pid} killed for its {kib} KiB: the container has {} KiB of {}",
+                used / 1024,
+                limit / 1024
+            ),
+        }
+    }
+
+    fn container_of(&self, view: View) -> Option<&Container> {
+        let mut containers = self.containers.iter();
+        containers
+            .find(|(_, container)| container.view == view)
+            .map(|(_, container)| container)
     }
 
     fn view(&self, home: Home) -> View {

@@ -260,6 +260,45 @@ fn a_healthy_container_costs_four_lines_above_debug() {
 }
 
 #[test]
+fn who_is_killed_for_memory_is_told_with_the_id_of_the_container() {
+    use agent::kernel::{MemoryKill, Pid, View};
+    let lines = heard(|| {
+        let mut stage = Stage::negotiated();
+        stage.create("x");
+        let init = stage.execute("x", &json!({}));
+        let (pid, bytes) = (Pid(init), 7 << 20);
+        let kill = |view, over| MemoryKill {
+            pid,
+            view,
+            bytes,
+            over,
+        };
+        let view = stage.kernel.at(init).view;
+        for kill in [
+            kill(view, Some(((8 << 20) - 4096, 8 << 20))),
+            kill(view, None),
+            kill(View::UTILITY_VM, None),
+        ] {
+            stage.kernel.run_out_of_memory(kill);
+        }
+        stage.run();
+    });
+    let told: Vec<String> = lines
+        .into_iter()
+        .filter(|(level, text)| *level == log::Level::Warn && text.contains("killed"))
+        .map(|(_, text)| text)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "cid=x pid=101 killed for its 7168 KiB: the container has 8188 KiB of 8192",
+            "cid=x pid=101 killed for its 7168 KiB: memory ran out",
+            "cid=00000000-0000-0000-0000-000000000000 pid=101 killed for its 7168 KiB: memory ran out",
+        ]
+    );
+}
+
+#[test]
 fn log_lines_are_json_with_level_time_and_message() {
     let mut stage = Stage::connected();
     let log = stage.vsock.host(109).unwrap();

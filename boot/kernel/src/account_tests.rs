@@ -1,6 +1,7 @@
 //! Containers with limits: what they may use, what they are told to have used, and who ends when memory runs out.
 
 use crate::bench::{Bench, exit};
+use crate::limits::MAX_MEMORY_KILLS;
 use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{
     CpuWeight, Credentials, Event, ExitStatus, Kernel as _, Limits, Pid, Program, Refusal, Signal,
@@ -62,6 +63,21 @@ impl Bench {
     }
 
     /// Returns who ended, and how.
+    /// Returns who was killed for memory since the last time, with the number of bytes that was too much, and who ended.
+    fn killed(&mut self) -> (Vec<(Pid, View, Option<u64>)>, Vec<(Pid, ExitStatus)>) {
+        let (mut killed, mut ended) = (Vec::new(), Vec::new());
+        for event in core::iter::from_fn(|| self.kernel.next_event()) {
+            match event {
+                Event::OutOfMemory(kill) => {
+                    killed.push((kill.pid, kill.view, kill.over.map(|(_, limit)| limit)));
+                }
+                Event::Exited(pid, status) => ended.push((pid, status)),
+                _ => {}
+            }
+        }
+        (killed, ended)
+    }
+
     fn ended(&mut self) -> Vec<(Pid, ExitStatus)> {
         core::iter::from_fn(|| self.kernel.next_event())
             .filter_map(|event| match event {
@@ -122,7 +138,11 @@ fn a_container_over_its_limit_loses_its_fattest_process_and_nobody_else_does() {
     // It asks for little, but the fat one has what is missing.
     let asker = bench.run_in(small, touch_and_wait(60));
     bench.settle();
-    assert_eq!(bench.ended(), [(fat, KILLED)]);
+    let over = Some(200 * PAGE);
+    assert_eq!(
+        bench.killed(),
+        (vec![(fat, small, over)], vec![(fat, KILLED)])
+    );
     let usage = bench.usage(small);
     assert_eq!(usage.memory_kills, 1);
     assert!(usage.memory_bytes <= 200 * PAGE);
@@ -145,7 +165,10 @@ fn a_machine_without_frames_ends_the_fattest_of_the_account_that_has_the_most() 
     let innocent = bench.run_in(other, touch_and_wait(200));
     let late = bench.run_in(third, touch_and_wait(200));
     bench.settle();
-    assert_eq!(bench.ended(), [(fat, KILLED)]);
+    assert_eq!(
+        bench.killed(),
+        (vec![(fat, hog, None)], vec![(fat, KILLED)])
+    );
     for pid in [thin, innocent, late] {
         assert!(
             bench.kernel.signal(pid, Signal::KILL).is_ok(),
@@ -156,6 +179,32 @@ fn a_machine_without_frames_ends_the_fattest_of_the_account_that_has_the_most() 
     assert_eq!(bench.usage(hog).memory_kills, 1);
     assert_eq!(bench.usage(hog).memory_failures, 0, "it had no limit");
     assert_eq!(bench.usage(View::UTILITY_VM).memory_kills, 1);
+}
+
+#[test]
+fn nobody_is_killed_for_memory_whom_the_agent_would_not_hear_of() {
+    for count in MAX_MEMORY_KILLS - 1..=MAX_MEMORY_KILLS + 1 {
+        let mut bench = Bench::new(2048);
+        let mut expected = Vec::new();
+        for _ in 0..count {
+            let view = bench.container(memory(60));
+            expected.push((
+                bench.run_in(view, touch_and_wait(100)),
+                view,
+                Some(60 * PAGE),
+            ));
+        }
+        // Nothing is asked of the kernel meanwhile.
+        for _ in 0..1000 {
+            bench.kernel.run_slice(&bench.clock);
+        }
+        let (mut killed, _) = bench.killed();
+        assert_eq!(killed.len(), count.min(MAX_MEMORY_KILLS));
+        bench.settle();
+        killed.extend(bench.killed().0);
+        killed.sort_by_key(|&(pid, ..)| pid);
+        assert_eq!(killed, expected);
+    }
 }
 
 #[test]

@@ -171,7 +171,8 @@ impl Bench {
 
     /// Returns how a process ended.
     pub(crate) fn status(&mut self, pid: Pid) -> ExitStatus {
-        match self.kernel.next_event() {
+        let mut events = core::iter::from_fn(|| self.kernel.next_event());
+        match events.find(|event| !matches!(event, Event::OutOfMemory(_))) {
             Some(Event::Exited(ended, status)) if ended == pid => {
                 self.kernel.release(pid);
                 self.settle();

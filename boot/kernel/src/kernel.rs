@@ -108,6 +108,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             views: Views::new(own_account),
             changes: Changes::new(),
             ejected: Vec::new(),
+            memory_kills: heapless::Deque::new(),
             random: Random::new(),
             unknown_calls: heapless::Vec::new(),
             other_unknown_calls: 0,
@@ -486,6 +487,9 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
     }
 
     fn next_event(&mut self) -> Option<Event> {
+        if let Some(kill) = self.system.memory_kills.pop_front() {
+            return Some(Event::OutOfMemory(kill));
+        }
         loop {
             if let Some((pid, stream)) = self.system.files.pipes.next_ready() {
                 if self.process(pid).is_none() {

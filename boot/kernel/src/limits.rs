@@ -27,6 +27,10 @@ pub const MAX_SPACES: usize = 2 * MAX_PROCESSES;
 /// Containers' views that may exist at once, the utility VM's included. At the limit Create is refused.
 pub const MAX_VIEWS: usize = 65;
 
+/// Processes killed for their memory that the agent has not been told of. Who needs memory then tries again when it has:
+/// it asks between any two slices of time, in which one program or two can bring this about.
+pub const MAX_MEMORY_KILLS: usize = 4;
+
 /// Areas of one address space (Linux `vm.max_map_count` is 65530). At the limit `mmap` gives ENOMEM.
 pub const MAX_AREAS: usize = 4096;
 

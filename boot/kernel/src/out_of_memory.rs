@@ -15,7 +15,7 @@ use crate::process::{Life, ProcessId};
 use crate::space::SpaceId;
 use crate::system::System;
 use crate::wait::Stall;
-use agent::kernel::{ExitStatus, Signal, UNLIMITED};
+use agent::kernel::{ExitStatus, MemoryKill, Signal};
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 
@@ -36,7 +36,7 @@ impl<B: Block> System<B> {
             return Errno::ENOMEM.into();
         };
         let scope = (shortage == Shortage::Limit).then_some(asker);
-        if self.has_memory_to_come(scope) {
+        if self.has_memory_to_come(scope) || self.memory_kills.is_full() {
             return Stall::AGAIN;
         }
         let runs =
@@ -49,7 +49,7 @@ impl<B: Block> System<B> {
             .and_then(|id| self.fattest_process(id))
         {
             Some(victim) => {
-                self.end_for_memory(victim);
+                self.end_for_memory(victim, scope);
                 Stall::AGAIN
             }
             None => Errno::ENOMEM.into(),
@@ -88,25 +88,26 @@ impl<B: Block> System<B> {
             .map(|(id, _)| id)
     }
 
-    fn end_for_memory(&mut self, id: ProcessId) {
+    /// Ends a process, for what its account (`over`) or the machine has not got, and notes it for the agent, which knows
+    /// what the container is called.
+    fn end_for_memory(&mut self, id: ProcessId, over: Option<AccountId>) {
         let Ok(process) = self.process(id) else {
             return;
         };
         let frames = self.space(process.space).map_or(0, |space| space.charged);
-        let kib = frames * PAGE_BYTES as u64 / 1024;
-        let (pid, view, account) = (process.pid.0, process.view, process.account);
+        let account = process.account;
+        let kill = MemoryKill {
+            pid: process.pid,
+            view: process.view,
+            bytes: frames * PAGE_BYTES as u64,
+            over: over
+                .and_then(|id| self.accounts.get(id))
+                .map(|account| (account.memory(), account.memory_limit())),
+        };
+        // Whoever comes here has looked whether there is room.
+        let _ = self.memory_kills.push_back(kill);
         if let Some(account) = self.accounts.get_mut(account) {
             account.counters.memory_kills += 1;
-            let (used, limit) = (account.memory() / 1024, account.memory_limit());
-            if limit == UNLIMITED {
-                log::warn!("pid={pid} killed, because memory ran out: it had {kib} KiB");
-            } else {
-                log::warn!(
-                    "pid={pid} killed, because container {} ran out of memory: it had {kib} of {used} KiB, and {} may be had",
-                    view.index,
-                    limit / 1024
-                );
-            }
         }
         self.end_process(id, ExitStatus::Killed(Signal::KILL));
     }

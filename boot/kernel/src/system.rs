@@ -8,7 +8,7 @@ use crate::change::Changes;
 use crate::errno::Errno;
 use crate::fs::{Context, Files};
 use crate::identity::Identity;
-use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
+use crate::limits::{MAX_MEMORY_KILLS, MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::rlimit;
@@ -19,7 +19,7 @@ use crate::space::{AddressSpace, ShownFile, SpaceId};
 use crate::task::{Task, TaskId};
 use crate::view::Views;
 use crate::wait::WakeQueue;
-use agent::kernel::{Credentials, Pid};
+use agent::kernel::{Credentials, MemoryKill, Pid};
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;
@@ -76,6 +76,8 @@ pub(crate) struct System<B> {
     pub(crate) views: Views,
     /// Changes of the tree that are under way.
     pub(crate) changes: Changes,
+    /// Processes killed for their memory, of whom the agent has yet to be told.
+    pub(crate) memory_kills: heapless::Deque<MemoryKill, MAX_MEMORY_KILLS>,
     /// Disks that were taken out, for whoever pulls them.
     pub(crate) ejected: alloc::vec::Vec<B>,
     /// The random generator.

@@ -20,7 +20,7 @@ pub use child::{LOOK_AGAIN, wait, words};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};
 pub use disk::{Tree, busybox_disk, debugfs, gpt_disk, host_busybox, large_file_disk, marker_disk};
 
-use mote_host::vm::Acceleration;
+use mote_host::vm::{Acceleration, LogRecord};
 use mote_host::{GuestConnection, Machine, Output, ProcessConfig, Timeouts, Vm, VmConfig};
 use std::sync::Arc;
 use std::thread;
@@ -131,6 +131,24 @@ impl Bed {
     #[track_caller]
     pub fn output(&self, args: &[&str]) -> Output {
         self.run(&ProcessConfig::new(args.iter().copied()), b"")
+    }
+
+    /// Waits until the guest's log says `words`, and returns the line.
+    ///
+    /// # Panics
+    ///
+    /// When it never does.
+    #[track_caller]
+    pub fn await_log(&self, words: &str) -> LogRecord {
+        let start = Instant::now();
+        loop {
+            let mut log = self.vm.log().into_iter();
+            if let Some(record) = log.find(|record| record.message.contains(words)) {
+                return record;
+            }
+            assert!(start.elapsed() < DEADLINE, "no {words:?} in the log");
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Checks that the guest still does everything it should: it answers, and it runs a program.

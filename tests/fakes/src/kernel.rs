@@ -11,8 +11,8 @@ pub use change::Changed;
 pub use process::{Process, State};
 
 use agent::kernel::{
-    DiskUsage, Event, ExitStatus, Limits, LoadError, OutputStream, Pid, Refusal, Signal,
-    StringList, Usage, View, Writes,
+    DiskUsage, Event, ExitStatus, Limits, LoadError, MemoryKill, OutputStream, Pid, Refusal,
+    Signal, StringList, Usage, View, Writes,
 };
 use std::collections::{HashMap, VecDeque};
 
@@ -142,6 +142,11 @@ impl FakeKernel {
         assert!(change.is_pending, "{change:?}");
         change.is_pending = false;
         self.events.push_back(Event::Changed(change.id, outcome));
+    }
+
+    /// A process is killed for its memory; its end is another event.
+    pub fn run_out_of_memory(&mut self, kill: MemoryKill) {
+        self.events.push_back(Event::OutOfMemory(kill));
     }
 
     /// Ends the loading of a program, well or as [`FakeKernel::miss`] says.

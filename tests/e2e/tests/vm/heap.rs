@@ -9,7 +9,7 @@ use mote_host::{
 };
 use serde_json::json;
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Containers at once, each with its init process and another.
 const CONTAINERS: usize = 16;
@@ -34,15 +34,6 @@ fn calls_in(text: &str) -> u64 {
             count.split(' ').next()?.parse().ok()
         })
         .unwrap_or_else(|| panic!("no count of heap calls in:\n{text}"))
-}
-
-/// Waits until the guest's log says `words`.
-fn await_log(vm: &Vm, words: &str) {
-    let start = Instant::now();
-    while !vm.log().iter().any(|record| record.message.contains(words)) {
-        assert!(start.elapsed() < DEADLINE, "no {words:?} in the log");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Plays `round` once to warm the caches, then some times more, in none of which the allocator may be called.
@@ -259,7 +250,7 @@ fn dialling_the_host_and_taking_its_entropy_calls_no_allocator() {
             .disk(busybox_disk())
             .log_level("debug"),
     );
-    await_log(&with.vm, "took 512 bytes of entropy");
+    with.await_log("took 512 bytes of entropy");
     // A machine that is refused both beside the bridge does all the rest.
     const PORT: u32 = 2000;
     let ports = "mote.entropy_port=2001 mote.log_port=2002 mote.bridge_port=2000";

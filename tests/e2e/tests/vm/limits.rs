@@ -50,6 +50,11 @@ fn a_container_over_its_memory_limit_ends_alone() {
     assert_eq!(told.memory_kills, 1);
     assert!(told.memory_failures > 0);
     assert!(told.memory_max_bytes <= limit && told.memory_max_bytes > limit - (1 << 20));
+    let told = bed.await_log("killed for its");
+    let words = [&told.fields["cid"], &told.fields["pid"]].map(|field| field.as_str());
+    let pid = init.pid().to_string();
+    assert_eq!(words, [Some("small"), Some(pid.as_str())], "{told}");
+    assert!(told.message.ends_with("KiB of 8192"), "{told}");
     assert_eq!(metrics(&neighbour).memory_kills, 0);
     let output = cat.output_within(b"still here", DEADLINE).expect("ended");
     assert_eq!(output.stdout, b"still here");
