@@ -51,7 +51,7 @@ mod xattr;
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
-const FAMILIES: [(&str, fn()); 31] = [
+const FAMILIES: &[(&str, fn())] = &[
     ("advice", advice::run),
     ("attribute", attribute::run),
     ("descriptor", descriptor::run),
@@ -112,14 +112,14 @@ fn main() {
         && option == "--family"
     {
         let (name, run) = FAMILIES
-            .into_iter()
+            .iter()
             .find(|(name, _)| name == wanted)
             .expect("a family");
-        return check::in_folder(name, run);
+        return check::in_folder(name, *run);
     }
     let own = std::env::current_exe().expect("/proc is there");
     for (name, _) in FAMILIES {
-        if wanted.is_empty() || wanted.iter().any(|it| it == name) {
+        if wanted.is_empty() || wanted.iter().any(|it| it == *name) {
             let ended = Command::new(&own).args(["--family", name]).status();
             assert!(ended.expect("it runs").success(), "{name}");
         }
