@@ -286,7 +286,11 @@ fn attributes() {
     );
     let mut small = made(OTHER, 0, 0, 0);
     small[0] = 40;
-    set("too small", 0, &small, 0);
+    check(
+        "sched_setattr",
+        "too small",
+        sys!(SYS_sched_setattr, 0, small.as_mut_ptr(), 0),
+    );
     say("sched_setattr", "it learns what is known", small[0] >= 48);
     let mut large = made(OTHER, 0, 0, 0);
     large[0] = 8192;

@@ -69,7 +69,7 @@ macro_rules! number_arguments {
     )*};
 }
 
-number_arguments!(i32 u32 i64 u64 usize isize);
+number_arguments!(i32 u32 i64 u64 usize isize u16);
 
 impl<T> Argument for *const T {
     fn word(&self) -> i64 {
@@ -100,29 +100,71 @@ pub fn words(answer: Answer) -> String {
 /// Returns an error's name.
 #[must_use]
 pub fn name(errno: i32) -> String {
-    const NAMES: [(i32, &str); 22] = [
+    const NAMES: [(i32, &str); 64] = [
         (libc::EPERM, "EPERM"),
         (libc::ENOENT, "ENOENT"),
         (libc::ESRCH, "ESRCH"),
         (libc::EINTR, "EINTR"),
+        (libc::EIO, "EIO"),
+        (libc::ENXIO, "ENXIO"),
         (libc::E2BIG, "E2BIG"),
+        (libc::ENOEXEC, "ENOEXEC"),
         (libc::EBADF, "EBADF"),
         (libc::ECHILD, "ECHILD"),
         (libc::EAGAIN, "EAGAIN"),
         (libc::ENOMEM, "ENOMEM"),
         (libc::EACCES, "EACCES"),
         (libc::EFAULT, "EFAULT"),
+        (libc::ENOTBLK, "ENOTBLK"),
+        (libc::EBUSY, "EBUSY"),
         (libc::EEXIST, "EEXIST"),
+        (libc::EXDEV, "EXDEV"),
+        (libc::ENODEV, "ENODEV"),
+        (libc::ENOTDIR, "ENOTDIR"),
+        (libc::EISDIR, "EISDIR"),
         (libc::EINVAL, "EINVAL"),
+        (libc::ENFILE, "ENFILE"),
         (libc::EMFILE, "EMFILE"),
+        (libc::ENOTTY, "ENOTTY"),
+        (libc::ETXTBSY, "ETXTBSY"),
         (libc::EFBIG, "EFBIG"),
         (libc::ENOSPC, "ENOSPC"),
+        (libc::ESPIPE, "ESPIPE"),
+        (libc::EROFS, "EROFS"),
+        (libc::EMLINK, "EMLINK"),
+        (libc::EPIPE, "EPIPE"),
+        (libc::EDOM, "EDOM"),
+        (libc::ERANGE, "ERANGE"),
+        (libc::EDEADLK, "EDEADLK"),
         (libc::ENAMETOOLONG, "ENAMETOOLONG"),
+        (libc::ENOLCK, "ENOLCK"),
         (libc::ENOSYS, "ENOSYS"),
-        (libc::EMSGSIZE, "EMSGSIZE"),
-        (libc::ENOBUFS, "ENOBUFS"),
+        (libc::ENOTEMPTY, "ENOTEMPTY"),
         (libc::ELOOP, "ELOOP"),
+        (libc::ENODATA, "ENODATA"),
         (libc::EOVERFLOW, "EOVERFLOW"),
+        (libc::ELIBBAD, "ELIBBAD"),
+        (libc::EUSERS, "EUSERS"),
+        (libc::ENOTSOCK, "ENOTSOCK"),
+        (libc::EDESTADDRREQ, "EDESTADDRREQ"),
+        (libc::EMSGSIZE, "EMSGSIZE"),
+        (libc::EPROTOTYPE, "EPROTOTYPE"),
+        (libc::ENOPROTOOPT, "ENOPROTOOPT"),
+        (libc::EPROTONOSUPPORT, "EPROTONOSUPPORT"),
+        (libc::ESOCKTNOSUPPORT, "ESOCKTNOSUPPORT"),
+        (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+        (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
+        (libc::EADDRINUSE, "EADDRINUSE"),
+        (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
+        (libc::ECONNRESET, "ECONNRESET"),
+        (libc::ENOBUFS, "ENOBUFS"),
+        (libc::EISCONN, "EISCONN"),
+        (libc::ENOTCONN, "ENOTCONN"),
+        (libc::ETOOMANYREFS, "ETOOMANYREFS"),
+        (libc::ETIMEDOUT, "ETIMEDOUT"),
+        (libc::ECONNREFUSED, "ECONNREFUSED"),
+        (libc::EALREADY, "EALREADY"),
+        (libc::EINPROGRESS, "EINPROGRESS"),
     ];
     NAMES
         .iter()
