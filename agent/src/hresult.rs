@@ -99,6 +99,7 @@ mod errno {
     pub(super) const EPERM: i32 = 1;
     pub(super) const ENOENT: i32 = 2;
     pub(super) const ENOEXEC: i32 = 8;
+    pub(super) const ELIBBAD: i32 = 80;
     pub(super) const ENOMEM: i32 = 12;
     pub(super) const EACCES: i32 = 13;
     pub(super) const ENOTDIR: i32 = 20;
@@ -113,7 +114,7 @@ impl Hresult {
             errno::ENOENT => Self::FILE_NOT_FOUND,
             errno::ENOTDIR => Self::PATH_NOT_FOUND,
             errno::EACCES | errno::EPERM | errno::EISDIR => Self::ACCESS_DENIED,
-            errno::ENOEXEC => Self::BAD_PROGRAM,
+            errno::ENOEXEC | errno::ELIBBAD => Self::BAD_PROGRAM,
             errno::ENOMEM => Self::OUT_OF_MEMORY,
             _ => Self::FAIL,
         }
@@ -130,6 +131,7 @@ mod tests {
         assert_eq!(Hresult::from_errno(errno::ENOTDIR), Hresult::PATH_NOT_FOUND);
         assert_eq!(Hresult::from_errno(errno::EISDIR), Hresult::ACCESS_DENIED);
         assert_eq!(Hresult::from_errno(errno::ENOEXEC), Hresult::BAD_PROGRAM);
+        assert_eq!(Hresult::from_errno(errno::ELIBBAD), Hresult::BAD_PROGRAM);
         assert_eq!(Hresult::from_errno(5), Hresult::FAIL);
         assert_eq!(Hresult::FILE_NOT_FOUND.0, -2_147_024_894);
     }

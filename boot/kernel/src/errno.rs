@@ -74,6 +74,7 @@ errnos! {
     ENODATA = 61, "no data available";
     EPROTO = 71, "protocol error";
     EOVERFLOW = 75, "value too large for defined data type";
+    ELIBBAD = 80, "accessing a corrupted shared library";
     ENOTSOCK = 88, "not a socket";
     EMSGSIZE = 90, "message too long";
     EPROTOTYPE = 91, "protocol wrong type for socket";

@@ -94,7 +94,12 @@ impl<B: Block> Files<B> {
         if self.attributes_at(directory)?.kind != Kind::Directory {
             return Err(Errno::ENOTDIR);
         }
-        self.permit_change(context, directory)?;
+        let is_top = self.dentries.get(directory)?.parent.is_none();
+        match self.permit_change(context, directory) {
+            // Where no file is ever made: of what the folders of processes have in them, Linux says another thing.
+            Err(Errno::EPERM) if is_top => return Err(Errno::EOPNOTSUPP),
+            permitted => permitted?,
+        }
         let place = self.make_detached(context, directory, b"", permissions)?;
         let id = self.inode_at(place.0)?;
         self.union_mut(id)?.can_be_linked = !flags.contains(OpenFlags::EXCL);

@@ -94,7 +94,11 @@ impl<B: Block> Files<B> {
             return Err(Errno::EISDIR.into());
         }
         if !is_new && !is_path {
-            attributes.permit(context.credentials, wanted)?;
+            let who = context.credentials;
+            attributes.permit(who, wanted)?;
+            if flags.contains(OpenFlags::NOATIME) && ![0, attributes.uid].contains(&who.uid) {
+                return Err(Errno::EPERM.into());
+            }
             match attributes.kind {
                 Kind::Regular if wanted.contains(Access::WRITE) => {
                     self.permit_write(context, entry)?;

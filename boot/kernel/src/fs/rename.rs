@@ -33,12 +33,13 @@ impl<B: Block> Files<B> {
         let (LastName::Name(_), LastName::Name(name)) = (&from.last, &to.last) else {
             return Err(Errno::EBUSY.into());
         };
-        let moved = self.permit_removal(context, from)?;
-        permit_move(context, (from, to), &moved)?;
         let (source, target) = (from.entry.0, to.entry.0);
-        if self.dentries.get(source)?.mount != self.dentries.get(to.directory.0)?.mount {
+        let [left, entered] = [from, to].map(|path| self.dentries.get(path.directory.0));
+        if left?.mount != entered?.mount {
             return Err(Errno::EXDEV.into());
         }
+        let moved = self.permit_removal(context, from)?;
+        permit_move(context, (from, to), &moved)?;
         self.permit_change(context, to.directory.0)?;
         if existing == Existing::Exchanged {
             return Ok(self.exchange(context, from, to)?);

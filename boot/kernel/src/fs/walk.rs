@@ -417,7 +417,7 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// ERANGE when `out` is too short, ENOENT when the place was removed.
+    /// ENAMETOOLONG when `out` is too short, ENOENT when the place was removed.
     pub fn path_of(
         &self,
         root: PlaceRef<'_>,
@@ -447,14 +447,16 @@ impl<B: Block> Files<B> {
             if known.state == State::Detached && !self.is_proc(entry) {
                 return Err(Errno::ENOENT);
             }
-            let start = at.checked_sub(known.name.len() + 1).ok_or(Errno::ERANGE)?;
+            let start = at
+                .checked_sub(known.name.len() + 1)
+                .ok_or(Errno::ENAMETOOLONG)?;
             out[start] = b'/';
             out[start + 1..at].copy_from_slice(&known.name);
             at = start;
             entry = parent;
         }
         if at == out.len() {
-            at = at.checked_sub(1).ok_or(Errno::ERANGE)?;
+            at = at.checked_sub(1).ok_or(Errno::ENAMETOOLONG)?;
             out[at] = b'/';
         }
         let length = out.len() - at;

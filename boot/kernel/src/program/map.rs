@@ -63,7 +63,12 @@ impl<B: Block> System<B> {
     /// Maps the dynamic linker where mmap would; returns the program's image with it.
     pub(super) fn map_linker(&mut self, load: &Load, image: Image) -> Result<Image, Trouble> {
         let file = load.interpreter.ok_or(Errno::ENOENT)?;
-        let wanted = self.read_program(file)?;
+        let wanted = self.read_program(file).map_err(|trouble| match trouble {
+            Trouble::Failed(Errno::ENOEXEC, reason, about) => {
+                Trouble::Failed(Errno::ELIBBAD, reason, about)
+            }
+            other => other,
+        })?;
         let pages = wanted.bounds()?;
         let pages = (pages.end - pages.start).div_ceil(PAGE);
         let anywhere = Wish::Near(LOWEST_ADDRESS / PAGE - 1);

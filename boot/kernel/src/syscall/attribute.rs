@@ -450,10 +450,13 @@ pub(super) fn fallocate<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     let mut zeroed = call.progress.max(start as u64)..end;
     let done = system.with_open_place(call, 0, &mut |files, context, place| {
         let attributes = files.attributes(place)?;
-        if mode & (PUNCH_HOLE | ZERO_RANGE) != 0 && attributes.kind == Kind::Regular {
+        if attributes.kind != Kind::Regular {
+            return Err(Errno::ENODEV.into());
+        }
+        if mode & (PUNCH_HOLE | ZERO_RANGE) != 0 {
             files.clear_range(context, place, &mut zeroed)?;
         }
-        if !keeps_size && (end > attributes.size || attributes.kind != Kind::Regular) {
+        if !keeps_size && end > attributes.size {
             files.truncate(context, place, end)?;
         }
         Ok(0)

@@ -205,7 +205,12 @@ pub(super) fn nanosleep<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 pub(super) fn clock_nanosleep<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     /// `TIMER_ABSTIME`.
     const ABSOLUTE: i32 = 1;
+    /// MONOTONIC_RAW, REALTIME_COARSE, MONOTONIC_COARSE: nobody is woken by them.
+    const READ_ONLY: core::ops::RangeInclusive<i32> = 4..=6;
     let clock = meaning(system, call, call.int(0))?;
+    if READ_ONLY.contains(&call.int(0)) {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     let absolute = call.int(1) & ABSOLUTE != 0;
     let until = match call.deadline {
         Some(until) => until,

@@ -64,6 +64,9 @@ pub(super) fn sendfile<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
         patience: Patience::Whole,
         keeps: false,
     };
+    if !way.from_position.is_null() && system.files.pipe_of(way.from).is_some() {
+        return Err(Errno::ESPIPE.into());
+    }
     system.files.offset_for_copy(way.from)?;
     copy(system, call, way)
 }
@@ -107,8 +110,11 @@ fn check_range<B: Block>(system: &mut System<B>, call: &Call, way: Way) -> Resul
         start(way.to, way.to_position)?,
     );
     let len = way.len as u64;
+    if source.checked_add(len).is_none() || target.checked_add(len).is_none() {
+        return Err(Errno::EOVERFLOW.into());
+    }
     let is_same = (from.device, from.number) == (to.device, to.number);
-    if is_same && source < target.saturating_add(len) && target < source.saturating_add(len) {
+    if is_same && source < target + len && target < source + len {
         return Err(Errno::EINVAL.into());
     }
     Ok(())

@@ -2,10 +2,11 @@
 
 use super::{Call, Outcome, lock};
 use crate::errno::Errno;
-use crate::fs::{OpenFlags, Seals, Target};
+use crate::fs::{Access, Kind, OpenFlags, PIPE_BYTES, Seals, Target};
 use crate::system::{FileParts, System};
 use crate::wait::Stall;
 use hal::block::Block;
+use hal::limits::PAGE_BYTES;
 
 /// close(2).
 pub(super) fn close<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
@@ -57,7 +58,7 @@ fn duplicate<B: Block>(
 /// dup2(2).
 pub(super) fn dup2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     if call.int(0) == call.int(1) {
-        system.open_file(call, 0)?;
+        system.open_file_or_path(call, 0)?;
         return Ok(u64::from(call.uint(0)));
     }
     duplicate_to(system, call, false)
@@ -132,7 +133,7 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const CLOSE_ON_EXEC: u64 = 1;
     let table = system.table_of(call)?;
     let fd = call.int(0);
-    let id = system.open_file(call, 0)?;
+    let (id, _) = system.open_file_or_path(call, 0)?;
     match call.int(1) {
         command @ (DUPFD | DUPFD_CLOEXEC) => {
             let minimum = usize::try_from(call.int(2)).map_err(|_| Errno::EINVAL)?;
@@ -169,11 +170,19 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
             }
         }
         GET_SEALS => Ok(u64::from(system.files.seals(id)?.bits())),
-        SETPIPE_SZ | GETPIPE_SZ => match system.files.description(table, fd)?.1.target {
-            // The capacity is fixed; a wish for more or less is answered with what there is.
-            Target::Pipe(..) => Ok(crate::fs::PIPE_BYTES as u64),
-            _ => Err(Errno::EBADF.into()),
-        },
+        command @ (SETPIPE_SZ | GETPIPE_SZ) => {
+            let Target::Pipe(..) = system.files.description(table, fd)?.1.target else {
+                return Err(Errno::EBADF.into());
+            };
+            // The capacity is fixed. Whoever wants less gets what there is, unless more than that waits in the pipe.
+            let wanted = u64::from(call.uint(2)).max(PAGE_BYTES as u64);
+            match wanted.next_power_of_two() {
+                _ if command == GETPIPE_SZ => Ok(PIPE_BYTES as u64),
+                wanted if wanted > PIPE_BYTES as u64 => Err(Errno::EPERM.into()),
+                wanted if wanted < system.files.readable_bytes(id)? => Err(Errno::EBUSY.into()),
+                _ => Ok(PIPE_BYTES as u64),
+            }
+        }
         _ => Err(Errno::EINVAL.into()),
     }
 }
@@ -219,8 +228,7 @@ pub(super) fn lseek<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 
 /// fsync(2), fdatasync(2), syncfs(2): what is written lies in memory, and is as safe there as it will be.
 pub(super) fn fsync<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let table = system.table_of(call)?;
-    match system.files.description(table, call.int(0))?.1.target {
+    match system.open_file_or_path(call, 0)?.1 {
         Target::Pipe(..)
         | Target::Socket(_)
         | Target::Terminal(_)
@@ -236,11 +244,27 @@ pub(super) fn sync<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
     Ok(0)
 }
 
-/// fadvise64(2), readahead(2): advice is taken note of and not needed.
-pub(super) fn advise<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let table = system.table_of(call)?;
-    match system.files.description(table, call.int(0))?.1.target {
-        Target::Pipe(..) | Target::Socket(_) | Target::Terminal(_) => Err(Errno::ESPIPE.into()),
-        _ => Ok(0),
+/// fadvise64(2): advice is taken note of and not needed.
+pub(super) fn fadvise64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// POSIX_FADV_NOREUSE, the last.
+    const LAST: u32 = 5;
+    match system.open_file_or_path(call, 0)?.1 {
+        Target::Nothing => Err(Errno::EBADF.into()),
+        Target::Pipe(..) => Err(Errno::ESPIPE.into()),
+        _ if call.number(2) as i64 >= 0 && call.uint(3) <= LAST => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// readahead(2): what is read soon is looked for when it is.
+pub(super) fn readahead<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let (id, access) = system.open_content(call, 0)?;
+    if !access.contains(Access::READ) {
+        return Err(Errno::EBADF.into());
+    }
+    let parts = system.file_parts(call.process)?;
+    match parts.files.attributes_of(&parts.context, id)?.kind {
+        Kind::Regular => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
     }
 }

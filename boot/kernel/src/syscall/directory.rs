@@ -290,7 +290,14 @@ pub(super) fn readlink<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
 
 /// readlinkat(2). An empty path means the descriptor, if it was opened on the link itself.
 pub(super) fn readlinkat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    read_link(system, call, PathArgument::at(call, 0), 2, AT_EMPTY_PATH)
+    let path = PathArgument::at(call, 0);
+    let outcome = read_link(system, call, path, 2, AT_EMPTY_PATH);
+    let is_none = outcome.is_err_and(|stall| stall.errno() == Some(Errno::EINVAL));
+    if is_none && call.int(3) > 0 && system.is_empty_path(call, path)? {
+        // The descriptor is not one of a link.
+        return Err(Errno::ENOENT.into());
+    }
+    outcome
 }
 
 fn read_link<B: Block>(

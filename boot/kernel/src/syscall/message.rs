@@ -127,7 +127,12 @@ fn send<B: Block>(system: &mut System<B>, call: &mut Call, header: Header, bits:
         None
     } else {
         let address = read_address(system, call, header.name, header.name_len)?;
-        Some(find(system, call, socket, &address)?)
+        match system.files.socket(socket)?.kind() {
+            SocketKind::Datagram => Some(find(system, call, socket, &address)?),
+            SocketKind::Sequenced => None,
+            // A connection needs no address: that is refused whatever it is.
+            SocketKind::Stream => Some(socket),
+        }
     };
     let stall = match send_some(system, call, socket, to, header) {
         Ok(true) => return Ok(call.progress),

@@ -297,7 +297,7 @@ calls! {
     162 sync => descriptor::sync;
     164 settimeofday => clock::refuse_setting;
     186 gettid => identity::gettid;
-    187 readahead => descriptor::advise;
+    187 readahead => descriptor::readahead;
     188 setxattr => xattr::setxattr;
     189 lsetxattr => xattr::setxattr;
     190 fsetxattr => xattr::setxattr;
@@ -318,7 +318,7 @@ calls! {
     213 epoll_create => epoll::epoll_create;
     217 getdents64 => directory::getdents64;
     218 set_tid_address => process::set_tid_address;
-    221 fadvise64 => descriptor::advise;
+    221 fadvise64 => descriptor::fadvise64;
     222 timer_create => timer::timer_create;
     223 timer_settime => timer::timer_settime;
     224 timer_gettime => timer::timer_gettime;

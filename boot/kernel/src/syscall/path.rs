@@ -4,6 +4,7 @@ use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{
     Access, Context, DescriptionId, Directories, Files, Last, Place, PlaceRef, Start, TableId,
+    Target,
 };
 use crate::limits::PATH_BYTES;
 use crate::system::{FileParts, System};
@@ -79,17 +80,34 @@ impl<B: Block> System<B> {
         self.process(call.process)?.files.ok_or(Errno::EBADF)
     }
 
-    /// Returns the open file that the descriptor in argument `nth` refers to.
-    pub(super) fn open_file(&self, call: &Call, nth: usize) -> Result<DescriptionId, Errno> {
+    /// Returns what the descriptor in argument `nth` refers to, an open file or a path only (O_PATH).
+    pub(super) fn open_file_or_path(
+        &self,
+        call: &Call,
+        nth: usize,
+    ) -> Result<(DescriptionId, Target), Errno> {
         let table = self.table_of(call)?;
-        Ok(self.files.description(table, call.int(nth))?.0)
+        let (id, file) = self.files.description(table, call.int(nth))?;
+        Ok((id, file.target))
+    }
+
+    /// Returns the open file that the descriptor in argument `nth` refers to.
+    ///
+    /// # Errors
+    ///
+    /// EBADF, also for a path only (O_PATH).
+    pub(super) fn open_file(&self, call: &Call, nth: usize) -> Result<DescriptionId, Errno> {
+        match self.open_file_or_path(call, nth)? {
+            (_, Target::Nothing) => Err(Errno::EBADF),
+            (id, _) => Ok(id),
+        }
     }
 
     /// Returns the open file that the descriptor in argument `nth` refers to, and what may be done with it.
     ///
     /// # Errors
     ///
-    /// EBADF, also for a path only (O_PATH).
+    /// As [`System::open_file`].
     pub(super) fn open_content(
         &self,
         call: &Call,

@@ -207,6 +207,9 @@ fn transfer<B: Block>(
             Direction::Write => message::write(system, call, memory),
         };
     }
+    if position.is_some() && system.files.pipe_of(id).is_some() {
+        return Err(Errno::ESPIPE.into());
+    }
     let terminal = system.files.terminal(id);
     if let Some(end) = terminal {
         let signal = match direction {
