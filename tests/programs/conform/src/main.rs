@@ -11,19 +11,23 @@
 //! is seen by the next. The exit code is 0; a family that could not be set up ends the program with a panic, which no oracle
 //! has.
 
+mod address;
 mod advice;
 mod attribute;
 mod check;
 mod child;
+mod closed;
 mod descriptor;
 mod epoll;
 mod event;
 mod exec;
 mod fifo;
 mod file;
+mod full;
 mod group;
 mod handle;
 mod identity;
+mod interrupt;
 mod limit;
 mod lock;
 mod mask;
@@ -34,34 +38,44 @@ mod path;
 mod poll;
 mod priority;
 mod process;
+mod refusal;
+mod relative;
 mod resolve;
+mod shape;
 mod siginfo;
 mod signal;
 mod slash;
 mod socket;
 mod splice;
+mod stranger;
 mod task;
 mod thread;
 mod time;
 mod timer;
 mod user;
 mod wait;
+mod walk;
 mod xattr;
 
 use std::process::Command;
 
 /// The families of calls, by the name they are asked for.
 const FAMILIES: &[(&str, fn())] = &[
+    ("address", address::run),
     ("advice", advice::run),
     ("attribute", attribute::run),
+    ("barred", walk::closed),
+    ("closed", closed::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
     ("event", event::run),
     ("exec", exec::run),
     ("fifo", fifo::run),
     ("file", file::run),
+    ("full", full::run),
     ("group", group::run),
     ("identity", identity::run),
+    ("interrupt", interrupt::run),
     ("limit", limit::run),
     ("lock", lock::run),
     ("memory", memory::run),
@@ -71,18 +85,22 @@ const FAMILIES: &[(&str, fn())] = &[
     ("poll", poll::run),
     ("priority", priority::run),
     ("process", process::run),
-    ("siginfo", siginfo::run),
+    ("refusal", refusal::run),
+    ("relative", relative::run),
     ("resolve", resolve::run),
+    ("siginfo", siginfo::run),
     ("signal", signal::run),
     ("slash", slash::run),
     ("socket", socket::run),
     ("splice", splice::run),
+    ("stranger", stranger::run),
     ("task", task::run),
     ("thread", thread::run),
     ("time", time::run),
     ("timer", timer::run),
     ("user", user::run),
     ("wait", wait::run),
+    ("walk", walk::run),
     ("xattr", xattr::run),
 ];
 

@@ -425,6 +425,11 @@ fn busy() {
         sys!(SYS_truncate, c"program", 4),
     );
     check(
+        "creat",
+        "a program that runs",
+        sys!(SYS_creat, c"program", 0o700),
+    );
+    check(
         "chmod",
         "a program that runs",
         sys!(SYS_chmod, c"program", 0o700),

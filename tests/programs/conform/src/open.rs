@@ -129,8 +129,6 @@ fn opening() {
     tried("a name of 255 bytes", &long, O_RDONLY);
     let long = std::ffi::CString::new(b"./".repeat(2047)).expect("no NUL");
     tried("a path of 4094 bytes", &long, O_RDONLY);
-    let long = std::ffi::CString::new(b"./".repeat(2048)).expect("no NUL");
-    tried("a path of 4096 bytes", &long, O_RDONLY);
     let path = opened(c"file", O_PATH);
     check("read", "a path only", sys!(SYS_read, path, BAD, 1));
     check("write", "a path only", sys!(SYS_write, path, BAD, 1));

@@ -7,6 +7,14 @@ pub(crate) fn run() {
     users();
 }
 
+/// Lets this process act for a user that has nothing.
+pub(crate) fn become_user() {
+    const USER: u32 = 54_321;
+    sys!(SYS_setgroups, 0, 0).expect("root");
+    sys!(SYS_setresgid, USER, USER, USER).expect("root");
+    sys!(SYS_setresuid, USER, USER, USER).expect("root");
+}
+
 fn users() {
     apart(|| {
         let three = |call: &str, answer: Answer, ids: [u32; 3]| match answer {
@@ -40,6 +48,7 @@ fn users() {
             sys!(SYS_getgroups, 4, groups.as_mut_ptr()),
         );
         say("getgroups", "which", format!("{groups:?}"));
+        check("getgroups", "a bad address", sys!(SYS_getgroups, 4, BAD));
         check(
             "getgroups",
             "a negative number",

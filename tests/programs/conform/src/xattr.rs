@@ -1,7 +1,8 @@
 //! Extended attributes: set, got, listed, removed.
 
-use crate::check::{Answer, BAD, CLOSED, check, say, sys};
+use crate::check::{Answer, BAD, CLOSED, check, say, sys, works};
 use crate::handle::{close, opened, pipe};
+use crate::shape::{Shape, tried};
 use libc::{O_PATH, O_RDONLY, O_WRONLY, XATTR_CREATE, XATTR_REPLACE};
 use std::ffi::{CStr, CString};
 
@@ -15,6 +16,7 @@ pub(crate) fn run() {
     refused();
     of_open_files();
     of_others();
+    relatives();
 }
 
 fn set(path: &CStr, name: &CStr, value: &[u8], flags: i32) -> Answer {
@@ -151,7 +153,6 @@ fn refused() {
         "nothing there",
         set(c"nothing", c"user.x", b"x", 0),
     );
-    check("setxattr", "an empty path", set(c"", c"user.x", b"x", 0));
     check(
         "setxattr",
         "too long a value",
@@ -307,4 +308,87 @@ fn of_others() {
         "of processes",
         set(c"/proc/self/stat", c"user.x", b"1", 0),
     );
+}
+
+/// The calls of a path, of a path whose last link is not followed, and of an open file, held to the same.
+fn relatives() {
+    const ALL: [[Shape; 3]; 4] = [
+        [
+            (
+                "setxattr",
+                libc::SYS_setxattr,
+                "path name zeroes length flags",
+            ),
+            (
+                "lsetxattr",
+                libc::SYS_lsetxattr,
+                "path name zeroes length flags",
+            ),
+            (
+                "fsetxattr",
+                libc::SYS_fsetxattr,
+                "file name zeroes length flags",
+            ),
+        ],
+        [
+            ("getxattr", libc::SYS_getxattr, "path name zeroes length"),
+            ("lgetxattr", libc::SYS_lgetxattr, "path name zeroes length"),
+            ("fgetxattr", libc::SYS_fgetxattr, "file name zeroes length"),
+        ],
+        [
+            ("listxattr", libc::SYS_listxattr, "path zeroes length"),
+            ("llistxattr", libc::SYS_llistxattr, "path zeroes length"),
+            ("flistxattr", libc::SYS_flistxattr, "file zeroes length"),
+        ],
+        [
+            ("removexattr", libc::SYS_removexattr, "path name"),
+            ("lremovexattr", libc::SYS_lremovexattr, "path name"),
+            ("fremovexattr", libc::SYS_fremovexattr, "file name"),
+        ],
+    ];
+    let [set, get, list, remove] = ALL;
+    std::fs::write("related", b"").expect("new");
+    let file = opened(c"related", O_RDONLY);
+    let long = CString::new([b"user.".as_slice(), &[b'n'; 251]].concat()).expect("no zeroes");
+    let tried = |shape: &Shape, case: &str, path: &CStr, name: &CStr, length: i64, flags: i32| {
+        let meaning = [
+            ("path", path.as_ptr() as i64),
+            ("file", file),
+            ("name", name.as_ptr() as i64),
+            ("length", length),
+            ("flags", flags.into()),
+        ];
+        tried(shape, &format!("{case}, like its relatives"), &meaning);
+    };
+    let (path, name, other) = (c"related", c"user.first", c"user.other");
+    for nth in 0..3 {
+        let (set, get, list, remove) = (&set[nth], &get[nth], &list[nth], &remove[nth]);
+        tried(set, "a new one", path, name, 40, XATTR_CREATE);
+        tried(set, "one that must be new", path, name, 1, XATTR_CREATE);
+        tried(set, "one that must be there", path, other, 1, XATTR_REPLACE);
+        tried(set, "a value of 65537 bytes", path, name, 65_537, 0);
+        tried(set, "too long a name", path, &long, 1, 0);
+        tried(set, "an unknown space", path, c"nobody.x", 1, 0);
+        tried(set, "unknown flags", path, name, 1, 4);
+        tried(get, "its length", path, name, 0, 0);
+        tried(get, "too little room", path, name, 39, 0);
+        tried(get, "room enough", path, name, 40, 0);
+        tried(get, "one that is not there", path, other, 40, 0);
+        tried(get, "too long a name", path, &long, 40, 0);
+        tried(get, "an unknown space", path, c"nobody.x", 40, 0);
+        tried(list, "too little room", path, name, 3, 0);
+        // What else is listed depends on the system the file lies on.
+        let mut bytes = [0_u8; 4096];
+        let at = bytes.as_mut_ptr();
+        let listed = match nth {
+            0 => sys!(SYS_listxattr, path, at, 4096),
+            1 => sys!(SYS_llistxattr, path, at, 4096),
+            _ => sys!(SYS_flistxattr, file, at, 4096),
+        };
+        works(list.0, "its names", listed).expect("listed");
+        tried(remove, "an unknown space", path, c"nobody.x", 0, 0);
+        tried(remove, "one that is there", path, name, 0, 0);
+        tried(remove, "one that is gone", path, name, 0, 0);
+    }
+    close(file);
 }
