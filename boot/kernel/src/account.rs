@@ -6,7 +6,8 @@
 
 use crate::errno::Errno;
 use crate::limits::{
-    ACCOUNT_SHARE, MAX_LOCKS, MAX_OPEN_FILES, MAX_SIGNALS, MAX_TASKS, NAME_MEMORY_BYTES,
+    ACCOUNT_SHARE, MAX_INTERESTS, MAX_LOCKS, MAX_OPEN_FILES, MAX_PIPES, MAX_SIGNALS, MAX_TASKS,
+    NAME_MEMORY_BYTES,
 };
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
@@ -34,9 +35,13 @@ pub enum Resource {
     Locks,
     /// Names of files that stand in memory alone.
     Names,
+    /// Pipes.
+    Pipes,
+    /// Files in epoll lists.
+    Interests,
 }
 
-const RESOURCES: usize = 8;
+const RESOURCES: usize = 10;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
@@ -48,6 +53,8 @@ const COST: [u64; RESOURCES] = [
     0,
     0,
     NAME_MEMORY_BYTES as u64,
+    0,
+    0,
 ];
 
 /// How much of each one account may have at most, whatever it was allowed.
@@ -60,6 +67,8 @@ const MOST: [u64; RESOURCES] = [
     (MAX_SIGNALS / ACCOUNT_SHARE) as u64,
     (MAX_LOCKS / ACCOUNT_SHARE) as u64,
     UNLIMITED,
+    (MAX_PIPES / ACCOUNT_SHARE) as u64,
+    (MAX_INTERESTS / ACCOUNT_SHARE) as u64,
 ];
 
 /// What was read from one disk.
@@ -191,14 +200,15 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// ENOMEM when there is no more memory for it; ENFILE, EAGAIN or ENOLCK by resource when there may be no more of it.
+    /// ENOMEM when there is no more memory for it; ENFILE, EAGAIN, ENOLCK or ENOSPC by resource when there may be no more of it.
     /// Nothing is charged then.
     pub fn charge(&mut self, resource: Resource, count: u64) -> Result<(), Errno> {
         let index = resource as usize;
         let used = self.used[index].saturating_add(count);
         if used > self.limit[index].min(MOST[index]) {
             return Err(match resource {
-                Resource::Files => Errno::ENFILE,
+                Resource::Files | Resource::Pipes => Errno::ENFILE,
+                Resource::Interests => Errno::ENOSPC,
                 Resource::Tasks | Resource::Signals => Errno::EAGAIN,
                 Resource::Locks => Errno::ENOLCK,
                 _ => Errno::ENOMEM,
@@ -251,6 +261,8 @@ mod tests {
             (Resource::Tasks, Errno::EAGAIN),
             (Resource::Signals, Errno::EAGAIN),
             (Resource::Locks, Errno::ENOLCK),
+            (Resource::Pipes, Errno::ENFILE),
+            (Resource::Interests, Errno::ENOSPC),
         ] {
             let mut account = Account::unlimited();
             account.set_limit(resource, 5);
@@ -303,6 +315,8 @@ mod tests {
             (Resource::Tasks, MAX_TASKS),
             (Resource::Signals, MAX_SIGNALS),
             (Resource::Locks, MAX_LOCKS),
+            (Resource::Pipes, MAX_PIPES),
+            (Resource::Interests, MAX_INTERESTS),
         ] {
             let mut account = Account::unlimited();
             let most = (table / ACCOUNT_SHARE) as u64;

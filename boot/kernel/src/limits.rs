@@ -275,10 +275,18 @@ const _: () = assert!(MIN_PAGE_BUCKETS.is_power_of_two() && MAX_PAGE_BUCKETS.is_
 /// Most names of one file (as on ext4). One more is EMLINK.
 pub const MAX_LINKS: u32 = 65000;
 
-/// Heads of the chains in which names are found; a power of two.
-pub const NAME_BUCKETS: usize = 1024;
+/// Heads of the chains in which names are found: one for so many frames of the machine, within these bounds, all powers of
+/// two. The greatest number of names makes chains of four.
+pub const FRAMES_PER_NAME_BUCKET: usize = 16;
 
-const _: () = assert!(NAME_BUCKETS.is_power_of_two());
+/// See [`FRAMES_PER_NAME_BUCKET`].
+pub const MIN_NAME_BUCKETS: usize = 256;
+
+/// See [`FRAMES_PER_NAME_BUCKET`].
+pub const MAX_NAME_BUCKETS: usize = 8192;
+
+const _: () = assert!(MIN_NAME_BUCKETS.is_power_of_two() && MAX_NAME_BUCKETS.is_power_of_two());
+const _: () = assert!(MAX_NAMES / MAX_NAME_BUCKETS <= 4);
 
 /// Names looked at for one that can be forgotten, each time one is made.
 pub const MAX_NAME_LOOKS: usize = 64;

@@ -10,7 +10,10 @@ use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::mount::MountId;
 use crate::fs::name_charge::Payer;
-use crate::limits::{MAX_MOUNTS, MAX_NAME_LOOKS, MAX_NAMES, NAME_BUCKETS};
+use crate::limits::{
+    FRAMES_PER_NAME_BUCKET, MAX_MOUNTS, MAX_NAME_BUCKETS, MAX_NAME_LOOKS, MAX_NAMES,
+    MIN_NAME_BUCKETS,
+};
 use crate::slab::{Id, Slab};
 use alloc::vec::Vec;
 
@@ -98,6 +101,8 @@ impl Dentry {
 pub(super) struct Dentries {
     table: Slab<Dentry>,
     buckets: Vec<u32>,
+    /// How many there are to be, once the first entry is put in: a power of two.
+    bucket_count: usize,
     hand: u32,
     /// Slot of a fallen entry, whose chain leads to the next one.
     fallen: u32,
@@ -106,10 +111,13 @@ pub(super) struct Dentries {
 }
 
 impl Dentries {
-    pub(super) const fn new() -> Self {
+    /// Makes an empty cache for a machine with `frames` frames.
+    pub(super) fn new(frames: usize) -> Self {
+        let buckets = (frames / FRAMES_PER_NAME_BUCKET).next_power_of_two();
         Self {
             table: Slab::new(MAX_NAMES),
             buckets: Vec::new(),
+            bucket_count: buckets.clamp(MIN_NAME_BUCKETS, MAX_NAME_BUCKETS),
             hand: 0,
             fallen: NONE,
             uses: [0; MAX_MOUNTS],
@@ -140,9 +148,18 @@ impl Dentries {
         self.table.has_spare(count)
     }
 
+    /// Returns the hash chain of a name (FNV-1a).
+    fn bucket(&self, parent: DentryId, name: &[u8]) -> usize {
+        let start = 0xcbf2_9ce4_8422_2325 ^ u64::from(parent.index());
+        let hash = name.iter().fold(start, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        (hash ^ hash >> 32) as usize & (self.bucket_count - 1)
+    }
+
     /// Returns the entry `name` of `parent`, if it is known.
     pub(super) fn find(&mut self, parent: DentryId, name: &[u8]) -> Option<DentryId> {
-        let mut index = *self.buckets.get(bucket(parent, name))?;
+        let mut index = *self.buckets.get(self.bucket(parent, name))?;
         while index != NONE {
             let (id, entry) = self.table.at_mut(index)?;
             if entry.parent == Some(parent) && *entry.name == *name {
@@ -158,9 +175,9 @@ impl Dentries {
     pub(super) fn insert(&mut self, entry: Dentry) -> Result<DentryId, Errno> {
         if self.buckets.is_empty() {
             self.buckets
-                .try_reserve_exact(NAME_BUCKETS)
+                .try_reserve_exact(self.bucket_count)
                 .map_err(|_| Errno::ENOMEM)?;
-            self.buckets.resize(NAME_BUCKETS, NONE);
+            self.buckets.resize(self.bucket_count, NONE);
         }
         let parent = entry.parent;
         let id = self.table.insert(entry).map_err(|_| Errno::ENOSPC)?;
@@ -185,7 +202,7 @@ impl Dentries {
         let Some(parent) = entry.parent else {
             return;
         };
-        let bucket = bucket(parent, &entry.name);
+        let bucket = self.bucket(parent, &entry.name);
         let head = core::mem::replace(&mut self.buckets[bucket], id.index());
         if let Some(entry) = self.table.get_mut(id) {
             entry.chain = head;
@@ -210,7 +227,7 @@ impl Dentries {
             return;
         };
         let next = entry.chain;
-        let bucket = bucket(parent, &entry.name);
+        let bucket = self.bucket(parent, &entry.name);
         let mut index = self.buckets[bucket];
         if index == id.index() {
             self.buckets[bucket] = next;
@@ -312,13 +329,4 @@ impl Dentries {
     pub(super) fn at(&mut self, slot: u32) -> Option<DentryId> {
         self.table.at_mut(slot).map(|(id, _)| id)
     }
-}
-
-/// Returns the hash chain of a name (FNV-1a).
-fn bucket(parent: DentryId, name: &[u8]) -> usize {
-    let start = 0xcbf2_9ce4_8422_2325 ^ u64::from(parent.index());
-    let hash = name.iter().fold(start, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash ^ hash >> 32) as usize % NAME_BUCKETS
 }

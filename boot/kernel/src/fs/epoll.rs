@@ -3,6 +3,7 @@
 //! What is ready is found by looking at the files, as poll(2) does. For edges (EPOLLET) it is noted which files something
 //! happened to: every wake-up that concerns a file marks its interests, once.
 
+use crate::account::{AccountId, Resource};
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::context::Context;
@@ -43,6 +44,8 @@ pub struct Epoll {
     interests: Vec<Interest>,
     /// Where the next look begins, so that every file has its turn.
     next: usize,
+    /// Pays for the interests.
+    account: AccountId,
 }
 
 /// What is done about a file of the list (epoll_ctl(2)).
@@ -86,10 +89,16 @@ impl Epolls {
     }
 
     /// Takes an instance out.
-    pub(super) fn remove(&mut self, id: EpollId) {
+    pub(super) fn remove(&mut self, context: &mut Context<'_>, id: EpollId) {
         if let Some(epoll) = self.table.remove(id) {
-            self.count -= epoll.interests.len();
+            self.forget(context, epoll.account, epoll.interests.len());
         }
+    }
+
+    /// Counts `gone` interests less.
+    fn forget(&mut self, context: &mut Context<'_>, account: AccountId, gone: usize) {
+        self.count -= gone;
+        context.refund(account, Resource::Interests, gone as u64);
     }
 }
 
@@ -108,6 +117,7 @@ impl<B: Block> Files<B> {
         let epoll = self.epolls.table.insert(Epoll {
             interests: Vec::new(),
             next: 0,
+            account: context.account,
         });
         let epoll = epoll.map_err(|(_, full)| full.errno(Errno::ENFILE))?;
         let id = self.describe(context, Target::Epoll(epoll), None, flags)?;
@@ -141,9 +151,10 @@ impl<B: Block> Files<B> {
     /// # Errors
     ///
     /// EEXIST, ENOENT; EPERM for files that are always ready; ELOOP for another epoll instance: lists of lists there are
-    /// none; ENOSPC at [`MAX_INTERESTS`]; ENOMEM.
+    /// none; ENOSPC at [`MAX_INTERESTS`] and at an account's share of them; ENOMEM.
     pub fn control_epoll(
         &mut self,
+        context: &mut Context<'_>,
         id: EpollId,
         fd: i32,
         description: DescriptionId,
@@ -157,6 +168,7 @@ impl<B: Block> Files<B> {
         }
         let descriptions = &self.descriptions;
         let epoll = self.epolls.table.get_mut(id).ok_or(Errno::EBADF)?;
+        let account = epoll.account;
         let found = epoll
             .interests
             .iter()
@@ -170,11 +182,17 @@ impl<B: Block> Files<B> {
                 epoll
                     .interests
                     .retain(|known| descriptions.get(known.description).is_some());
-                self.epolls.count -= before - epoll.interests.len();
+                let gone = before - epoll.interests.len();
+                let room = epoll.interests.try_reserve(1);
+                self.epolls.forget(context, account, gone);
+                room.map_err(|_| Errno::ENOMEM)?;
                 if self.epolls.count >= MAX_INTERESTS {
                     return Err(Errno::ENOSPC);
                 }
-                epoll.interests.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                let payer = context.accounts.get_mut(account).ok_or(Errno::ENOSPC)?;
+                payer.charge(Resource::Interests, 1)?;
+                self.epolls.count += 1;
+                let epoll = self.epolls.table.get_mut(id).ok_or(Errno::EBADF)?;
                 epoll.interests.push(Interest {
                     fd,
                     description,
@@ -182,7 +200,6 @@ impl<B: Block> Files<B> {
                     data,
                     is_fresh: true,
                 });
-                self.epolls.count += 1;
                 Ok(())
             }
             (Control::Change(events, data), Some(place)) => {
@@ -192,7 +209,7 @@ impl<B: Block> Files<B> {
             }
             (Control::Remove, Some(place)) => {
                 epoll.interests.remove(place);
-                self.epolls.count -= 1;
+                self.epolls.forget(context, account, 1);
                 Ok(())
             }
         }

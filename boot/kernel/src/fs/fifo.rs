@@ -48,7 +48,7 @@ impl<B: Block> Files<B> {
         }
         let pipe = match known {
             Some(pipe) => pipe,
-            None => self.pipes.create_closed(context.account)?,
+            None => self.pipes.create_closed(context)?,
         };
         union.pipe = Some(pipe);
         let others = self.pipes.openings(pipe, end);

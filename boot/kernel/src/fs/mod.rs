@@ -189,7 +189,7 @@ impl<B: Block> Files<B> {
             binds: Binds::new(),
             busy: None,
             name_charges: NameCharges::new(),
-            dentries: Dentries::new(),
+            dentries: Dentries::new(frames),
             descriptions: Slab::new(MAX_OPEN_FILES),
             tables: Slab::new(MAX_TABLES),
             spare_slots: Vec::new(),

@@ -181,7 +181,7 @@ impl<B: Block> Files<B> {
         table: TableId,
         flags: OpenFlags,
     ) -> Result<(i32, i32), Errno> {
-        let pipe = self.pipes.create(context.account)?;
+        let pipe = self.pipes.create(context)?;
         let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
         let reader = self
             .describe(context, Target::Pipe(pipe, PipeEnd::Read), None, flags)

@@ -3,7 +3,7 @@
 //! An end is a program's (an open file description) or the agent's (a process's stdio). What the agent's side should
 //! look at is queued here, each pipe at most once.
 
-use crate::account::AccountId;
+use crate::account::{AccountId, Resource};
 use crate::errno::Errno;
 use crate::fs::context::{Context, Span};
 use crate::fs::ring::{RING_BYTES, Ring};
@@ -53,7 +53,7 @@ pub struct Pipe {
     /// How often the reading end was opened, and the writing end.
     opened: [u32; 2],
     agent: Option<AgentEnd>,
-    /// Pays for the bytes, whoever writes them: the other end may be another account's.
+    /// Pays for it and for the bytes, whoever writes them: the other end may be another account's.
     account: AccountId,
 }
 
@@ -111,13 +111,13 @@ impl Pipes {
     }
 
     /// Makes a pipe with one reader and one writer, both programs'.
-    pub(crate) fn create(&mut self, account: AccountId) -> Result<PipeId, Errno> {
-        self.insert(account, 1, None)
+    pub(crate) fn create(&mut self, context: &mut Context<'_>) -> Result<PipeId, Errno> {
+        self.insert(context, 1, None)
     }
 
     /// Makes a pipe with no end yet. It goes with the last one that is opened.
-    pub(super) fn create_closed(&mut self, account: AccountId) -> Result<PipeId, Errno> {
-        self.insert(account, 0, None)
+    pub(super) fn create_closed(&mut self, context: &mut Context<'_>) -> Result<PipeId, Errno> {
+        self.insert(context, 0, None)
     }
 
     /// Returns whether a pipe is there.
@@ -136,7 +136,7 @@ impl Pipes {
     /// Makes a pipe one end of which is the agent's.
     pub(crate) fn create_for_agent(
         &mut self,
-        account: AccountId,
+        context: &mut Context<'_>,
         pid: Pid,
         stream: AgentStream,
     ) -> Result<PipeId, Errno> {
@@ -149,12 +149,12 @@ impl Pipes {
             queued: false,
             hungry: true,
         };
-        self.insert(account, 1, Some(agent))
+        self.insert(context, 1, Some(agent))
     }
 
     fn insert(
         &mut self,
-        account: AccountId,
+        context: &mut Context<'_>,
         ends: u32,
         agent: Option<AgentEnd>,
     ) -> Result<PipeId, Errno> {
@@ -165,9 +165,13 @@ impl Pipes {
             is_named: ends == 0,
             opened: [ends; 2],
             agent,
-            account,
+            account: context.account,
         };
-        self.table.insert(pipe).map_err(|_| Errno::ENFILE)
+        context.charge(Resource::Pipes, 1)?;
+        self.table.insert(pipe).map_err(|_| {
+            context.refund(context.account, Resource::Pipes, 1);
+            Errno::ENFILE
+        })
     }
 
     /// Counts one more open end, and wakes whoever waits for one.
@@ -202,7 +206,9 @@ impl Pipes {
             context.wakes.wake(WakeKey::PipeReadable(id.index()));
         }
         if pipe.readers == 0 && pipe.writers == 0 {
+            let account = pipe.account;
             self.table.remove(id);
+            context.refund(account, Resource::Pipes, 1);
         } else {
             self.tell_agent(id);
         }

@@ -316,12 +316,12 @@ impl<B: Block> Files<B> {
             let target = match end {
                 End::Null => Target::Device(Device::Null),
                 End::Pipe => {
-                    let pipe = self.pipes.create_for_agent(context.account, pid, stream)?;
+                    let pipe = self.pipes.create_for_agent(context, pid, stream)?;
                     ends[fd] = Some(pipe);
                     Target::Pipe(pipe, own)
                 }
                 End::Closed => {
-                    let pipe = self.pipes.create(context.account)?;
+                    let pipe = self.pipes.create(context)?;
                     let other = match own {
                         PipeEnd::Read => PipeEnd::Write,
                         _ => PipeEnd::Read,
@@ -474,7 +474,7 @@ impl<B: Block> Files<B> {
             Target::Event(event) => {
                 self.events.remove(event);
             }
-            Target::Epoll(epoll) => self.epolls.remove(epoll),
+            Target::Epoll(epoll) => self.epolls.remove(context, epoll),
             Target::Inode(_) | Target::Device(_) | Target::Nothing => {}
         }
     }

@@ -68,9 +68,10 @@ pub(super) fn epoll_ctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         REMOVE => Control::Remove,
         _ => return Err(Errno::EINVAL.into()),
     };
-    system
+    let mut parts = system.file_parts(call.process)?;
+    parts
         .files
-        .control_epoll(list_id, call.int(2), file, control)?;
+        .control_epoll(&mut parts.context, list_id, call.int(2), file, control)?;
     // Whoever waits for the list may have to wait for something else now.
     system
         .wakes

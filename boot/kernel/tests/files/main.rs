@@ -10,6 +10,7 @@ mod memory;
 mod mounts;
 mod names;
 mod pipes;
+mod shares;
 mod sockets;
 mod teardown;
 mod viewers;

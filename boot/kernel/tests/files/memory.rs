@@ -5,7 +5,7 @@ use agent::kernel::{End, Pid, Stdio};
 use hal::limits::PAGE_BYTES;
 use kernel::errno::Errno;
 use kernel::fs::OpenFlags;
-use kernel::limits::{FILE_BYTES, MAX_PIPES, WRITE_RESERVE};
+use kernel::limits::{ACCOUNT_SHARE, FILE_BYTES, MAX_PIPES, WRITE_RESERVE};
 use std::fs;
 
 const FRAMES: usize = 2048;
@@ -102,10 +102,10 @@ fn streams_that_cannot_all_be_made_are_all_given_back() {
             attached.map(|_| ())
         };
         // The agent's end keeps the pipe when the table's is replaced.
-        for _ in 0..MAX_PIPES - 1 {
+        for _ in 0..MAX_PIPES / ACCOUNT_SHARE - 1 {
             attach(&mut bed, table, End::Pipe, End::Null).unwrap();
         }
-        // The first stream takes the last pipe there is, and the second one finds none.
+        // The first stream takes the last pipe of the account, and the second one finds none.
         for table in tables {
             assert_eq!(
                 attach(&mut bed, table, End::Pipe, other),
