@@ -286,6 +286,7 @@ impl<B: Block> Files<B> {
                     context.pool.bytes_mut(frame)[within..].fill(0);
                 }
             }
+            self.refresh_viewers(id);
             let cut = length.div_ceil(PAGE) as u32..size.div_ceil(PAGE) as u32;
             self.abandon_pages(id, cut);
             self.give_pages_back(context.pool, context.accounts);

@@ -107,8 +107,8 @@ pub(super) struct Union {
     pub(super) mapped: u16,
     /// Files that areas show which see what is written to it.
     pub(super) seen: u16,
-    /// The slot of the next address space in which pages of the source are to be taken away from such areas, because
-    /// somebody may write now; [`NO_SLOT`] when there is none.
+    /// The slot of the next address space in which pages of the file are to be taken away from areas that see what is
+    /// written to it, because somebody may write now or has cut it; [`NO_SLOT`] when there is none.
     pub(super) next_viewer: u32,
     /// Target of a symbolic link that was made here.
     pub(super) link: Text,

@@ -2,9 +2,7 @@
 
 use super::{Backing, SpaceId};
 use crate::errno::Errno;
-use crate::fs::{
-    Access, Attributes, Context, DescriptionId, Files, Kind, Last, Place, PlaceRef, Start,
-};
+use crate::fs::{Access, Attributes, Context, Files, InodeId, Kind, Last, Place, PlaceRef, Start};
 use crate::limits::{WORK_LOOKS, WORK_PAGES};
 use crate::process::ProcessId;
 use crate::program::ProgramFile;
@@ -115,13 +113,13 @@ impl<B: Block> System<B> {
         }
     }
 
-    /// Takes the pages of a file away from those who see it, now that somebody opened it for writing: they find the pages
-    /// that are written to when they look again.
+    /// Takes the pages of a file away from those who see what becomes of it, now that somebody opened it for writing or cut
+    /// it: they find those that there are when they look again.
     ///
     /// # Errors
     ///
     /// [`Stall::AGAIN`] when some are left.
-    pub(crate) fn refresh_seen(&mut self, file: DescriptionId) -> Result<(), Stall> {
+    pub(crate) fn refresh_seen(&mut self, file: InodeId) -> Result<(), Stall> {
         let mut looks = 0;
         while let Some(slot) = self.files.next_viewer(file) {
             if looks >= WORK_LOOKS {
@@ -140,12 +138,14 @@ impl<B: Block> System<B> {
     }
 
     /// Does that for one address space; returns how many areas were looked at.
-    fn take_seen(&mut self, id: SpaceId, file: DescriptionId) -> Result<usize, Stall> {
+    fn take_seen(&mut self, id: SpaceId, file: InodeId) -> Result<usize, Stall> {
         let (mut at, mut looks) = (0, 0);
         while let Some(area) = self.space(id)?.areas.next(at).copied() {
             at = area.end;
             looks += 1;
-            let Backing::Seen { file: shown, .. } = area.backing else {
+            let (Backing::Seen { file: shown, .. } | Backing::Shared { file: shown, .. }) =
+                area.backing
+            else {
                 continue;
             };
             let shown = self.shown.get(shown).map(|shown| shown.place.by_ref());

@@ -6,7 +6,7 @@ use super::path::{
 };
 use super::{Call, Outcome};
 use crate::errno::Errno;
-use crate::fs::{Access, Attributes, Kind, Last, NewTime, Sort};
+use crate::fs::{Access, Attributes, Context, Files, InodeId, Kind, Last, NewTime, PlaceRef, Sort};
 use crate::limits::NAME_BYTES;
 use crate::system::System;
 use crate::user_memory::UserAddr;
@@ -389,15 +389,37 @@ pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 /// truncate(2).
 pub(super) fn truncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
+    if call.progress != 0 {
+        return refresh(system, call);
+    }
     let path = PathArgument::plain(call, 0);
     let cut = system.with_place(call, path, Last::Follow, 0, &mut |files, context, place| {
         if files.attributes(place)?.kind == Kind::Regular {
             files.permit(context, place, Access::WRITE)?;
         }
-        files.truncate(context, place, length)?;
-        Ok(0)
+        cut(files, context, place, length)
     });
-    lengthened(system, call, cut)
+    call.progress = lengthened(system, call, cut)?;
+    refresh(system, call)
+}
+
+/// Sets a file's length; returns the file's name, or 0 when nobody else has to hear of it.
+fn cut<B: Block>(
+    files: &mut Files<B>,
+    context: &mut Context<'_>,
+    place: PlaceRef<'_>,
+    length: u64,
+) -> Outcome {
+    files.truncate(context, place, length)?;
+    Ok(files.viewed_at(place).map_or(0, InodeId::bits))
+}
+
+/// Takes what is gone away from areas that show the file whose name is the call's progress.
+fn refresh<B: Block>(system: &mut System<B>, call: &Call) -> Outcome {
+    if let Some(file) = InodeId::from_bits(call.progress) {
+        system.refresh_seen(file)?;
+    }
+    Ok(0)
 }
 
 /// Sends the signal that comes with a length no file of the process may have.
@@ -411,15 +433,18 @@ fn lengthened<B: Block>(system: &mut System<B>, call: &Call, outcome: Outcome) -
 /// ftruncate(2).
 pub(super) fn ftruncate<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let length = u64::try_from(call.number(1) as i64).map_err(|_| Errno::EINVAL)?;
+    if call.progress != 0 {
+        return refresh(system, call);
+    }
     let (_, access) = system.open_content(call, 0)?;
     if !access.contains(Access::WRITE) {
         return Err(Errno::EINVAL.into());
     }
     let cut = system.with_open_place(call, 0, &mut |files, context, place| {
-        files.truncate(context, place, length)?;
-        Ok(0)
+        cut(files, context, place, length)
     });
-    lengthened(system, call, cut)
+    call.progress = lengthened(system, call, cut)?;
+    refresh(system, call)
 }
 
 /// fallocate(2). Memory is given when it is written to, as on a file system that allocates late: a file becomes as long as

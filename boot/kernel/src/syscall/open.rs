@@ -105,7 +105,9 @@ fn open_file<B: Block>(
         call.restart = Restart::Opens;
     }
     let id = DescriptionId::from_bits(call.progress).ok_or(Errno::EBADF)?;
-    system.refresh_seen(id)?;
+    if let Some(file) = system.files.viewed(id) {
+        system.refresh_seen(file)?;
+    }
     let mut parts = system.file_parts(call.process)?;
     let fd = parts
         .files

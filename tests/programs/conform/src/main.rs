@@ -17,6 +17,7 @@ mod attribute;
 mod check;
 mod child;
 mod closed;
+mod cut;
 mod descriptor;
 mod epoll;
 mod event;
@@ -66,6 +67,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("attribute", attribute::run),
     ("barred", walk::closed),
     ("closed", closed::run),
+    ("cut", cut::run),
     ("descriptor", descriptor::run),
     ("epoll", epoll::run),
     ("event", event::run),
