@@ -119,6 +119,17 @@ pub fn bomb() -> &'static Path {
     BOMB.get_or_init(|| static_program("hostile", "bomb"))
 }
 
+/// Returns the program that asks for what there is not, built as [`conform`] is.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn refused() -> &'static Path {
+    static REFUSED: OnceLock<PathBuf> = OnceLock::new();
+    REFUSED.get_or_init(|| static_program("hostile", "refused"))
+}
+
 /// Builds a program on the standard library, linked statically.
 fn static_program(package: &str, name: &str) -> PathBuf {
     cargo(&[
@@ -193,7 +204,7 @@ fn existing(path: PathBuf) -> PathBuf {
     path
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)

@@ -10,11 +10,12 @@ mod child;
 mod debian;
 mod disk;
 pub mod random_calls;
+pub mod readme;
 pub mod storm;
 
 pub use build::{
     bomb, checked_image, conform, image, isolation, kernel, mote, program, random_calls_program,
-    stub,
+    refused, stub,
 };
 pub use child::{LOOK_AGAIN, wait, words};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};

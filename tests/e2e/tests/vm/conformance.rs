@@ -61,6 +61,15 @@ fn split(line: &str) -> (&str, &str) {
 }
 
 #[test]
+fn every_difference_is_a_row_of_the_readme() {
+    let rows = DIFFERENCES.iter().map(|known| {
+        let (call, what) = known.check.split_once(" | ").expect("a call and a case");
+        format!("| `{call}`: {what} | {} |", known.reason)
+    });
+    e2e::readme::assert_rows("differences", &rows.collect::<Vec<_>>());
+}
+
+#[test]
 fn every_call_answers_as_on_linux_but_for_the_differences_stated() {
     let is_root = rustix::process::geteuid().is_root();
     let families = if is_root { &[][..] } else { &WITHOUT_ROOT };

@@ -22,6 +22,7 @@ mod proc;
 mod program;
 mod random_calls;
 mod reconnect;
+mod refused;
 mod storm;
 mod stream;
 mod terminal;
