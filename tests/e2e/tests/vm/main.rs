@@ -1,7 +1,6 @@
 //! The booted image under QEMU. One target, so that the image and the disks are built once.
 
 mod applet;
-mod applets;
 mod bomb;
 mod boot;
 mod conformance;

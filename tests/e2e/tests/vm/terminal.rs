@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 /// A person at a terminal.
-struct Person {
+pub(crate) struct Person {
     process: Process,
     keyboard: StdioStream,
     screen: StdioStream,
@@ -14,7 +14,7 @@ struct Person {
 }
 
 impl Person {
-    fn at(process: Process) -> Self {
+    pub(crate) fn at(process: Process) -> Self {
         Self {
             keyboard: process.stdin().expect("asked for"),
             screen: process.stdout().expect("asked for"),
@@ -30,14 +30,28 @@ impl Person {
     }
 
     #[track_caller]
-    fn types(&mut self, bytes: &[u8]) {
+    pub(crate) fn types(&mut self, bytes: &[u8]) {
         self.keyboard.write_all(bytes).expect("taken");
     }
 
     /// Looks at the screen until these bytes stand at its end, and wipes it.
     #[track_caller]
     fn sees(&mut self, bytes: &[u8]) {
-        while !self.seen.ends_with(bytes) {
+        self.looks(bytes, |seen| seen.ends_with(bytes));
+    }
+
+    /// Looks at the screen until these bytes stand somewhere on it, and wipes it.
+    #[track_caller]
+    pub(crate) fn sees_somewhere(&mut self, bytes: &[u8]) {
+        let length = bytes.len().max(1);
+        self.looks(bytes, |seen| {
+            bytes.is_empty() || seen.windows(length).any(|at| at == bytes)
+        });
+    }
+
+    #[track_caller]
+    fn looks(&mut self, bytes: &[u8], is_enough: impl Fn(&[u8]) -> bool) {
+        while !is_enough(&self.seen) {
             let mut piece = [0; 4096];
             match self.screen.read(&mut piece) {
                 Ok(count @ 1..) => self.seen.extend_from_slice(&piece[..count]),
@@ -49,6 +63,13 @@ impl Person {
             }
         }
         self.seen.clear();
+    }
+
+    /// Waits until the screen goes dark; returns the exit code.
+    #[track_caller]
+    pub(crate) fn leaves(mut self) -> u32 {
+        self.screen.read_to_end(&mut self.seen).expect("read");
+        self.process.wait_timeout(DEADLINE).expect("it ends")
     }
 
     /// Looks at the screen until it goes dark; returns the exit code.
