@@ -31,6 +31,7 @@
 
 use core::fmt;
 use hal::vsock::Port;
+use hal::words::{Words, cut};
 use log::LevelFilter;
 
 /// The bridge's port (hcsshim `internal/gcs/prot` `LinuxGcsVsockPort`).
@@ -85,22 +86,25 @@ impl Config {
     /// [`ConfigError`] names the first option whose value cannot be read.
     pub fn from_command_line(line: &str) -> Result<Self, ConfigError> {
         let mut config = Self::DEFAULT;
-        let mut words = line.split_ascii_whitespace();
+        let mut words = Words::new(line);
         if words.any(|word| word == "--") {
             config.read_init_arguments(&mut words)?;
         }
-        for word in line.split_ascii_whitespace() {
-            let Some((name, value)) = word.split_once('=') else {
+        for word in Words::new(line) {
+            let Some(option) = word.strip_prefix("mote.") else {
+                continue;
+            };
+            let (name, Some(value)) = cut(option, b'=') else {
                 continue;
             };
             match name {
-                "mote.entropy_port" => config.entropy = port("mote.entropy_port", value)?,
-                "mote.log_port" => config.log = port("mote.log_port", value)?,
-                "mote.bridge_port" => {
+                "entropy_port" => config.entropy = port("mote.entropy_port", value)?,
+                "log_port" => config.log = port("mote.log_port", value)?,
+                "bridge_port" => {
                     config.bridge =
                         port("mote.bridge_port", value)?.ok_or(ConfigError("mote.bridge_port"))?;
                 }
-                "mote.log_level" => {
+                "log_level" => {
                     config.log_level = value.parse().or(Err(ConfigError("mote.log_level")))?;
                 }
                 _ => {}
@@ -110,10 +114,7 @@ impl Config {
     }
 
     /// Reads `[-e port] [/bin/vsockexec [-i p] [-o p] [-e p]] /bin/gcs [flags]`, the words hcsshim's init is given.
-    fn read_init_arguments(
-        &mut self,
-        words: &mut dyn Iterator<Item = &str>,
-    ) -> Result<(), ConfigError> {
+    fn read_init_arguments(&mut self, words: &mut Words<'_>) -> Result<(), ConfigError> {
         let mut program = Program::Init;
         let (mut entropy, mut log) = (None, None);
         while let Some(word) = words.next() {
@@ -141,15 +142,8 @@ impl Config {
         Ok(())
     }
 
-    fn read_gcs_flag(
-        &mut self,
-        flag: &str,
-        words: &mut dyn Iterator<Item = &str>,
-    ) -> Result<(), ConfigError> {
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (flag, None),
-        };
+    fn read_gcs_flag(&mut self, flag: &str, words: &mut Words<'_>) -> Result<(), ConfigError> {
+        let (name, value) = cut(flag, b'=');
         match name {
             "loglevel" => {
                 self.log_level = log_level(value.or_else(|| words.next()).unwrap_or(""))?;

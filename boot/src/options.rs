@@ -9,6 +9,7 @@
 //! | `mote.self_test=late` | end by a panic once the host has negotiated, so that its log has the last words | off |
 
 use crate::self_test::SelfTest;
+use hal::words::{Words, cut};
 use log::LevelFilter;
 
 /// The options.
@@ -30,15 +31,18 @@ impl Options {
             debug_exit: false,
             self_test: None,
         };
-        for word in line.split_ascii_whitespace() {
-            match word.split_once('=') {
-                Some(("mote.serial_level", level)) => {
+        for word in Words::new(line) {
+            let Some(option) = word.strip_prefix("mote.") else {
+                continue;
+            };
+            match cut(option, b'=') {
+                ("serial_level", Some(level)) => {
                     options.serial_level = level.parse().map_err(|_| word)?;
                     options.serial_level_beside_log = options.serial_level;
                 }
-                None if word == "mote.debug_exit" => options.debug_exit = true,
-                None if word == "mote.self_test" => options.self_test = Some(SelfTest::Trials),
-                Some(("mote.self_test", name)) => {
+                ("debug_exit", None) => options.debug_exit = true,
+                ("self_test", None) => options.self_test = Some(SelfTest::Trials),
+                ("self_test", Some(name)) => {
                     options.self_test = Some(SelfTest::from_name(name).ok_or(word)?);
                 }
                 _ => {}

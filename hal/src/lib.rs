@@ -28,4 +28,5 @@ pub mod platform;
 pub mod user;
 pub mod virtio;
 pub mod vsock;
+pub mod words;
 pub mod x86;

@@ -3,7 +3,8 @@
 //! Everything here works on offsets into a document that [`super::check`] has accepted, and stays inside it even if it
 //! had not: a malformed piece ends at the end of the bytes.
 
-/// Returns the offset of the first byte at or after `at` that is not white space.
+/// Returns the offset of the first byte at or after `at` that is not white space. Never inlined: it is asked at each turn.
+#[inline(never)]
 pub(super) fn skip_space(bytes: &[u8], at: usize) -> usize {
     let mut at = at;
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
@@ -13,6 +14,7 @@ pub(super) fn skip_space(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Returns the offset behind the closing quote of the string whose opening quote is at `at`.
+#[inline(never)]
 pub(super) fn skip_string(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while let Some(&byte) = bytes.get(at) {

@@ -8,6 +8,8 @@
 //!
 //! VMMs append them to whatever command line they were given, also behind a `--`, so the whole line is searched.
 
+use crate::words::{Words, cut};
+
 /// The parameter's name.
 const PARAMETER: &str = "virtio_mmio.device=";
 
@@ -30,25 +32,23 @@ pub struct BadParameter<'a>(pub &'a str);
 pub fn mmio_slots(
     command_line: &str,
 ) -> impl Iterator<Item = Result<MmioSlot, BadParameter<'_>>> + '_ {
-    command_line
-        .split_ascii_whitespace()
+    Words::new(command_line)
         .filter_map(|word| word.strip_prefix(PARAMETER))
         .map(|value| parse_slot(value).ok_or(BadParameter(value)))
 }
 
 fn parse_slot(value: &str) -> Option<MmioSlot> {
-    let (bytes, place) = value.split_once('@')?;
-    let mut place = place.split(':');
-    let base = parse_number(place.next()?)?;
-    let gsi = parse_number(place.next()?)?;
-    if let Some(id) = place.next() {
+    let (bytes, place) = cut(value, b'@');
+    let (base, inputs) = cut(place?, b':');
+    let (gsi, id) = cut(inputs?, b':');
+    if let Some(id) = id {
         parse_number(id)?;
     }
-    let is_register_aligned = base.is_multiple_of(4);
-    (place.next().is_none() && is_register_aligned).then_some(MmioSlot {
+    let base = parse_number(base)?;
+    base.is_multiple_of(4).then_some(MmioSlot {
         base,
         bytes: parse_size(bytes)?,
-        gsi: u32::try_from(gsi).ok()?,
+        gsi: u32::try_from(parse_number(gsi)?).ok()?,
     })
 }
 
