@@ -26,6 +26,7 @@ impl<B: Block> System<B> {
             space.map_top = parent.map_top;
             space.stack_top = parent.stack_top;
             space.strings = parent.strings;
+            space.has_barriers = parent.has_barriers;
             copied = space.areas.copy_from(&parent.areas);
         }
         let copy = self.keep_space(space, copied)?;

@@ -88,6 +88,8 @@ pub(crate) struct AddressSpace {
     pub(crate) strings: [u64; 3],
     /// How many pages it may have.
     pub(crate) bounds: Bounds,
+    /// Whether its threads have asked for barriers among themselves (membarrier(2)).
+    pub(crate) has_barriers: bool,
 }
 
 impl<B: Block> System<B> {
@@ -146,6 +148,7 @@ impl<B: Block> System<B> {
             map_top: 0,
             stack_top: 0,
             strings: [0; 3],
+            has_barriers: false,
             bounds,
         })
     }

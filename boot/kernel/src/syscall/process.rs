@@ -68,13 +68,22 @@ fn store<B: Block>(system: &mut System<B>, call: &Call, bytes: &[u8]) -> Outcome
 }
 
 /// membarrier(2): on one processor every task sees memory in one order.
-pub(super) fn membarrier<B: Block>(_: &mut System<B>, call: &mut Call) -> Outcome {
-    /// GLOBAL, PRIVATE_EXPEDITED and registering for that (linux/membarrier.h).
-    const KNOWN: u64 = 1 | 8 | 16;
-    match u64::from(call.uint(0)) {
+pub(super) fn membarrier<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    /// Commands of linux/membarrier.h.
+    const QUERY: u32 = 0;
+    const GLOBAL: u32 = 1;
+    const PRIVATE: u32 = 8;
+    const REGISTER_PRIVATE: u32 = 16;
+    let space = system.space_mut(call.space)?;
+    match call.uint(0) {
         _ if call.uint(1) != 0 => Err(Errno::EINVAL.into()),
-        0 => Ok(KNOWN),
-        1 | 8 | 16 => Ok(0),
+        QUERY => Ok((GLOBAL | PRIVATE | REGISTER_PRIVATE).into()),
+        REGISTER_PRIVATE => {
+            space.has_barriers = true;
+            Ok(0)
+        }
+        PRIVATE if !space.has_barriers => Err(Errno::EPERM.into()),
+        GLOBAL | PRIVATE => Ok(0),
         _ => Err(Errno::EINVAL.into()),
     }
 }
