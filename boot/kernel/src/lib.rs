@@ -109,3 +109,9 @@ pub mod wait;
 mod warm_tests;
 
 pub use kernel::{Kernel, Parts};
+
+/// Returns the name of a system call that has a handler.
+#[must_use]
+pub fn call_name(number: u32) -> Option<&'static str> {
+    syscall::name(number)
+}

@@ -119,6 +119,17 @@ fn files() {
             0
         );
         check("copy_file_range", "over the limit", answer);
+        let end = 8192_u64;
+        let copy = sys!(
+            SYS_copy_file_range,
+            large,
+            &raw const start,
+            file,
+            &raw const end,
+            4,
+            0
+        );
+        check("copy_file_range", "behind the limit", copy);
         let memory = sys!(SYS_memfd_create, c"memory", 0).expect("a file");
         check(
             "write",
@@ -351,6 +362,13 @@ fn tasks() {
         limit(libc::RLIMIT_NPROC, 1);
         let shared = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         check("clone", "one too many", sys!(SYS_clone, shared, 0));
+        let mut asked = [0_u64; 8];
+        asked[4] = libc::SIGCHLD as u64;
+        check(
+            "clone3",
+            "one too many",
+            sys!(SYS_clone3, asked.as_ptr(), 64),
+        );
     });
     let execute = || {
         child(|| {

@@ -23,6 +23,7 @@ pub(crate) fn run() {
     memory();
     programs();
     processes();
+    apart(barriers);
     apart(signals);
     stacks();
     times();
@@ -196,6 +197,13 @@ fn copies() {
         sys!(SYS_fcntl, writer, 1031, 4096),
     );
     close(reader);
+    let part = &raw const part;
+    // Rust's start-up has the signal ignored.
+    check(
+        "writev",
+        "nobody reads any more",
+        sys!(SYS_writev, writer, part, 1),
+    );
     close(writer);
     let mut far = 5_i64;
     let far = &raw mut far;
@@ -386,16 +394,16 @@ fn memory() {
     let at = sys!(SYS_mmap, 0, 3 * PAGE, libc::PROT_READ, flags, -1, 0).expect("memory");
     let remap = |size: i64, to: i64, how: i32| sys!(SYS_mremap, at, size, to, how, 0);
     check("mremap", "no room behind it", remap(PAGE, 2 * PAGE, 0));
-    for (case, address, length) in [
-        ("mapped memory", at, PAGE),
-        ("over every end", -PAGE, 2 * PAGE),
-    ] {
-        check("mlock", case, sys!(SYS_mlock, address, length));
-        check("munlock", case, sys!(SYS_munlock, address, length));
-    }
     sys!(SYS_munmap, at, 3 * PAGE).expect("mapped");
-    check("mlock", "nothing there", sys!(SYS_mlock, at, PAGE));
-    check("munlock", "nothing there", sys!(SYS_munlock, at, PAGE));
+    // Only what is mapped from then on: what there is may be more than a user may lock.
+    apart(|| {
+        check(
+            "mlockall",
+            "what comes",
+            sys!(SYS_mlockall, libc::MCL_FUTURE),
+        );
+        check("munlockall", "no more", sys!(SYS_munlockall));
+    });
     let mut base = 0_u64;
     check(
         "arch_prctl",
@@ -466,6 +474,16 @@ fn programs() {
     let at = sys!(SYS_execveat, file, c"x", list.as_ptr(), 0, 0);
     check("execveat", "below a file", at);
     close(file);
+}
+
+/// Barriers among a process's own threads have to be asked for first.
+fn barriers() {
+    let command =
+        |case: &str, command: i32| check("membarrier", case, sys!(SYS_membarrier, command, 0, 0));
+    command("among threads, not asked for", 8);
+    command("asked for", 16);
+    command("among threads", 8);
+    apart(|| command("a child of who has asked", 8));
 }
 
 fn processes() {
