@@ -149,8 +149,12 @@ impl Identity {
 
     /// Returns whether it may send `other` a signal (kill(2)).
     pub(crate) fn may_signal(&self, other: &Self) -> bool {
-        let own = [self.user.effective, self.user.real];
-        self.is_root() || own.contains(&other.user.saved) || own.contains(&other.user.real)
+        other.may_get_from([self.user.effective, self.user.real])
+    }
+
+    /// Returns whether somebody with these users, the effective and the real one, may send it a signal.
+    pub(crate) fn may_get_from(&self, users: [u32; 2]) -> bool {
+        users[0] == 0 || users.contains(&self.user.saved) || users.contains(&self.user.real)
     }
 
     /// Returns whether it may say how much of the processor `other` has (setpriority(2)).

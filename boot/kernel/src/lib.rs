@@ -73,6 +73,8 @@ mod loading_tests;
 mod memory_tests;
 mod out_of_memory;
 #[cfg(test)]
+mod owner_tests;
+#[cfg(test)]
 mod poll_tests;
 mod priority;
 mod process;

@@ -40,6 +40,7 @@ impl<B: Block> System<B> {
         self.next_timer = Instant::NEVER;
         self.ring_alarms();
         self.ring_timers();
+        self.tell_owners();
         for (id, task) in self.table.tasks.iter_mut() {
             let Activity::Parked { key, deadline } = task.activity else {
                 continue;

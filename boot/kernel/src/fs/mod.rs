@@ -48,6 +48,7 @@ mod name_charge;
 mod nameless;
 mod names;
 mod open;
+mod owner;
 mod page_cache;
 mod partition;
 mod pipe;
@@ -84,6 +85,7 @@ pub use inode::{Inode, InodeId};
 pub use listing::Listed;
 pub use lock::{LAST_BYTE, Lock, LockKind, LockOwner};
 pub use mount::Sort;
+pub(crate) use owner::{FileOwner, Setter, kind as owner_kind};
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
 pub(crate) use proc::{Live, Owner, escape};
@@ -119,6 +121,7 @@ use initrd::Initrd;
 use lock::Locks;
 use mount::Mount;
 use name_charge::NameCharges;
+use owner::Owners;
 use page_cache::PageCache;
 use table::Slots;
 use teardown::Teardown;
@@ -172,6 +175,8 @@ pub struct Files<B> {
     events: Events,
     /// All lists of files to wait for.
     epolls: Epolls,
+    /// Who is told of open files.
+    owners: Owners,
 }
 
 impl<B: Block> Files<B> {
@@ -205,6 +210,7 @@ impl<B: Block> Files<B> {
             terminals: Terminals::new(),
             events: Slab::new(MAX_OPEN_FILES),
             epolls: Epolls::new(),
+            owners: Owners::new(),
         }
     }
 

@@ -455,6 +455,7 @@ impl<B: Block> Files<B> {
         }
         self.leave_locks(context, id, LockOwner::File(id));
         self.leave_locks(context, id, LockOwner::Whole(id));
+        self.forget_owner(id);
         let Some(description) = self.descriptions.remove(id) else {
             return;
         };

@@ -403,7 +403,12 @@ impl<B: Block> Files<B> {
     /// # Errors
     ///
     /// EBADF.
-    pub fn set_flags(&mut self, id: DescriptionId, flags: OpenFlags) -> Result<(), Errno> {
+    pub fn set_flags(&mut self, id: DescriptionId, mut flags: OpenFlags) -> Result<(), Errno> {
+        // Others have no owner to be told of anything.
+        flags.set(
+            OpenFlags::ASYNC,
+            flags.contains(OpenFlags::ASYNC) && self.tells_owner(id),
+        );
         let file = self.descriptions.get_mut(id).ok_or(Errno::EBADF)?;
         file.flags = (file.flags - OpenFlags::CHANGEABLE) | (flags & OpenFlags::CHANGEABLE);
         Ok(())

@@ -1,5 +1,5 @@
 //! Signals: sets of them, what a process does about each, what one says of itself (`info`), those that wait (`queue`),
-//! sending (`send`), the one place where they take effect (`deliver`), those of exceptions (`fault`), and stopping and
+//! sending (`send`), also to the owners of files (`owner`), the one place where they take effect (`deliver`), those of exceptions (`fault`), and stopping and
 //! going on (`job`).
 
 mod deliver;
@@ -7,6 +7,7 @@ mod fault;
 mod frame;
 pub(crate) mod info;
 mod job;
+mod owner;
 mod queue;
 mod send;
 
@@ -47,6 +48,7 @@ pub(crate) mod number {
     pub(crate) const VTALRM: u8 = 26;
     pub(crate) const PROF: u8 = 27;
     pub(crate) const WINCH: u8 = 28;
+    pub(crate) const IO: u8 = 29;
 }
 
 /// Returns a signal the kernel sends itself.

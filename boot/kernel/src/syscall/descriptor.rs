@@ -1,6 +1,6 @@
 //! Descriptors: closed, copied, asked and told things.
 
-use super::{Call, Outcome, lock};
+use super::{Call, Outcome, lock, owner};
 use crate::errno::Errno;
 use crate::fs::{Access, Kind, OpenFlags, PIPE_BYTES, Seals, Target};
 use crate::system::{FileParts, System};
@@ -134,6 +134,9 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     let table = system.table_of(call)?;
     let fd = call.int(0);
     let (id, _) = system.open_file_or_path(call, 0)?;
+    if let Some(outcome) = owner::fcntl(system, call, id) {
+        return outcome;
+    }
     match call.int(1) {
         command @ (DUPFD | DUPFD_CLOEXEC) => {
             let minimum = usize::try_from(call.int(2)).map_err(|_| Errno::EINVAL)?;
@@ -154,8 +157,7 @@ pub(super) fn fcntl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
         }
         SETFL => {
             let flags = OpenFlags::from_bits_truncate(call.uint(2));
-            system.files.set_flags(id, flags)?;
-            Ok(0)
+            owner::set_flags(system, call, id, flags)
         }
         lock::GETLK..=lock::SETLKW | lock::OFD_GETLK..=lock::OFD_SETLKW => {
             lock::range(system, call, id)
@@ -192,6 +194,7 @@ pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const FIONREAD: u32 = 0x541b;
     const FIONBIO: u32 = 0x5421;
     const FIONCLEX: u32 = 0x5450;
+    const FIOASYNC: u32 = 0x5452;
     const FIOCLEX: u32 = 0x5451;
     let (id, _) = system.open_content(call, 0)?;
     let table = system.table_of(call)?;
@@ -210,6 +213,10 @@ pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
             flags.set(OpenFlags::NONBLOCK, on);
             system.files.set_flags(id, flags)?;
             Ok(0)
+        }
+        FIOASYNC => {
+            let on = system.read_u32(call.space, call.address(2))? != 0;
+            owner::set_telling(system, call, id, on)
         }
         request @ (FIONCLEX | FIOCLEX) => {
             let on = request == FIOCLEX;

@@ -29,6 +29,7 @@ mod machine;
 mod memory;
 mod message;
 mod open;
+mod owner;
 mod path;
 mod poll;
 mod prctl;

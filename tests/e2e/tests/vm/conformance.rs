@@ -26,6 +26,7 @@ const WITHOUT_ROOT: &[&str] = &[
     "memory",
     "nameless",
     "open",
+    "owner",
     "poll",
     "process",
     "resolve",

@@ -35,6 +35,7 @@ mod mask;
 mod memory;
 mod nameless;
 mod open;
+mod owner;
 mod path;
 mod poll;
 mod priority;
@@ -83,6 +84,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("memory", memory::run),
     ("nameless", nameless::run),
     ("open", open::run),
+    ("owner", owner::run),
     ("path", path::run),
     ("poll", poll::run),
     ("priority", priority::run),
