@@ -92,6 +92,35 @@ pub struct Credentials {
     pub groups: heapless::Vec<u32, MAX_GROUPS>,
     /// Whether no program it executes may act on behalf of another than it does (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: bool,
+    /// What it may do beyond what its ids allow; `None`: as root everything, as a user nothing.
+    pub capabilities: Option<CapabilitySets>,
+}
+
+/// How many limits a process has (getrlimit(2)).
+pub const PROCESS_LIMITS: usize = 16;
+
+/// Limits of a process: soft and hard, by the number of the resource (asm-generic/resource.h).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Those that were asked for; the others are the kernel's.
+    pub asked: [Option<(u64, u64)>; PROCESS_LIMITS],
+    /// One that cannot be.
+    pub missed: Option<&'static str>,
+}
+
+/// Sets of capabilities: a bit for each, by its number (linux/capability.h). They are those before the program is executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CapabilitySets {
+    /// What programs can get at most.
+    pub bounding: u64,
+    /// What it has.
+    pub effective: u64,
+    /// What a program executed as root has besides those in bounds.
+    pub inheritable: u64,
+    /// What it may have.
+    pub permitted: u64,
+    /// What a program executed as a user has.
+    pub ambient: u64,
 }
 
 /// A program to run. Everything is copied by [`Kernel::spawn`].
@@ -111,6 +140,8 @@ pub struct Program<'a> {
     pub user: &'a str,
     /// Whether standard input, output and error are one terminal.
     pub terminal: bool,
+    /// What it may have.
+    pub limits: ProcessLimits,
 }
 
 /// What one of a process's three standard streams is connected to.

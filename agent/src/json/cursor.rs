@@ -273,7 +273,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// When there is anything else, a fraction, an exponent, or a number outside the range of `T`.
-    pub fn integer<T: TryFrom<i64>>(&mut self, target: &mut T) -> Result<(), Error> {
+    pub fn integer<T: TryFrom<i128>>(&mut self, target: &mut T) -> Result<(), Error> {
         let fits = &mut |value| match T::try_from(value) {
             Ok(value) => {
                 *target = value;
@@ -286,7 +286,7 @@ impl<'a> Cursor<'a> {
 
     /// Gives an integer to whoever says whether it fits. Once for all types of integers.
     #[inline(never)]
-    fn number_for(&mut self, fits: &mut dyn FnMut(i64) -> bool) -> Result<(), Error> {
+    fn number_for(&mut self, fits: &mut dyn FnMut(i128) -> bool) -> Result<(), Error> {
         if self.null() {
             return Ok(());
         }
@@ -304,7 +304,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// When there is anything else, or more than fit.
-    pub fn integer_list<T: TryFrom<i64> + Default, const N: usize>(
+    pub fn integer_list<T: TryFrom<i128> + Default, const N: usize>(
         &mut self,
         limit: &'static str,
         target: &mut heapless::Vec<T, N>,
@@ -323,7 +323,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn number(&self) -> Result<i64, Error> {
+    /// Reads an integer of at most 64 bits and a sign.
+    fn number(&self) -> Result<i128, Error> {
         let end = skip_scalar(self.rest, 0);
         let token = self.rest.get(..end).unwrap_or_default();
         if !matches!(token.first(), Some(b'-' | b'0'..=b'9')) {
@@ -333,24 +334,18 @@ impl<'a> Cursor<'a> {
             Some(digits) => (true, digits),
             None => (false, token),
         };
-        let mut value = 0_i64;
+        let mut value = 0_u64;
         for &digit in digits {
             if !digit.is_ascii_digit() {
                 return Err(self.error(ErrorKind::NotAnInteger));
             }
-            let digit = i64::from(digit - b'0');
             value = value
                 .checked_mul(10)
-                .and_then(|value| {
-                    if negative {
-                        value.checked_sub(digit)
-                    } else {
-                        value.checked_add(digit)
-                    }
-                })
+                .and_then(|value| value.checked_add(u64::from(digit - b'0')))
                 .ok_or_else(|| self.error(ErrorKind::OutOfRange))?;
         }
-        Ok(value)
+        let value = i128::from(value);
+        Ok(if negative { -value } else { value })
     }
 
     /// Passes over a value.

@@ -3,6 +3,7 @@
 pub mod execute;
 pub mod guid;
 pub mod modify;
+mod privilege;
 pub mod request;
 pub mod resources;
 pub mod response;

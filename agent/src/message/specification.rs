@@ -3,10 +3,11 @@
 //! Its members are those of `config.json` of the OCI runtime specification. What stands here changes what runs, or would
 //! be missed by it; everything else is passed over.
 
+use super::privilege::{capabilities, process_limits};
 use super::request::Ask;
 use super::resources::{Resources, resources};
 use crate::json::{Cursor, Error, Field};
-use crate::kernel::StringList;
+use crate::kernel::{CapabilitySets, ProcessLimits, StringList};
 use crate::limits::MAX_GROUPS;
 
 /// A Create request's document.
@@ -77,6 +78,10 @@ pub struct OciProcess<'a> {
     pub terminal: bool,
     /// `noNewPrivileges`.
     pub no_new_privileges: bool,
+    /// `capabilities`, when they are stated.
+    pub capabilities: Option<CapabilitySets>,
+    /// `rlimits`.
+    pub limits: ProcessLimits,
     /// `consoleSize`: height and width, 0 when absent.
     pub window: [u16; 2],
 }
@@ -208,6 +213,14 @@ pub(super) fn oci_process<'a>(
         (
             "noNewPrivileges",
             Field::Flag(&mut process.no_new_privileges),
+        ),
+        (
+            "capabilities",
+            Field::Other(&mut |cursor| capabilities(cursor, &mut process.capabilities)),
+        ),
+        (
+            "rlimits",
+            Field::Other(&mut |cursor| process_limits(cursor, &mut process.limits)),
         ),
         (
             "consoleSize",

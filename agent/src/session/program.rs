@@ -1,7 +1,7 @@
 //! The programs that requests ask for, as the kernel takes them.
 
 use crate::failure::{Cause, Failure};
-use crate::kernel::{Credentials, Program, StringList};
+use crate::kernel::{Credentials, ProcessLimits, Program, StringList};
 use crate::message::execute::Execute;
 use crate::message::specification::OciProcess;
 use crate::message::words;
@@ -18,6 +18,9 @@ pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Asked<'a>, Fai
     if process.args.is_empty() {
         return Err(Cause::Missing("process.args").into());
     }
+    if let Some(name) = process.limits.missed {
+        return Err(Cause::Unsupported(name).into());
+    }
     let program = Program {
         args: process.args,
         env: process.env,
@@ -27,9 +30,11 @@ pub(super) fn oci_program<'a>(process: &OciProcess<'a>) -> Result<Asked<'a>, Fai
             gid: process.user.gid,
             groups: process.user.groups.clone(),
             no_new_privileges: process.no_new_privileges,
+            capabilities: process.capabilities,
         },
         user: process.user.name,
         terminal: process.terminal,
+        limits: process.limits.clone(),
     };
     let window = process.window;
     Ok(Asked { program, window })
@@ -54,6 +59,7 @@ pub(super) fn external_program(execute: Execute<'_>) -> Result<Asked<'_>, Failur
         credentials: Credentials::default(),
         user: "",
         terminal: execute.terminal,
+        limits: ProcessLimits::default(),
     };
     let window = execute.window;
     Ok(Asked { program, window })

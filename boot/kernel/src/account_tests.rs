@@ -4,8 +4,8 @@ use crate::bench::{Bench, exit};
 use crate::limits::MAX_MEMORY_KILLS;
 use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{
-    CpuWeight, Credentials, Event, ExitStatus, Kernel as _, Limits, Pid, Program, Refusal, Signal,
-    StringList, UNLIMITED, Usage, View, Writes,
+    CpuWeight, Credentials, Event, ExitStatus, Kernel as _, Limits, Pid, ProcessLimits, Program,
+    Refusal, Signal, StringList, UNLIMITED, Usage, View, Writes,
 };
 use core::time::Duration;
 use fakes::user::Step::{self, *};
@@ -39,6 +39,7 @@ fn program(terminal: bool) -> Program<'static> {
         credentials: Credentials::default(),
         user: "",
         terminal,
+        limits: ProcessLimits::default(),
     }
 }
 

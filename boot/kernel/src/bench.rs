@@ -4,7 +4,9 @@ use crate::kernel::{Kernel, Parts};
 use crate::process::{Life, ProcessId};
 use crate::space::{Area, Backing, Withheld};
 use crate::task::Activity;
-use agent::kernel::{Credentials, Event, ExitStatus, Kernel as _, Pid, Program, StringList, View};
+use agent::kernel::{
+    Credentials, Event, ExitStatus, Kernel as _, Pid, ProcessLimits, Program, StringList, View,
+};
 use fakes::clock::HandClock;
 use fakes::user::{FakeUser, Step};
 use hal::block::{Block, Buffer, Completion, DiskInfo, RequestId, SubmitError};
@@ -119,6 +121,7 @@ impl Bench {
             credentials: Credentials::default(),
             user: "",
             terminal: false,
+            limits: ProcessLimits::default(),
         };
         let pid = self.kernel.spawn(view, &program).expect("there is room");
         let id = self.id(pid);

@@ -3,7 +3,9 @@
 use crate::bench::{Bench, exit};
 use crate::loading_tests::{BASE, ENTRY, WRITABLE, archive, program, put};
 use crate::tests::{call, steps};
-use agent::kernel::{Credentials, Event, ExitStatus, Kernel as _, Pid, Program, StringList, View};
+use agent::kernel::{
+    Credentials, Event, ExitStatus, Kernel as _, Pid, ProcessLimits, Program, StringList, View,
+};
 use fakes::user::Step::{self, *};
 use std::vec;
 use std::vec::Vec;
@@ -123,6 +125,7 @@ fn play(bench: &mut Bench) -> Pid {
         credentials: Credentials::default(),
         user: "",
         terminal: false,
+        limits: ProcessLimits::default(),
     };
     let spawned = bench.kernel.spawn(View::UTILITY_VM, &program);
     let pid = spawned.expect("there is room");
@@ -262,6 +265,7 @@ fn a_dynamic_linker_begins_and_learns_where_the_program_is() {
         credentials: Credentials::default(),
         user: "",
         terminal: false,
+        limits: ProcessLimits::default(),
     };
     let spawned = bench.kernel.spawn(View::UTILITY_VM, &program);
     let pid = spawned.expect("there is room");

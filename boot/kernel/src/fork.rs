@@ -6,6 +6,7 @@
 
 use crate::account::Resource;
 use crate::alarm::{Alarm, NEVER};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::family::{Keeper, Kin};
 use crate::fs::AgentPipes;
@@ -22,6 +23,9 @@ use crate::wait::{Stall, WakeKey, Why};
 use agent::kernel::{Pid, Signal};
 use hal::block::Block;
 use hal::page_table::Page;
+
+/// Who has one of these may have more tasks than its limit says.
+const EXEMPT: Capabilities = Capabilities::SYS_RESOURCE.union(Capabilities::SYS_ADMIN);
 
 bitflags::bitflags! {
     /// Flags of clone(2) (uapi/linux/sched.h).
@@ -153,7 +157,7 @@ impl<B: Block> System<B> {
         let (most, _) = process.limits.get(rlimit::Resource::TASKS);
         let identity = self.identity(id)?;
         let user = identity.user.real;
-        if most >= MAX_THREADS as u64 || user == 0 || identity.is_root() {
+        if most >= MAX_THREADS as u64 || user == 0 || identity.can_any(EXEMPT) {
             return Ok(i64::MIN);
         }
         let is_counted = |other: &Process| {

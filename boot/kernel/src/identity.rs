@@ -1,14 +1,10 @@
 //! On whose behalf a process runs (credentials(7)): real, effective and saved ids of user and group, those files are asked
-//! for with, and what follows from them.
-//!
-//! There are no capabilities apart from ids: the user 0 has them all, everybody else none, as on Linux where nobody took
-//! some away. What would give up or keep single ones is refused.
+//! for with, and what follows from them; what it may do besides (`capability`) stands with the latter.
 
+use crate::capability::{Capabilities, Sets};
 use crate::errno::Errno;
+use crate::fs;
 use agent::kernel::Credentials;
-
-/// Every capability there is (linux/capability.h, `CAP_LAST_CAP` is 40).
-pub(crate) const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
 /// "Leave it as it is" in setresuid(2) and its kin.
 const UNCHANGED: u32 = u32::MAX;
@@ -97,8 +93,8 @@ impl Ids {
 /// On whose behalf a process runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Identity {
-    /// User and group that files are asked for with, and further groups.
-    pub(crate) files: Credentials,
+    /// User and group that files are asked for with, further groups, and capabilities.
+    pub(crate) files: fs::Credentials,
     /// Users.
     pub(crate) user: Ids,
     /// Groups.
@@ -107,39 +103,46 @@ pub(crate) struct Identity {
     pub(crate) is_secret: bool,
     /// Whether it became a user who has too many tasks already: it executes nothing then (Linux `PF_NPROC_EXCEEDED`).
     pub(crate) is_crowded: bool,
+    /// Whether no program it executes may do more than it does (PR_SET_NO_NEW_PRIVS).
+    pub(crate) no_new_privileges: bool,
 }
 
 impl Identity {
     /// Makes that of a program the agent starts.
     pub(crate) fn new(credentials: &Credentials) -> Self {
         Self {
-            files: credentials.clone(),
+            files: fs::Credentials {
+                uid: credentials.uid,
+                gid: credentials.gid,
+                groups: credentials.groups.clone(),
+                capabilities: Sets::of_agent(credentials.uid, credentials.capabilities.as_ref()),
+            },
             user: Ids::all(credentials.uid),
             group: Ids::all(credentials.gid),
-            is_secret: false,
-            is_crowded: false,
+            no_new_privileges: credentials.no_new_privileges,
+            ..Self::default()
         }
     }
 
-    /// Makes it another user's altogether.
-    pub(crate) const fn become_user(&mut self, user: u32, group: u32) {
+    /// Makes it another user's altogether; what root can do in its bounds, it can do from now on if that is who it is.
+    pub(crate) fn become_user(&mut self, user: u32, group: u32) {
+        let before = self.user;
         self.user = Ids::all(user);
         self.group = Ids::all(group);
+        let sets = &mut self.files.capabilities;
+        sets.permitted |= sets.bounding;
+        sets.change_users(before, self.user);
         self.settle();
     }
 
-    /// Returns whether it acts as root: it may do everything.
-    pub(crate) const fn is_root(&self) -> bool {
-        self.user.effective == 0
+    /// Returns whether it has all of these capabilities.
+    pub(crate) const fn can(&self, capabilities: Capabilities) -> bool {
+        self.files.can(capabilities)
     }
 
-    /// Returns the capabilities it has and those it may take on again.
-    pub(crate) fn capabilities(&self) -> (u64, u64) {
-        let all_if = |is: bool| if is { ALL_CAPABILITIES } else { 0 };
-        (
-            all_if(self.is_root()),
-            all_if(self.user.list().contains(&0)),
-        )
+    /// Returns whether it has one of these capabilities.
+    pub(crate) const fn can_any(&self, capabilities: Capabilities) -> bool {
+        self.files.capabilities.effective.intersects(capabilities)
     }
 
     /// Returns whether it acts on another's behalf than whose it is.
@@ -149,18 +152,24 @@ impl Identity {
 
     /// Returns whether it may send `other` a signal (kill(2)).
     pub(crate) fn may_signal(&self, other: &Self) -> bool {
-        other.may_get_from([self.user.effective, self.user.real])
+        let own = [self.user.effective, self.user.real];
+        other.is_one_of(own) || self.can(Capabilities::KILL)
     }
 
-    /// Returns whether somebody with these users, the effective and the real one, may send it a signal.
+    /// Returns whether an open file may send it a signal for somebody who had these users, the effective and the real one:
+    /// there only ids count (Linux `sigio_perm`).
     pub(crate) fn may_get_from(&self, users: [u32; 2]) -> bool {
-        users[0] == 0 || users.contains(&self.user.saved) || users.contains(&self.user.real)
+        users[0] == 0 || self.is_one_of(users)
+    }
+
+    fn is_one_of(&self, users: [u32; 2]) -> bool {
+        users.contains(&self.user.saved) || users.contains(&self.user.real)
     }
 
     /// Returns whether it may say how much of the processor `other` has (setpriority(2)).
     pub(crate) fn owns(&self, other: &Self) -> bool {
         let id = self.user.effective;
-        self.is_root() || id == other.user.real || id == other.user.effective
+        id == other.user.real || id == other.user.effective || self.can(Capabilities::SYS_NICE)
     }
 
     /// Makes it act by the ids it has now, files included.
@@ -171,9 +180,17 @@ impl Identity {
 
     /// Makes it that of a new program, which acts on behalf of `user` and `group` if it says so (execve(2)).
     pub(crate) fn execute(&mut self, user: Option<u32>, group: Option<u32>) {
-        if !self.files.no_new_privileges {
+        let is_restrained = self.no_new_privileges;
+        if !is_restrained {
             self.user.effective = user.unwrap_or(self.user.effective);
             self.group.effective = group.unwrap_or(self.group.effective);
+        }
+        let is_set_id = self.is_secure();
+        let sets = &mut self.files.capabilities;
+        let gains = sets.execute(self.user, is_set_id, is_restrained);
+        if is_restrained && (gains || is_set_id) {
+            self.user.effective = self.user.real;
+            self.group.effective = self.group.real;
         }
         self.user.saved = self.user.effective;
         self.group.saved = self.group.effective;
@@ -268,7 +285,7 @@ mod tests {
         };
         for (refused, effective) in [(false, 0), (true, 1000)] {
             let mut identity = Identity::new(&credentials);
-            identity.files.no_new_privileges = refused;
+            identity.no_new_privileges = refused;
             identity.execute(Some(0), None);
             assert_eq!(
                 identity.user,
@@ -295,6 +312,10 @@ mod tests {
                 effective,
                 saved,
             },
+            files: fs::Credentials {
+                capabilities: Sets::of_agent(effective, None),
+                ..fs::Credentials::default()
+            },
             ..Identity::default()
         };
         assert!(user(5, 5, 5).may_signal(&user(5, 0, 0)));
@@ -306,15 +327,20 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_are_root_s_and_can_be_taken_on_again_while_an_id_is_root_s() {
-        let mut identity = Identity::default();
-        assert_eq!(
-            identity.capabilities(),
-            (ALL_CAPABILITIES, ALL_CAPABILITIES)
-        );
-        identity.user.effective = 5;
-        assert_eq!(identity.capabilities(), (0, ALL_CAPABILITIES));
-        identity.user = Ids::all(5);
-        assert_eq!(identity.capabilities(), (0, 0));
+    fn a_named_user_can_do_what_its_number_could() {
+        for (before, after, sets) in [
+            (0, 5, Sets::USER),
+            (5, 0, Sets::ROOT),
+            (0, 0, Sets::ROOT),
+            (5, 6, Sets::USER),
+        ] {
+            let mut identity = Identity::new(&Credentials {
+                uid: before,
+                ..Credentials::default()
+            });
+            identity.become_user(after, 1);
+            identity.execute(None, None);
+            assert_eq!(identity.files.capabilities, sets, "{before} {after}");
+        }
     }
 }

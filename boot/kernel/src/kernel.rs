@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Accounts, Counters, Resource};
 use crate::change::Changes;
-use crate::fs::{AgentPipes, AgentStream, Files, PipeId};
+use crate::fs::{AgentPipes, AgentStream, Credentials, Files, PipeId};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
@@ -17,8 +17,8 @@ use crate::tty::TerminalId;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
-    Change, ChangeId, Credentials, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid,
-    ProcessInfo, Program, Refusal, Signal, Stdio, Usage, View, Writes,
+    Change, ChangeId, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid, ProcessInfo,
+    Program, Refusal, Signal, Stdio, Usage, View, Writes,
 };
 use alloc::vec::Vec;
 use core::fmt;

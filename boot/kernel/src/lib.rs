@@ -42,6 +42,7 @@ mod backtrace;
 mod backtrace_tests;
 #[cfg(test)]
 mod bench;
+pub mod capability;
 mod change;
 mod dump;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use crate::bench::{Bench, exit};
 use agent::kernel::{
-    Credentials, End, Event, ExitStatus, Kernel as _, LoadError, OutputStream, Pid, Program, Stdio,
-    StringList, View, Writes,
+    Credentials, End, Event, ExitStatus, Kernel as _, LoadError, OutputStream, Pid, ProcessLimits,
+    Program, Stdio, StringList, View, Writes,
 };
 use fakes::user::Step::{self, *};
 use std::format;
@@ -112,6 +112,7 @@ fn spawn(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Pid {
         credentials: Credentials::default(),
         user: "",
         terminal: false,
+        limits: ProcessLimits::default(),
     };
     bench
         .kernel
@@ -352,6 +353,7 @@ fn a_container_s_view_is_charged_alone_and_vanishes_with_its_processes() {
         credentials: Credentials::default(),
         user: "",
         terminal: false,
+        limits: ProcessLimits::default(),
     };
     let pid = bench.kernel.spawn(view, &program).expect("there is room");
     bench.settle();

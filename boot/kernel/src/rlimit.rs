@@ -2,10 +2,11 @@
 //! of files, message queues and real time are remembered: there is nothing here that they could bound.
 
 use crate::limits::{ACCOUNT_SHARE, MAX_DESCRIPTORS, MAX_SIGNALS, MAX_THREADS, STACK_BYTES};
+use agent::kernel::{PROCESS_LIMITS, ProcessLimits};
 use hal::limits::PAGE_BYTES;
 
 /// How many there are.
-const RESOURCES: usize = 16;
+const RESOURCES: usize = PROCESS_LIMITS;
 
 /// A resource, by its number (asm-generic/resource.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,22 @@ impl Limits {
             nth += 1;
         }
         Self(limits)
+    }
+
+    /// Makes those of a program of the agent that asks for some. What nobody can have is cut to what there is.
+    pub(crate) fn of_agent(asked: &ProcessLimits) -> Self {
+        let mut limits = Self::new();
+        for (number, wanted) in (0..).zip(asked.asked) {
+            let resource = Resource(number);
+            if let Some((soft, hard)) = wanted {
+                let most = resource.most();
+                if hard > most {
+                    log::info!("resource {number} is limited to {most}, not {hard}");
+                }
+                limits.set(resource, (soft.min(most), hard.min(most)));
+            }
+        }
+        limits
     }
 
     /// Returns soft and hard limit.

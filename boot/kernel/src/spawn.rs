@@ -84,7 +84,7 @@ impl<B: Block> System<B> {
         account: crate::account::AccountId,
         program: &Program<'_>,
     ) -> Result<Pid, Refusal> {
-        let limits = Limits::new();
+        let limits = Limits::of_agent(&program.limits);
         let made = self.new_space(account, Bounds::new(&limits));
         let space = made.map_err(|errno| match errno {
             Errno::EAGAIN => Refusal::Limit("MAX_SPACES", MAX_SPACES),

@@ -6,7 +6,7 @@
 use crate::account::{AccountId, Accounts, Counters};
 use crate::change::Changes;
 use crate::errno::Errno;
-use crate::fs::{Context, Files};
+use crate::fs::{Context, Credentials, Files};
 use crate::identity::Identity;
 use crate::limits::{MAX_MEMORY_KILLS, MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
 use crate::process::{Process, ProcessId, ProcessTable};
@@ -19,7 +19,7 @@ use crate::space::{AddressSpace, ShownFile, SpaceId};
 use crate::task::{Task, TaskId};
 use crate::view::Views;
 use crate::wait::WakeQueue;
-use agent::kernel::{Credentials, MemoryKill, Pid};
+use agent::kernel::{MemoryKill, Pid};
 use core::time::Duration;
 use hal::block::Block;
 use hal::clock::Instant;

@@ -418,7 +418,7 @@ fn the_time_a_program_ran_is_its_own() {
 
 #[test]
 fn arguments_that_are_too_long_are_refused_by_name() {
-    use agent::kernel::{Credentials, Program, Refusal, StringList};
+    use agent::kernel::{Credentials, ProcessLimits, Program, Refusal, StringList};
     let mut bench = Bench::new(256);
     let before = bench.free();
     let mut long = vec![b'a'; crate::limits::ARGUMENT_BYTES];
@@ -430,6 +430,7 @@ fn arguments_that_are_too_long_are_refused_by_name() {
         credentials: Credentials::default(),
         user: "",
         terminal: false,
+        limits: ProcessLimits::default(),
     };
     let refused = bench.kernel.spawn(View::UTILITY_VM, &program);
     let limit = Refusal::Limit("ARGUMENT_BYTES", crate::limits::ARGUMENT_BYTES);

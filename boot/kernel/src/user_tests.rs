@@ -5,7 +5,8 @@ use crate::identity::Ids;
 use crate::limits::{USER_LIST_BYTES, USER_NAME_BYTES};
 use crate::loading_tests::{archive, program};
 use agent::kernel::{
-    Credentials, Event, Kernel as _, LoadError, Pid, Program, Refusal, StringList, View, Writes,
+    Credentials, Event, Kernel as _, LoadError, Pid, ProcessLimits, Program, Refusal, StringList,
+    View, Writes,
 };
 use std::format;
 use std::string::String;
@@ -41,6 +42,7 @@ fn asked(user: &str) -> Program<'_> {
         },
         user,
         terminal: false,
+        limits: ProcessLimits::default(),
     }
 }
 

@@ -5,8 +5,8 @@ use crate::bench::Bench;
 use crate::limits::{FRAMES_PER_PROCESS, ready_processes};
 use crate::loading_tests::{ENTRY, WRITABLE, large_bench, program};
 use agent::kernel::{
-    Credentials, End, Event, Kernel as _, OutputStream, Pid, Program, Signal, Stdio, StringList,
-    View, Writes,
+    Credentials, End, Event, Kernel as _, OutputStream, Pid, ProcessLimits, Program, Signal, Stdio,
+    StringList, View, Writes,
 };
 use fakes::user::Step::{self, *};
 use std::vec;
@@ -24,6 +24,7 @@ fn start_many(bench: &mut Bench, view: View, count: usize, pids: &mut Vec<Pid>) 
         credentials: Credentials::default(),
         user: "",
         terminal: false,
+        limits: ProcessLimits::default(),
     };
     let first = pids.len();
     for _ in 0..count {
@@ -164,6 +165,7 @@ fn warm_terminals_ask_the_heap_for_nothing_neither_made_nor_typed_into() {
         credentials: Credentials::default(),
         user: "",
         terminal: true,
+        limits: ProcessLimits::default(),
     };
     for round in 0..3 {
         let before = fakes::alloc::calls();

@@ -1,5 +1,6 @@
 //! Changes of attributes: permissions, owners, times, length.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind, SET_GROUP};
@@ -44,7 +45,7 @@ impl<B: Block> Files<B> {
         self.permit_write(context, place.0)?;
         let who = context.credentials;
         let mut permissions = permissions & 0o7777;
-        if who.uid != 0 && !attributes.is_group_of(who) {
+        if !who.can(Capabilities::FSETID) && !who.is_in(attributes.gid) {
             permissions &= !SET_GROUP;
         }
         let inode = self.own(place)?;
@@ -68,8 +69,9 @@ impl<B: Block> Files<B> {
         let attributes = self.attributes(place)?;
         let who = context.credentials;
         let keeps_owner = uid.is_none_or(|uid| uid == attributes.uid);
-        let is_own_group = gid.is_none_or(|gid| gid == who.gid || who.groups.contains(&gid));
-        if who.uid != 0 && !(who.uid == attributes.uid && keeps_owner && is_own_group) {
+        let is_own_group = gid.is_none_or(|gid| gid == attributes.gid || who.is_in(gid));
+        let is_own = who.uid == attributes.uid && keeps_owner && is_own_group;
+        if !is_own && !who.can(Capabilities::CHOWN) {
             return Err(Errno::EPERM);
         }
         self.permit_write(context, place.0)?;

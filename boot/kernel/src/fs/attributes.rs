@@ -1,7 +1,8 @@
 //! What stat(2) says of a file, and who may do what with it.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
-use agent::kernel::Credentials;
+use crate::fs::credentials::Credentials;
 use core::time::Duration;
 
 /// What kind of file it is; the value is the type part of `st_mode` (inode(7)).
@@ -117,23 +118,18 @@ impl Attributes {
         }
     }
 
-    /// Does that once somebody else than root has written to it (Linux `file_remove_privs`).
+    /// Does that once somebody has written to it who may not keep them (Linux `file_remove_privs`).
     pub(super) fn lose_rights(&mut self, who: &Credentials) {
-        if who.uid != 0 && matches!(self.kind, Kind::Regular) {
+        if !who.can(Capabilities::FSETID) && matches!(self.kind, Kind::Regular) {
             self.give_up_rights();
         }
     }
 
     /// Makes a program one that does not run on its group's behalf, unless `who` is in that group.
     pub(super) fn give_up_group(&mut self, who: &Credentials) {
-        if who.uid != 0 && !self.is_group_of(who) && self.acts_for()[1].is_some() {
+        if self.acts_for()[1].is_some() && !who.is_in(self.gid) && !who.can(Capabilities::FSETID) {
             self.permissions &= !SET_GROUP;
         }
-    }
-
-    /// Returns whether `who` is in its group.
-    pub(super) fn is_group_of(&self, who: &Credentials) -> bool {
-        who.gid == self.gid || who.groups.contains(&self.gid)
     }
 
     /// Returns `st_mode`.
@@ -148,28 +144,33 @@ impl Attributes {
     ///
     /// EACCES.
     pub fn permit(&self, who: &Credentials, wanted: Access) -> Result<(), Errno> {
-        if who.uid == 0 {
-            // CAP_DAC_OVERRIDE: everything but executing what nobody may execute (capabilities(7)).
-            let executable = self.permissions & 0o111 != 0 || matches!(self.kind, Kind::Directory);
-            return if wanted.contains(Access::EXECUTE) && !executable {
-                Err(Errno::EACCES)
-            } else {
-                Ok(())
-            };
-        }
         let granted = if who.uid == self.uid {
             self.permissions >> 6
-        } else if self.is_group_of(who) {
+        } else if who.is_in(self.gid) {
             self.permissions >> 3
         } else {
             self.permissions
         };
         let granted = Access::from_bits_truncate((granted & 7) as u8);
-        if granted.contains(wanted) {
+        if granted.contains(wanted) || self.is_passed_over(who, wanted) {
             Ok(())
         } else {
             Err(Errno::EACCES)
         }
+    }
+
+    /// Returns whether `who` may pass over what the permissions say: in everything but executing what nobody may execute, or
+    /// in reading and searching (capabilities(7)).
+    fn is_passed_over(&self, who: &Credentials, wanted: Access) -> bool {
+        let is_directory = matches!(self.kind, Kind::Directory);
+        let is_executable = self.permissions & 0o111 != 0 || is_directory;
+        let reads = if is_directory {
+            Access::READ | Access::EXECUTE
+        } else {
+            Access::READ
+        };
+        who.can(Capabilities::DAC_OVERRIDE) && (is_executable || !wanted.contains(Access::EXECUTE))
+            || who.can(Capabilities::DAC_READ_SEARCH) && reads.contains(wanted)
     }
 
     /// Returns whether `who` may change the attributes.
@@ -178,7 +179,7 @@ impl Attributes {
     ///
     /// EPERM.
     pub fn permit_owner(&self, who: &Credentials) -> Result<(), Errno> {
-        if who.uid == 0 || who.uid == self.uid {
+        if who.uid == self.uid || who.can(Capabilities::FOWNER) {
             Ok(())
         } else {
             Err(Errno::EPERM)
@@ -189,6 +190,7 @@ impl Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::Sets;
 
     fn file(permissions: u16) -> Attributes {
         Attributes {
@@ -213,8 +215,52 @@ mod tests {
             uid,
             gid,
             groups: [30].into_iter().collect(),
-            ..Credentials::default()
+            capabilities: Sets::of_agent(uid, None),
         }
+    }
+
+    /// Somebody who has one capability.
+    fn able(effective: Capabilities) -> Credentials {
+        let capabilities = Sets {
+            effective,
+            ..Sets::USER
+        };
+        Credentials {
+            capabilities,
+            ..user(1, 1)
+        }
+    }
+
+    #[test]
+    fn who_may_only_read_and_search_passes_over_nothing_else() {
+        let reader = able(Capabilities::DAC_READ_SEARCH);
+        assert!(file(0).permit(&reader, Access::READ).is_ok());
+        for wanted in [Access::WRITE, Access::EXECUTE, Access::READ | Access::WRITE] {
+            assert!(file(0).permit(&reader, wanted).is_err(), "{wanted:?}");
+        }
+        let directory = Attributes {
+            kind: Kind::Directory,
+            ..file(0)
+        };
+        let search = Access::READ | Access::EXECUTE;
+        assert!(directory.permit(&reader, search).is_ok());
+        assert!(directory.permit(&reader, Access::WRITE).is_err());
+        assert!(
+            file(0)
+                .permit(&able(Capabilities::FOWNER), Access::READ)
+                .is_err()
+        );
+        assert!(file(0).permit_owner(&able(Capabilities::FOWNER)).is_ok());
+        assert!(
+            file(0)
+                .permit_owner(&able(Capabilities::DAC_OVERRIDE))
+                .is_err()
+        );
+        assert!(
+            file(0)
+                .permit(&able(Capabilities::DAC_OVERRIDE), Access::WRITE)
+                .is_ok()
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Changes of names: made, removed, linked. Everything lands in memory.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Attributes, Kind, SET_GROUP};
@@ -338,9 +339,9 @@ impl<B: Block> Files<B> {
         let above = self.attributes_at(found.directory.0)?;
         let who = context.credentials;
         if above.permissions & STICKY != 0
-            && who.uid != 0
             && who.uid != attributes.uid
             && who.uid != above.uid
+            && !who.can(Capabilities::FOWNER)
         {
             return Err(Errno::EPERM);
         }

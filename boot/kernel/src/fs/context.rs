@@ -1,12 +1,14 @@
 //! What a file operation needs from outside: memory, who pays, who asks, the time, and who is to be woken.
 
 use crate::account::{AccountId, Accounts, Resource};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
+use crate::fs::credentials::Credentials;
 use crate::fs::directory::DirectoriesId;
 use crate::fs::place::PlaceRef;
 use crate::fs::table::TableId;
 use crate::wait::{Stall, WakeQueue};
-use agent::kernel::{Credentials, Pid};
+use agent::kernel::Pid;
 use core::fmt;
 use core::time::Duration;
 use hal::clock::Instant;
@@ -63,10 +65,10 @@ impl Context<'_> {
         }
     }
 
-    /// Returns whether the asker may pass over permissions.
+    /// Returns whether the asker has all of these capabilities.
     #[must_use]
-    pub const fn is_root(&self) -> bool {
-        self.credentials.uid == 0
+    pub const fn can(&self, capabilities: Capabilities) -> bool {
+        self.credentials.can(capabilities)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::base::{Origin, initrd_root, volume_root};
 use crate::fs::change::Make;
 use crate::fs::context::Context;
+use crate::fs::credentials::Credentials;
 use crate::fs::dentry::{DentryId, State};
 use crate::fs::device::{Device, device_number};
 use crate::fs::inode::{Inode, InodeId, Node, Union};
@@ -16,7 +17,7 @@ use crate::fs::terminal;
 use crate::fs::walk::{LastName, Resolved};
 use crate::limits::MAX_MOUNTS;
 use crate::wait::Stall;
-use agent::kernel::{Credentials, Writes};
+use agent::kernel::Writes;
 use hal::block::Block;
 
 /// Numbers of files made in memory start here, above those of any source.

@@ -1,5 +1,6 @@
 //! Changes of names by path, as system calls ask for them, and what else starts from a path or a descriptor.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
@@ -68,7 +69,7 @@ impl<B: Block> Files<B> {
             None if mode & 0o170_000 == 0 => Make::Regular,
             Some(Kind::Regular) => Make::Regular,
             Some(kind @ (Kind::Fifo | Kind::Socket)) => Make::Special(kind, 0),
-            Some(kind @ (Kind::Character | Kind::Block)) if context.is_root() => {
+            Some(kind @ (Kind::Character | Kind::Block)) if context.can(Capabilities::MKNOD) => {
                 Make::Special(kind, special)
             }
             Some(Kind::Character | Kind::Block | Kind::Directory) => {

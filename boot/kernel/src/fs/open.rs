@@ -1,5 +1,6 @@
 //! Opening: from a path to a descriptor.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
@@ -96,8 +97,8 @@ impl<B: Block> Files<B> {
         if !is_new && !is_path {
             let who = context.credentials;
             attributes.permit(who, wanted)?;
-            if flags.contains(OpenFlags::NOATIME) && ![0, attributes.uid].contains(&who.uid) {
-                return Err(Errno::EPERM.into());
+            if flags.contains(OpenFlags::NOATIME) {
+                attributes.permit_owner(who)?;
             }
             match attributes.kind {
                 Kind::Regular if wanted.contains(Access::WRITE) => {
@@ -157,9 +158,10 @@ impl<B: Block> Files<B> {
                 Target::Pipe(pipe, end)
             }
             Target::Device(device) => Target::Device(device),
-            Target::Terminal(end) if end.side == Side::Slave => {
-                Target::Terminal(self.terminals.open_slave(end.id, context.is_root())?)
-            }
+            Target::Terminal(end) if end.side == Side::Slave => Target::Terminal(
+                self.terminals
+                    .open_slave(end.id, context.can(Capabilities::SYS_ADMIN))?,
+            ),
             Target::Terminal(_) => return Err(Errno::ENXIO.into()),
             Target::Inode(_)
             | Target::Socket(_)

@@ -1,5 +1,6 @@
 //! Terminals as files: `/dev/tty`, `/dev/ptmx`, `/dev/pts`.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Attributes, Kind};
@@ -59,7 +60,9 @@ impl<B: Block> Files<B> {
                     .ok_or(Errno::ENXIO)?
             }
         };
-        let end = self.terminals.open_slave(id, context.is_root())?;
+        let end = self
+            .terminals
+            .open_slave(id, context.can(Capabilities::SYS_ADMIN))?;
         let takes = !flags.contains(OpenFlags::NOCTTY) && flags.access().contains(Access::READ);
         if takes && session == asker.0 && own.is_none() && self.terminals.session(id).0 == 0 {
             // A session's leader leads the group of the same number.
@@ -111,7 +114,10 @@ impl<B: Block> Files<B> {
         id: TerminalId,
         flags: OpenFlags,
     ) -> Result<i32, Errno> {
-        let target = Target::Terminal(self.terminals.open_slave(id, context.is_root())?);
+        let target = Target::Terminal(
+            self.terminals
+                .open_slave(id, context.can(Capabilities::SYS_ADMIN))?,
+        );
         let description = self.describe(context, target, None, flags)?;
         let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
         self.install(context, table, 0, description, close_on_exec)

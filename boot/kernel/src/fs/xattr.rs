@@ -4,6 +4,7 @@
 //! In that page an attribute is the length of its name, that of its value, the name and the value; a name without length is
 //! the end.
 
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
@@ -140,7 +141,11 @@ impl<B: Block> Files<B> {
         if !is_trusted && !name.starts_with(b"security.") {
             return Err(Errno::EOPNOTSUPP);
         }
-        if !context.is_root() && (is_trusted || wanted == Access::WRITE) {
+        let needed = match name {
+            b"security.capability" => Capabilities::SETFCAP,
+            _ => Capabilities::SYS_ADMIN,
+        };
+        if !context.can(needed) && (is_trusted || wanted == Access::WRITE) {
             return Err(denied);
         }
         Ok(())
@@ -183,11 +188,11 @@ impl<B: Block> Files<B> {
         out: &mut [u8],
     ) -> Result<usize, Stall> {
         let id = self.inode_at(place.0)?;
-        let is_root = context.is_root();
+        let sees_trusted = context.can(Capabilities::SYS_ADMIN);
         let mut length = 0;
         self.each_attribute(context, id, &mut |prefix, rest, _| {
             let is_trusted = prefix.starts_with(b"trusted.");
-            if is_trusted && !is_root {
+            if is_trusted && !sees_trusted {
                 return;
             }
             for part in [prefix, rest, b"\0"] {

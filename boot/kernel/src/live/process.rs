@@ -1,6 +1,7 @@
 //! What `/proc` tells of a process, and of each of its tasks.
 
 use super::{PAGE_KIB, Part, hundredths, limit};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::{Live, Owner, Processes};
 use crate::process::{Life, Process, ProcessId};
@@ -28,8 +29,9 @@ impl<B: Block> System<B> {
         out: &mut Part,
     ) -> Result<(), Stall> {
         let uid = self.table.files(owner.pid).ok_or(Errno::ESRCH)?.uid;
-        let asker = self.identity(call.process)?.user.effective;
-        if asker != 0 && asker != uid && matches!(live, Live::Maps | Live::Environment) {
+        let asker = self.identity(call.process)?;
+        let may_see = asker.files.uid == uid || asker.can(Capabilities::SYS_PTRACE);
+        if !may_see && matches!(live, Live::Maps | Live::Environment) {
             return Err(Errno::EACCES.into());
         }
         let id = self.table.find(owner.pid).ok_or(Errno::ESRCH)?;
@@ -218,6 +220,20 @@ impl<B: Block> System<B> {
             ("SigCgt", signals.caught),
         ] {
             writeln!(out, "{name}:\t{set:016x}")?;
+        }
+        if let Some(identity) = self.table.identities.get(process.identity) {
+            let sets = &identity.files.capabilities;
+            for (name, set) in [
+                ("CapInh", sets.inheritable),
+                ("CapPrm", sets.permitted),
+                ("CapEff", sets.effective),
+                ("CapBnd", sets.bounding),
+                ("CapAmb", sets.ambient),
+            ] {
+                writeln!(out, "{name}:\t{:016x}", set.bits())?;
+            }
+            let privileges = u8::from(identity.no_new_privileges);
+            writeln!(out, "NoNewPrivs:\t{privileges}\nSeccomp:\t0")?;
         }
         out.write_str(
             "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n",

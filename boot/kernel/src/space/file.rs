@@ -2,14 +2,15 @@
 
 use super::{Backing, SpaceId};
 use crate::errno::Errno;
-use crate::fs::{Access, Attributes, Context, Files, InodeId, Kind, Last, Place, PlaceRef, Start};
+use crate::fs::{
+    Access, Attributes, Context, Credentials, Files, InodeId, Kind, Last, Place, PlaceRef, Start,
+};
 use crate::limits::{WORK_LOOKS, WORK_PAGES};
 use crate::process::ProcessId;
 use crate::program::ProgramFile;
 use crate::slab::Id;
 use crate::system::{FileParts, System};
 use crate::wait::Stall;
-use agent::kernel::Credentials;
 use hal::block::Block;
 use hal::frame::Frame;
 

@@ -250,10 +250,12 @@ fn check_access<B: Block>(
     let wanted = mode.and_then(Access::from_bits).ok_or(Errno::EINVAL)?;
     let last = last_of(flags);
     let identity = system.identity_mut(call.process)?;
-    let acted = (identity.files.uid, identity.files.gid);
+    let files = &mut identity.files;
+    let acted = (files.uid, files.gid, files.capabilities.effective);
     if flags & AT_EACCESS == 0 {
         // What matters is whose the process is, not on whose behalf it acts (access(2)).
-        (identity.files.uid, identity.files.gid) = (identity.user.real, identity.group.real);
+        (files.uid, files.gid) = (identity.user.real, identity.group.real);
+        files.capabilities.effective = files.capabilities.of_asker(files.uid);
     }
     let outcome = system.with_place(call, path, last, flags, &mut |files, context, place| {
         if !wanted.is_empty() {
@@ -261,8 +263,8 @@ fn check_access<B: Block>(
         }
         Ok(0)
     });
-    let identity = system.identity_mut(call.process)?;
-    (identity.files.uid, identity.files.gid) = acted;
+    let files = &mut system.identity_mut(call.process)?.files;
+    (files.uid, files.gid, files.capabilities.effective) = acted;
     outcome
 }
 

@@ -3,6 +3,7 @@
 use super::path::{AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 use super::path::{PathArgument, check_flags};
 use super::{Call, Outcome};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::{Access, Existing, Kind, Last};
 use crate::limits::{NAME_BYTES, PATH_BYTES, WORK_ENTRIES};
@@ -218,8 +219,12 @@ fn make_link<B: Block>(
     } else {
         Last::Follow
     };
-    if flags & AT_EMPTY_PATH != 0 && !system.file_parts(call.process)?.context.is_root() {
-        // CAP_DAC_READ_SEARCH: who may name a file by its descriptor could give others a name they may not see.
+    if flags & AT_EMPTY_PATH != 0
+        && !system
+            .identity(call.process)?
+            .can(Capabilities::DAC_READ_SEARCH)
+    {
+        // Who may name a file by its descriptor could give others a name they may not see.
         return Err(Errno::ENOENT.into());
     }
     let (_, place) = system.hold_place(call, from, last, flags)?;
@@ -336,7 +341,7 @@ pub(super) fn chroot<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
             return Err(Errno::ENOTDIR.into());
         }
         files.permit(context, place, Access::EXECUTE)?;
-        if !context.is_root() {
+        if !context.can(Capabilities::SYS_CHROOT) {
             return Err(Errno::EPERM.into());
         }
         files.set_root(state, place)?;

@@ -1,6 +1,7 @@
 //! Who am I? Process, thread, group, session, user and group ids.
 
 use super::{Call, Outcome};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::identity::Ids;
 use crate::system::System;
@@ -49,10 +50,20 @@ enum Kind {
     Group,
 }
 
+impl Kind {
+    /// Returns the capability to take on any id.
+    const fn capability(self) -> Capabilities {
+        match self {
+            Self::User => Capabilities::SETUID,
+            Self::Group => Capabilities::SETGID,
+        }
+    }
+}
+
 /// setuid(2), setreuid(2), setresuid(2) and those for groups: as many ids as the call has.
 fn set<B: Block>(system: &mut System<B>, call: &Call, kind: Kind, count: usize) -> Outcome {
     let identity = system.identity_mut(call.process)?;
-    let may_all = identity.is_root();
+    let (old, may_all) = (identity.user, identity.can(kind.capability()));
     let ids = match kind {
         Kind::User => &mut identity.user,
         Kind::Group => &mut identity.group,
@@ -65,7 +76,10 @@ fn set<B: Block>(system: &mut System<B>, call: &Call, kind: Kind, count: usize) 
     }?;
     let before = (identity.files.uid, identity.files.gid);
     match kind {
-        Kind::User => identity.files.uid = identity.user.effective,
+        Kind::User => {
+            identity.files.uid = identity.user.effective;
+            identity.files.capabilities.change_users(old, identity.user);
+        }
         Kind::Group => identity.files.gid = identity.group.effective,
     }
     if kind == Kind::User {
@@ -132,7 +146,7 @@ fn set_for_files<B: Block>(system: &mut System<B>, call: &Call, kind: Kind) -> O
     let wanted = call.uint(0);
     let identity = system.identity_mut(call.process)?;
     let before = (identity.files.uid, identity.files.gid);
-    let may_all = identity.is_root();
+    let may_all = identity.can(kind.capability());
     let (ids, own) = match kind {
         Kind::User => (identity.user, &mut identity.files.uid),
         Kind::Group => (identity.group, &mut identity.files.gid),
@@ -140,6 +154,9 @@ fn set_for_files<B: Block>(system: &mut System<B>, call: &Call, kind: Kind) -> O
     let old = *own;
     if wanted != u32::MAX && (may_all || ids.list().contains(&wanted)) {
         *own = wanted;
+        if kind == Kind::User {
+            identity.files.capabilities.change_file_user(old, wanted);
+        }
     }
     system.note_change(call, before)?;
     Ok(u64::from(old))
@@ -187,7 +204,7 @@ pub(super) fn setgroups<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         .ok()
         .filter(|&count| count <= MAX_GROUPS)
         .ok_or(Errno::EINVAL)?;
-    if !system.identity(call.process)?.is_root() {
+    if !system.identity(call.process)?.can(Capabilities::SETGID) {
         return Err(Errno::EPERM.into());
     }
     let mut groups = heapless::Vec::new();

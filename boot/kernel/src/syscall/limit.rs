@@ -1,6 +1,7 @@
 //! Limits of processes: getrlimit(2), setrlimit(2), prlimit(2).
 
 use super::{Call, Outcome, clock};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::process::ProcessId;
 use crate::rlimit::{Bounds, Resource};
@@ -47,7 +48,7 @@ pub(super) fn prlimit64<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     Ok(0)
 }
 
-/// Returns whose limits argument 0 means: those of others are for root, and for who has all their ids.
+/// Returns whose limits argument 0 means: those of others are for who has all their ids, or may raise limits.
 fn target<B: Block>(system: &System<B>, call: &Call) -> Result<ProcessId, Errno> {
     let own = system.process(call.process)?;
     if [0, own.pid.0].contains(&call.uint(0)) {
@@ -61,7 +62,7 @@ fn target<B: Block>(system: &System<B>, call: &Call) -> Result<ProcessId, Errno>
     let (own, other) = (system.identity(call.process)?, system.identity(id)?);
     let is_same =
         other.user.list() == [own.user.real; 3] && other.group.list() == [own.group.real; 3];
-    if own.is_root() || is_same {
+    if is_same || own.can(Capabilities::SYS_RESOURCE) {
         Ok(id)
     } else {
         Err(Errno::EPERM)
@@ -74,7 +75,7 @@ fn read<B: Block>(system: &mut System<B>, call: &Call, at: UserAddr) -> Result<(
     Ok((soft, hard))
 }
 
-/// Sets a limit. Root may raise one again. An address space that is shared keeps the bounds it was made with: whoever borrows
+/// Sets a limit. Who may raise one may do so again. An address space that is shared keeps the bounds it was made with: whoever borrows
 /// it until it executes another program sets those of that one.
 fn set<B: Block>(
     system: &mut System<B>,
@@ -87,9 +88,11 @@ fn set<B: Block>(
         return Err(Errno::EINVAL);
     }
     let process = system.process(id)?;
-    let is_root = system.identity(call.process)?.is_root();
+    let may_raise = system
+        .identity(call.process)?
+        .can(Capabilities::SYS_RESOURCE);
     let is_raised = hard > process.limits.get(resource).1;
-    if hard > resource.most() || is_raised && !is_root {
+    if hard > resource.most() || is_raised && !may_raise {
         return Err(Errno::EPERM);
     }
     if resource == Resource::DESCRIPTORS

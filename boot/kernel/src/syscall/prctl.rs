@@ -1,7 +1,8 @@
 //! prctl(2): names, what ends with a parent or is taken over from one, privileges, and what can be answered truthfully
 //! without being done.
 
-use super::{Call, Outcome};
+use super::{Call, Outcome, capability};
+use crate::capability::Secure;
 use crate::errno::Errno;
 use crate::system::System;
 use crate::wait::Stall;
@@ -22,6 +23,7 @@ const READ_BOUNDS: i32 = 23;
 const DROP_BOUND: i32 = 24;
 const GET_TIME_STAMP_COUNTER: i32 = 25;
 const GET_SECURE_BITS: i32 = 27;
+const SET_SECURE_BITS: i32 = 28;
 const SET_TIMER_SLACK: i32 = 29;
 const GET_TIMER_SLACK: i32 = 30;
 const SET_SUBREAPER: i32 = 36;
@@ -30,9 +32,7 @@ const SET_NO_NEW_PRIVILEGES: i32 = 38;
 const GET_NO_NEW_PRIVILEGES: i32 = 39;
 const GET_TID_ADDRESS: i32 = 40;
 const GET_HUGE_PAGES_DISABLED: i32 = 42;
-
-/// The highest capability.
-const LAST_CAPABILITY: u64 = 40;
+const AMBIENT: i32 = 47;
 
 /// Bytes of a task's name with its NUL.
 const NAME_BYTES: usize = 16;
@@ -55,12 +55,12 @@ pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
             Ok(0)
         }
         SET_NO_NEW_PRIVILEGES if value == 1 && !has_more => {
-            system.identity_mut(call.process)?.files.no_new_privileges = true;
+            system.identity_mut(call.process)?.no_new_privileges = true;
             Ok(0)
         }
         GET_NO_NEW_PRIVILEGES if value == 0 && !has_more => {
-            let files = &system.identity(call.process)?.files;
-            Ok(u64::from(files.no_new_privileges))
+            let identity = system.identity(call.process)?;
+            Ok(u64::from(identity.no_new_privileges))
         }
         SET_PARENT_DEATH_SIGNAL if value <= 64 => {
             let signal = Signal::from_number(call.int(1));
@@ -80,12 +80,14 @@ pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
             let is_subreaper = system.process(call.process)?.kin.is_subreaper;
             store(system, call, &u32::from(is_subreaper).to_le_bytes())
         }
-        // No capability can be kept, or given up, apart from the ids.
-        SET_KEEP_CAPABILITIES if value == 0 => Ok(0),
-        SET_KEEP_CAPABILITIES if value == 1 => Err(Errno::EPERM.into()),
-        DROP_BOUND if value <= LAST_CAPABILITY => Err(Errno::EPERM.into()),
-        READ_BOUNDS if value <= LAST_CAPABILITY => Ok(1),
-        GET_KEEP_CAPABILITIES | GET_SECCOMP | GET_SECURE_BITS => Ok(0),
+        READ_BOUNDS => capability::read_bound(system, call),
+        DROP_BOUND => capability::drop_bound(system, call),
+        AMBIENT => capability::ambient(system, call),
+        GET_KEEP_CAPABILITIES => Ok(capability::secure(system, call, Secure::KEEP)?.min(1)),
+        SET_KEEP_CAPABILITIES => capability::keep(system, call),
+        GET_SECURE_BITS => capability::secure(system, call, !Secure::empty()),
+        SET_SECURE_BITS => capability::set_secure(system, call),
+        GET_SECCOMP => Ok(0),
         GET_HUGE_PAGES_DISABLED if value == 0 && !has_more => Ok(0),
         // It can be read by everybody (`PR_TSC_ENABLE`).
         GET_TIME_STAMP_COUNTER => store(system, call, &1_u32.to_le_bytes()),

@@ -1,6 +1,7 @@
 //! Who has how much of the processor: niceness, policies, and the one processor there is.
 
 use super::{Call, Outcome, clock};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::limits::SLICE;
 use crate::priority::{LEAST_NICE, NICEST, Policy, Priority};
@@ -122,7 +123,7 @@ impl<B: Block> System<B> {
         let (least, _) = self.process(process)?.limits.get(Resource::NICE);
         // From 1 to 40.
         let is_allowed = (MIDDLE - i32::from(nice)) as u64 <= least;
-        Ok(is_allowed || self.identity(call.process)?.is_root())
+        Ok(is_allowed || self.identity(call.process)?.can(Capabilities::SYS_NICE))
     }
 
     /// Checks that the caller may say how much of the processor a task has.
@@ -239,7 +240,7 @@ impl<B: Block> System<B> {
                 && policy != Policy::Idle
                 && !self.may_be(call, process, known.nice)?;
         let is_undone = known.resets && !wanted.resets;
-        if is_less_nice || is_undone && !self.identity(call.process)?.is_root() {
+        if is_less_nice || is_undone && !self.identity(call.process)?.can(Capabilities::SYS_NICE) {
             return Err(Errno::EPERM.into());
         }
         self.task_mut(id)?.priority = Priority {

@@ -1,6 +1,7 @@
 //! What ioctl(2) means to terminals (ioctl_tty(2)), and what reading one waits for.
 
 use super::{Call, Outcome};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, OpenFlags};
 use crate::signal::number;
@@ -206,7 +207,7 @@ fn take<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> Outc
     if pid == session && taken_by == session {
         return Ok(0);
     }
-    let may_steal = call.int(2) == 1 && system.identity(call.process)?.is_root();
+    let may_steal = call.int(2) == 1 && system.identity(call.process)?.can(Capabilities::SYS_ADMIN);
     let has_one = system.terminal_of(call.process).is_some();
     if pid != session || has_one || taken_by != 0 && !may_steal {
         return Err(Errno::EPERM.into());
@@ -217,7 +218,10 @@ fn take<B: Block>(system: &mut System<B>, call: &Call, end: TerminalEnd) -> Outc
 
 /// vhangup(2), of the caller's own terminal.
 pub(super) fn vhangup<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    if !system.identity(call.process)?.is_root() {
+    if !system
+        .identity(call.process)?
+        .can(Capabilities::SYS_TTY_CONFIG)
+    {
         return Err(Errno::EPERM.into());
     }
     if let Some(terminal) = system.terminal_of(call.process) {

@@ -1,6 +1,6 @@
 //! A machine with nothing but memory, an account and disks made of bytes.
 
-use agent::kernel::{Credentials, Input, Pid};
+use agent::kernel::{Input, Pid};
 pub(crate) use fakes::disk::Disk;
 use hal::clock::Instant;
 use hal::frame::{Frame, FramePool};
@@ -8,7 +8,7 @@ use hal::limits::PAGE_BYTES;
 use kernel::account::{Account, AccountId, Accounts, Resource};
 use kernel::errno::Errno;
 use kernel::fs::{
-    Context, DescriptionId, Existing, Files, Last, OpenFlags, PipeId, Place, PlaceRef,
+    Context, Credentials, DescriptionId, Existing, Files, Last, OpenFlags, PipeId, Place, PlaceRef,
     ProcessFiles, Processes, Random, Report, Rules, Sink, Span, Start, TableId,
 };
 use kernel::wait::{Stall, WakeQueue, Why};

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, Disk, image, pattern};
 use kernel::errno::Errno;
-use kernel::fs::{Access, Kind, Last, NewTime, OpenFlags};
+use kernel::fs::{Access, Credentials, Kind, Last, NewTime, OpenFlags};
 use kernel::limits::{FILE_BYTES, MAX_NAMES, NAMES_SPARE};
 use std::fs;
 use std::time::Duration;
@@ -242,8 +242,7 @@ fn a_user_cannot_read_or_change_what_is_roots() {
     bed.write_all("/closed/in", b"x").unwrap();
     bed.chmod("/closed", 0o700).unwrap();
     bed.write_all("/tmp/roots", b"x").unwrap();
-    bed.credentials.uid = 1000;
-    bed.credentials.gid = 1000;
+    bed.credentials = Credentials::of_user(1000, 1000);
     assert_eq!(bed.open("/secret", OpenFlags::empty()), Err(Errno::EACCES));
     assert_eq!(bed.stat("/closed/in"), Err(Errno::EACCES));
     assert_eq!(bed.list("/closed"), Err(Errno::EACCES));

@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Disk, image};
 use kernel::account::Resource;
 use kernel::errno::Errno;
-use kernel::fs::{Last, OpenFlags};
+use kernel::fs::{Credentials, Last, OpenFlags};
 use kernel::limits::{WORK_ENTRIES, WORK_NAMES};
 use kernel::wait::Why;
 use std::collections::BTreeSet;
@@ -255,8 +255,7 @@ fn moving_a_directory_elsewhere_needs_the_right_to_write_to_it() {
         bed.make_directory(path).unwrap();
         bed.chmod(path, 0o777).unwrap();
     }
-    bed.credentials.uid = 1000;
-    bed.credentials.gid = 1000;
+    bed.credentials = Credentials::of_user(1000, 1000);
     bed.make_directory("/here/own").unwrap();
     bed.chmod("/here/own", 0o555).unwrap();
     assert_eq!(bed.rename("/here/own", "/there/own"), Err(Errno::EACCES));
@@ -271,8 +270,7 @@ fn a_file_does_not_act_for_a_group_its_maker_is_not_in() {
     let mut bed = bed();
     bed.make_directory("/shared").unwrap();
     bed.chmod("/shared", 0o2777).unwrap();
-    bed.credentials.uid = 1000;
-    bed.credentials.gid = 1000;
+    bed.credentials = Credentials::of_user(1000, 1000);
     let made = |bed: &mut Bed, path: &str, mode| {
         bed.at(|files, context, start| files.make_node(context, start, path.as_bytes(), mode, 0))
             .unwrap();

@@ -3,7 +3,7 @@
 use crate::bed::{Disk, image};
 use agent::kernel::{
     Action, Change, ChangeId, Credentials, Event, Kernel as _, LoadError, Medium, Part, Pid,
-    Program, StringList, View, Writes,
+    ProcessLimits, Program, StringList, View, Writes,
 };
 use core::time::Duration;
 use fakes::clock::HandClock;
@@ -198,6 +198,7 @@ impl Machine {
             credentials: Credentials::default(),
             user: "",
             terminal: false,
+            limits: ProcessLimits::default(),
         };
         let pid = self.kernel.spawn(view, &program).unwrap();
         match self.event() {

@@ -252,3 +252,85 @@ fn a_dump_tells_of_containers_and_callers() {
     }
     drop(container);
 }
+
+/// What a process of an OCI specification says of itself.
+fn tell(bed: &Bed, id: &str, process: &Value) -> String {
+    let script = "grep -E '^(Cap|NoNew)' /proc/self/status; ulimit -Sn; ulimit -Hn; ulimit -c";
+    let mut process = process.clone();
+    process["args"] = json!(["/bin/busybox", "sh", "-c", script]);
+    process["env"] = json!(["PATH=/bin"]);
+    process["cwd"] = json!("/");
+    let config = ContainerConfig::from_oci(json!({
+        "ociVersion": "1.0.2",
+        "process": process,
+        "root": {"path": "/"},
+    }));
+    let container = bed.guest.create_container(id, &config).expect("created");
+    container.start().expect("started");
+    let init = container
+        .create_process(&ProcessConfig::init())
+        .expect("it runs");
+    let output = init.output_within(b"", DEADLINE).expect("ended");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn a_program_has_the_capabilities_and_the_limits_that_its_specification_states() {
+    let bed = Bed::busybox();
+    let kill = ["CAP_KILL", "CAP_NOT_YET"];
+    let told = tell(
+        &bed,
+        "user",
+        &json!({
+            "user": {"uid": 1000, "gid": 1000},
+            "capabilities": {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": kill, "effective": kill,
+                "inheritable": kill, "ambient": kill},
+            "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88},
+                {"type": "RLIMIT_CORE", "soft": 0, "hard": u64::MAX}],
+            "noNewPrivileges": true,
+        }),
+    );
+    for line in [
+        "CapInh:\t0000000000000020",
+        "CapPrm:\t0000000000000020",
+        "CapEff:\t0000000000000020",
+        "CapBnd:\t0000000000000021",
+        "CapAmb:\t0000000000000020",
+        "NoNewPrivs:\t1\n77\n88\n0",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    // Root without a capability is somebody whom permissions hold.
+    let told = tell(
+        &bed,
+        "root",
+        &json!({"capabilities": {"bounding": [], "permitted": []}}),
+    );
+    assert!(told.contains("CapEff:\t0000000000000000"), "{told}");
+    let told = tell(&bed, "usual", &json!({}));
+    assert!(told.contains("CapEff:\t000001ffffffffff"), "{told}");
+    assert!(told.contains("NoNewPrivs:\t0\n1024\n"), "{told}");
+}
+
+#[test]
+fn a_limit_that_is_none_is_refused_by_name() {
+    let bed = Bed::busybox();
+    for (limit, reason) in [
+        (json!({"type": "RLIMIT_FISH", "soft": 1, "hard": 1}), "type"),
+        (json!({"type": "RLIMIT_AS", "soft": 2, "hard": 1}), "soft"),
+    ] {
+        let config = ContainerConfig::from_oci(json!({
+            "ociVersion": "1.0.2",
+            "process": {"args": ["/bin/busybox"], "cwd": "/", "rlimits": [limit]},
+            "root": {"path": "/"},
+        }));
+        let refused = bed.guest.create_container(reason, &config);
+        let refused = refused.err().map(|error| error.to_string());
+        let told = refused.unwrap_or_default();
+        assert!(
+            told.contains("process.rlimits") && told.contains(reason),
+            "{told}"
+        );
+    }
+    bed.assert_alive();
+}

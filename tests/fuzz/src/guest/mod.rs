@@ -6,8 +6,8 @@ pub(crate) use program::ScriptedUser;
 
 use crate::script::Script;
 use agent::kernel::{
-    Change, ChangeId, Credentials, End, Event, Kernel as _, Output, OutputStream, Pid, Program,
-    Refusal, Signal, Stdio, StringList, View,
+    Change, ChangeId, Credentials, End, Event, Kernel as _, Output, OutputStream, Pid,
+    ProcessLimits, Program, Refusal, Signal, Stdio, StringList, View,
 };
 use fakes::clock::HandClock;
 use fakes::disk::Disk;
@@ -79,6 +79,7 @@ impl Guest {
             credentials: Credentials::default(),
             user: "",
             terminal: false,
+            limits: ProcessLimits::default(),
         };
         self.kernel.spawn(view, &program)
     }
@@ -133,6 +134,7 @@ impl Guest {
             credentials: Credentials::default(),
             user: "",
             terminal,
+            limits: ProcessLimits::default(),
         };
         let spawned = self.kernel.spawn(View::UTILITY_VM, &program);
         let pid = spawned.map_err(|refusal| refusal.to_string())?;

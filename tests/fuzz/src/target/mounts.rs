@@ -140,7 +140,7 @@ impl Host {
             10 if self.views.len() < MOST => {
                 let root = path(script);
                 self.views
-                    .extend(self.guest.kernel.create_view(root, writes(what)));
+                    .extend(self.guest.kernel.create_view(root, writes(what), None));
             }
             11 if !self.views.is_empty() => {
                 let view = self.views.swap_remove(usize::from(unit) % self.views.len());

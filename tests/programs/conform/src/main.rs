@@ -14,6 +14,7 @@
 mod address;
 mod advice;
 mod attribute;
+mod capability;
 mod check;
 mod child;
 mod closed;
@@ -67,6 +68,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("advice", advice::run),
     ("attribute", attribute::run),
     ("barred", walk::closed),
+    ("capability", capability::run),
     ("closed", closed::run),
     ("cut", cut::run),
     ("descriptor", descriptor::run),
@@ -121,6 +123,10 @@ fn main() {
     if let Some(at) = arguments.iter().position(|argument| argument == "--ids") {
         let case = arguments.get(at + 1).and_then(|case| case.to_str());
         return identity::tell(case.unwrap_or_default());
+    }
+    // What the family `capability` executes: it tells what it can do.
+    if arguments.get(1).is_some_and(|argument| argument == "--can") {
+        return capability::tell();
     }
     // What the family `nameless` keeps running.
     if arguments

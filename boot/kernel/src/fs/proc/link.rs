@@ -2,6 +2,7 @@
 
 use super::sink::SliceSink;
 use super::{Jump, LinkKind, ProcNode};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::attributes::{Attributes, Kind};
@@ -31,7 +32,8 @@ impl<B: Block> Files<B> {
         let files = context.processes.files(pid).ok_or(Errno::ENOENT)?;
         // Its own a process may always follow, whatever it knows.
         let is_own = context.processes.current() == pid;
-        if !is_own && !context.is_root() && context.credentials.uid != files.uid {
+        if !is_own && !context.can(Capabilities::SYS_PTRACE) && context.credentials.uid != files.uid
+        {
             return Err(Errno::EACCES);
         }
         match node {
