@@ -12,12 +12,12 @@ pub const MAX_CONNECTIONS: usize = 256;
 /// Connections of purpose `Control` that always find a window: bridge, log and entropy.
 pub const VSOCK_CONTROL_CONNECTIONS: usize = 3;
 
-/// Descriptors of the receive and of the transmit queue. QEMU's virtio-pci offers 128, all known devices at least 64;
-/// a device with less is refused with the queue's number.
+/// Descriptors of each queue. QEMU's virtio-pci offers 128, all known devices at least 64; a device with less is refused
+/// with the queue's number.
 pub const VSOCK_QUEUE_LENGTH: usize = 64;
 
-/// Descriptors of the event queue, which carries nothing but rare resets.
-pub const VSOCK_EVENT_QUEUE_LENGTH: usize = 4;
+/// Buffers of the event queue, which carries nothing but rare resets.
+pub const VSOCK_EVENT_BUFFERS: usize = 4;
 
 /// Most data bytes of a packet: the largest that Linux, Firecracker and vhost-device-vsock with its defaults accept.
 pub const VSOCK_PACKET_BYTES: usize = 64 * 1024;

@@ -14,8 +14,7 @@ use super::transmitter::{Slots, Transmitter};
 use super::window::Windows;
 use crate::clock::Instant;
 use crate::limits::{
-    MAX_CONNECTIONS, VSOCK_EVENT_QUEUE_LENGTH, VSOCK_KICK_MS, VSOCK_MAX_KICK_MS,
-    VSOCK_POLL_PACKETS, VSOCK_QUEUE_LENGTH,
+    MAX_CONNECTIONS, VSOCK_EVENT_BUFFERS, VSOCK_KICK_MS, VSOCK_MAX_KICK_MS, VSOCK_POLL_PACKETS,
 };
 use crate::virtio::dma::MachineDma;
 use crate::virtio::init::{FEATURE_EVENT_IDX, InitError, negotiate, read_configuration, reset};
@@ -87,9 +86,8 @@ pub struct Usage {
 /// Bytes of the tables that `VirtioVsock::new` builds beside buffers and chunks.
 pub(super) const fn table_bytes(budget: &Budget) -> usize {
     let segments = (budget.chunks + budget.receive_buffers) * size_of::<Segment>();
-    let events = VSOCK_EVENT_QUEUE_LENGTH * super::budget::stride(0);
-    let rings = 2 * super::ring::ring_bytes::<MachineDma, VSOCK_QUEUE_LENGTH>()
-        + super::ring::ring_bytes::<MachineDma, VSOCK_EVENT_QUEUE_LENGTH>();
+    let events = VSOCK_EVENT_BUFFERS * super::budget::stride(0);
+    let rings = 3 * super::ring::ring_bytes::<MachineDma>();
     MAX_CONNECTIONS * size_of::<Connection>() + segments + events + rings
 }
 

@@ -3,7 +3,7 @@
 use super::arena::{Arena, Exhausted};
 use super::buffer::Buffers;
 use super::ring::{Access, Ring, RingFault};
-use crate::limits::VSOCK_EVENT_QUEUE_LENGTH;
+use crate::limits::VSOCK_EVENT_BUFFERS;
 use crate::virtio::init::InitError;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
@@ -20,7 +20,7 @@ const TRANSPORT_RESET: u32 = 0;
 /// The event queue and its buffers.
 #[derive(Debug)]
 pub(crate) struct EventQueue<H: Hal + 'static> {
-    ring: Ring<H, VSOCK_EVENT_QUEUE_LENGTH>,
+    ring: Ring<H>,
     /// Packet buffers without data: an event is shorter than a header.
     buffers: Buffers,
     untold: bool,
@@ -36,7 +36,7 @@ pub(crate) enum DeviceEvent {
 
 impl<H: Hal + 'static> EventQueue<H> {
     pub(crate) fn carve(arena: &mut Arena) -> Result<Buffers, Exhausted> {
-        Buffers::new(arena, VSOCK_EVENT_QUEUE_LENGTH, 0)
+        Buffers::new(arena, VSOCK_EVENT_BUFFERS, 0)
     }
 
     pub(crate) fn new<T: Transport>(

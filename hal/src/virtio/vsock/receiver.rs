@@ -13,7 +13,6 @@ use super::budget::Budget;
 use super::buffer::Buffers;
 use super::header::{HEADER_BYTES, Header};
 use super::ring::{Access, Ring, RingFault};
-use crate::limits::VSOCK_QUEUE_LENGTH;
 use crate::virtio::init::InitError;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
@@ -24,7 +23,7 @@ const QUEUE: u16 = 0;
 /// The receive queue and its buffers.
 #[derive(Debug)]
 pub(crate) struct Receiver<H: Hal + 'static> {
-    ring: Ring<H, VSOCK_QUEUE_LENGTH>,
+    ring: Ring<H>,
     buffers: Buffers,
     /// Buffers posted since the last kick.
     untold: usize,

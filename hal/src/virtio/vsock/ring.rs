@@ -5,6 +5,7 @@
 //! header and data together, which every back end accepts (virtio 1.2 §2.7.4, no assumption on framing).
 
 use super::arena::Arena;
+use crate::limits::VSOCK_QUEUE_LENGTH;
 use crate::virtio::init::InitError;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
@@ -12,11 +13,11 @@ use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Error, Hal};
 
-/// A queue of `N` descriptors.
+/// A queue. All three have the same length, so that there is one code for all, also where fewer buffers are ever out.
 #[derive(Debug)]
-pub(crate) struct Ring<H: Hal + 'static, const N: usize> {
+pub(crate) struct Ring<H: Hal + 'static> {
     /// A kibibyte and more, which is why it does not live on the stack that builds the device.
-    queue: &'static mut VirtQueue<H, N>,
+    queue: &'static mut VirtQueue<H, VSOCK_QUEUE_LENGTH>,
     index: u16,
     /// What is out, by the id that the queue gave it. Such memory is not touched by anyone but the device.
     lent: &'static mut [Option<Lent>],
@@ -24,8 +25,8 @@ pub(crate) struct Ring<H: Hal + 'static, const N: usize> {
 }
 
 /// Bytes that a ring takes of the arena.
-pub(crate) const fn ring_bytes<H: Hal, const N: usize>() -> usize {
-    size_of::<VirtQueue<H, N>>() + N * size_of::<Option<Lent>>()
+pub(crate) const fn ring_bytes<H: Hal>() -> usize {
+    size_of::<VirtQueue<H, VSOCK_QUEUE_LENGTH>>() + VSOCK_QUEUE_LENGTH * size_of::<Option<Lent>>()
 }
 
 /// A buffer that the device has.
@@ -105,7 +106,7 @@ impl core::fmt::Display for RingFault {
 
 impl core::error::Error for RingFault {}
 
-impl<H: Hal + 'static, const N: usize> Ring<H, N> {
+impl<H: Hal + 'static> Ring<H> {
     /// Sets the queue up. Never inlined: what it builds on the stack is to be gone before the next one is set up.
     #[inline(never)]
     pub(crate) fn new<T: Transport>(
@@ -115,7 +116,7 @@ impl<H: Hal + 'static, const N: usize> Ring<H, N> {
         event_idx: bool,
     ) -> Result<Self, InitError> {
         let lent = arena
-            .table(N, |_| None)
+            .table(VSOCK_QUEUE_LENGTH, |_| None)
             .map_err(|_| InitError::OutOfMemory)?;
         let queue = VirtQueue::new(transport, index, false, event_idx).map_err(|error| {
             if error == Error::DmaError {
@@ -146,7 +147,7 @@ impl<H: Hal + 'static, const N: usize> Ring<H, N> {
     ///
     /// # Panics
     ///
-    /// When `N` buffers are out already: their owner has at most `N`.
+    /// When [`VSOCK_QUEUE_LENGTH`] buffers are out already: their owner has no more.
     pub(crate) unsafe fn lend(&mut self, region: NonNull<[u8]>, access: Access, tag: u16) {
         let mut region = region;
         let added = match access {

@@ -11,7 +11,6 @@ use super::budget::Budget;
 use super::buffer::Buffers;
 use super::header::Header;
 use super::ring::{Access, Ring, RingFault};
-use crate::limits::VSOCK_QUEUE_LENGTH;
 use crate::virtio::init::InitError;
 use crate::vsock::Purpose;
 use virtio_drivers::Hal;
@@ -26,7 +25,7 @@ const CONTROL_SHARE: u32 = 1;
 /// The transmit queue and its slots.
 #[derive(Debug)]
 pub(crate) struct Transmitter<H: Hal + 'static> {
-    ring: Ring<H, VSOCK_QUEUE_LENGTH>,
+    ring: Ring<H>,
     slots: Slots,
     /// Packets sent since the last kick.
     untold: bool,
