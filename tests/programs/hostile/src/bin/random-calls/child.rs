@@ -3,6 +3,7 @@
 use crate::number::END;
 use crate::pool::Pool;
 use crate::random::Random;
+use crate::shape::fill;
 use crate::{Counts, FOLDER};
 use hostile::call::call;
 use hostile::sys;
@@ -139,33 +140,47 @@ fn play(mut random: Random, pool: &Pool, known: &[i64], counts: &Counts) {
         pool.stir(&mut random);
         let number = number(&mut random, known);
         let mut arguments = [0; 6];
-        for argument in &mut arguments {
-            *argument = pool.word(&mut random) as i64;
+        // Three calls of four get what they expect; the others, and those nobody knows, get anything.
+        if random.below(4) == 0 || !fill(&mut arguments, number, pool, &mut random) {
+            anything(&mut arguments, pool, &mut random);
         }
-        // Most calls begin with a descriptor, a path, or both, and take zeros behind what they use.
-        match random.below(4) {
-            0 => arguments[0] = pool.descriptor(&mut random) as i64,
-            1 => {
-                arguments[0] = pool.descriptor(&mut random) as i64;
-                arguments[1] = pool.path(&mut random) as i64;
-            }
-            2 => arguments[0] = pool.path(&mut random) as i64,
-            _ => {}
-        }
-        let used = 2 + random.below(5) as usize;
-        arguments[used..].fill(0);
         if SIGNALLING.contains(&number) {
             arguments[0] = random.of(&[i64::from(std::process::id()), 4_000_000]);
         }
         // SAFETY: it may do what it likes to this process, which is there for that.
         let answer = unsafe { call(number, arguments) };
         if answer == Ok(0) && DOUBLING.contains(&number) {
-            // The second one that comes back, on a stack that may be anybody's.
-            let _ = sys!(SYS_exit, 0);
+            // The second one that comes back. After fork(2) alone it has memory and a stack of its own, to go on with; what it
+            // makes is what its parent would have made, but beside it.
+            if number != libc::SYS_fork || random.below(2) == 0 {
+                let _ = sys!(SYS_exit, 0);
+            }
+            for _ in 0..random.below(64) {
+                random.next();
+            }
         }
         counts[0].fetch_add(1, Ordering::Relaxed);
         counts[1 + usize::from(answer.is_err())].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Fills in any arguments.
+fn anything(arguments: &mut [i64; 6], pool: &Pool, random: &mut Random) {
+    for argument in &mut *arguments {
+        *argument = pool.word(random) as i64;
+    }
+    // Most calls begin with a descriptor, a path, or both, and take zeros behind what they use.
+    match random.below(4) {
+        0 => arguments[0] = pool.descriptor(random) as i64,
+        1 => {
+            arguments[0] = pool.descriptor(random) as i64;
+            arguments[1] = pool.path(random) as i64;
+        }
+        2 => arguments[0] = pool.path(random) as i64,
+        _ => {}
+    }
+    let used = 2 + random.below(5) as usize;
+    arguments[used..].fill(0);
 }
 
 fn number(random: &mut Random, known: &[i64]) -> i64 {

@@ -14,6 +14,7 @@ mod child;
 mod number;
 mod pool;
 mod random;
+mod shape;
 
 use hostile::sys;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 const FOLDER: &str = "/tmp/random-calls";
 
 /// How long a child may make no call: its waits are interrupted all the time.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Bytes between the counts and the memory of others.
 const APART: usize = 64 << 10;

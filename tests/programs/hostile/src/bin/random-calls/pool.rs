@@ -69,7 +69,12 @@ pub(crate) struct Pool {
     paths: *mut u8,
     read_only: *mut u8,
     cliff: *mut u8,
+    /// Pages that calls may map over and take away, and nobody misses.
+    spare: *mut u8,
 }
+
+/// Pages of `spare`.
+const SPARE_PAGES: usize = 8;
 
 impl Pool {
     /// Maps it.
@@ -86,6 +91,7 @@ impl Pool {
             paths,
             read_only: read_only(),
             cliff: cliff(),
+            spare: pages(SPARE_PAGES),
         }
     }
 
@@ -102,6 +108,20 @@ impl Pool {
     /// Returns where a path of the pool stands.
     pub(crate) fn path(&self, random: &mut Random) -> u64 {
         self.paths as u64 + random.below(PATHS.len() as u64) * PATH_BYTES as u64
+    }
+
+    /// Returns a place in the memory that can be written to.
+    pub(crate) fn buffer(&self, random: &mut Random) -> u64 {
+        self.writable as u64 + 8 * random.below(64)
+    }
+
+    /// Returns a page that nobody needs, or none at all.
+    pub(crate) fn spare(&self, random: &mut Random) -> u64 {
+        let page = random.below(SPARE_PAGES as u64 + 1);
+        if page == 0 {
+            return 0;
+        }
+        self.spare as u64 + (page - 1) * PAGE as u64
     }
 
     fn pointer(&self, random: &mut Random) -> u64 {
