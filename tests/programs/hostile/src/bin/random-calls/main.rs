@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const FOLDER: &str = "/tmp/random-calls";
 
 /// How long a child may make no call: its waits are interrupted all the time.
-const PATIENCE: Duration = Duration::from_millis(40);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Bytes between the counts and the memory of others.
 const APART: usize = 64 << 10;
