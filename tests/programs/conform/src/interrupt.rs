@@ -1,24 +1,15 @@
 //! Signals that interrupt: every call that waits, while a timer goes off again and again.
 
-use crate::check::{Answer, check, sys};
+use crate::check::{check, sys};
 use crate::child::{apart, child};
 use crate::handle::{close, open, opened, pipe};
-use crate::mask::{SET, interrupt_by};
+use crate::mask::{SET, interrupt_by, interrupted};
 use crate::socket::{Address, bind, connect, pair, socket};
 use libc::{
     LOCK_EX, MSG_NOSIGNAL, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, S_IFIFO, SIGALRM, SIGKILL,
     SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM,
 };
 use std::ptr::null;
-
-/// Makes a call that nothing but a signal ends.
-fn interrupted(call: &str, case: &str, act: impl FnOnce() -> Answer) {
-    const AGAIN: [u64; 4] = [0, 2000, 0, 2000];
-    sys!(SYS_setitimer, 0, AGAIN.as_ptr(), 0).expect("a timer");
-    let answer = act();
-    sys!(SYS_setitimer, 0, [0_u64; 4].as_ptr(), 0).expect("a timer");
-    check(call, case, answer);
-}
 
 pub(crate) fn run() {
     interrupt_by(SIGALRM);

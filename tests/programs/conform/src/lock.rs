@@ -385,19 +385,17 @@ fn circle() {
     let pid = child(|| {
         set(fd, F_SETLK, bytes(F_WRLCK, 1, 1)).expect("a lock");
         write(writer, b"x").expect("it is heard");
-        // It waits for its parent, who is told of the circle.
-        i32::from(set(fd, F_SETLKW, bytes(F_WRLCK, 0, 1)).is_err())
+        // It waits for its parent, who waits for it: whoever comes second closes the circle, and is told.
+        let answer = set(fd, F_SETLKW, bytes(F_WRLCK, 0, 1));
+        answer.map_or_else(|errno| errno, |_| 0)
     });
     wait_for(reader);
-    // The child has yet to come to its wait: whoever comes second closes the circle.
-    let mut answer = set(fd, F_SETLK, bytes(F_WRLCK, 1, 1));
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    if answer.is_err() {
-        answer = set(fd, F_SETLKW, bytes(F_WRLCK, 1, 1));
-    }
-    check("fcntl F_SETLKW", "a circle", answer);
+    let own = set(fd, F_SETLKW, bytes(F_WRLCK, 1, 1));
     set(fd, F_SETLK, bytes(F_UNLCK, 0, 0)).expect("none");
-    say("fcntl F_SETLKW", "the other one of a circle", reap(pid));
+    let (own, childs) = (own.err().unwrap_or(0), status_of(pid) >> 8);
+    let [refused, let_in] = [own.max(childs), own.min(childs)];
+    check("fcntl F_SETLKW", "who closes a circle", Err(refused));
+    say("fcntl F_SETLKW", "the other one of a circle", let_in);
     for end in [fd, reader, writer] {
         close(end);
     }

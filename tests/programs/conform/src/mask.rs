@@ -1,6 +1,6 @@
 //! Signals that are blocked, raised and let through.
 
-use crate::check::sys;
+use crate::check::{Answer, check, sys};
 
 /// A set of signals, as the kernel has it.
 pub(crate) const USR1: u64 = 1 << 9;
@@ -63,4 +63,14 @@ pub(crate) fn is_blocked(set: u64) -> bool {
     )
     .expect("it can be read");
     old & set != 0
+}
+
+/// Makes a call that nothing but a signal ends, and prints what it answered. The timer goes off again and again: a signal
+/// that comes before the call waits is not the only one.
+pub(crate) fn interrupted(call: &str, case: &str, act: impl FnOnce() -> Answer) {
+    const AGAIN: [u64; 4] = [0, 2000, 0, 2000];
+    sys!(SYS_setitimer, 0, AGAIN.as_ptr(), 0).expect("a timer");
+    let answer = act();
+    sys!(SYS_setitimer, 0, [0_u64; 4].as_ptr(), 0).expect("a timer");
+    check(call, case, answer);
 }

@@ -109,7 +109,8 @@ fn alarms() {
     sys!(SYS_setitimer, 0, [0_u64, 0, 100, 0].as_ptr(), 0).expect("set");
     let heir = child(|| sys!(SYS_alarm, 0).map_or(9, |left| left as i32));
     say("alarm", "a child has none", status_of(heir) >> 8);
-    check("alarm", "in place of the other", sys!(SYS_alarm, 0));
+    let left = sys!(SYS_alarm, 0).map(|left| i64::from((50..=100).contains(&left)));
+    check("alarm", "most of the other was left", left);
 }
 
 /// `struct sigevent`: a value, a signal, how, and which thread.
@@ -227,7 +228,11 @@ fn made() {
     check("timer_settime", "for nobody", set(fourth, 0, 0));
     sys!(SYS_timer_settime, fourth, 0, [0_u64, 0, 100, 0].as_ptr(), 0).expect("set");
     sys!(SYS_timer_gettime, fourth, left.as_mut_ptr()).expect("told");
-    say("timer_gettime", "of one for nobody", left[2] == 99);
+    say(
+        "timer_gettime",
+        "of one for nobody",
+        (50..100).contains(&left[2]),
+    );
     let heir =
         child(|| sys!(SYS_timer_gettime, 0, [0_u64; 4].as_mut_ptr()).map_or_else(|it| it, |_| 0));
     say(
