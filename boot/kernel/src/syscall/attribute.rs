@@ -6,12 +6,11 @@ use super::path::{
 };
 use super::{Call, Outcome};
 use crate::errno::Errno;
-use crate::fs::{Access, Attributes, Context, Files, InodeId, Kind, Last, NewTime, PlaceRef, Sort};
+use crate::fs::{Access, Attributes, Context, Files, InodeId, Kind, Last, PlaceRef, Sort};
 use crate::limits::NAME_BYTES;
 use crate::system::System;
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, Why};
-use core::time::Duration;
 use hal::block::Block;
 use hal::limits::PAGE_BYTES;
 
@@ -347,45 +346,6 @@ pub(super) fn fchown<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 /// Returns the owner in an argument; -1 means "as it is".
 fn owner(call: &Call, nth: usize) -> Option<u32> {
     Some(call.uint(nth)).filter(|&id| id != u32::MAX)
-}
-
-/// utimensat(2).
-pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    const NOW: u64 = 0x3fff_ffff;
-    const OMIT: u64 = 0x3fff_fffe;
-    let flags = call.uint(3);
-    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
-    let mut times = [NewTime::Now; 2];
-    if !call.address(2).is_null() {
-        for (nth, time) in times.iter_mut().enumerate() {
-            let at = call.address(2).offset(nth as u64 * 16)?;
-            let seconds = system.read_u64(call.space, at)?;
-            *time = match system.read_u64(call.space, at.offset(8)?)? {
-                NOW => NewTime::Now,
-                OMIT => NewTime::Keep,
-                nanos if nanos < 1_000_000_000 => {
-                    // Before 1970 is taken as 1970.
-                    let seconds = u64::try_from(seconds as i64).unwrap_or(0);
-                    NewTime::At(Duration::new(seconds, nanos as u32))
-                }
-                _ => return Err(Errno::EINVAL.into()),
-            };
-        }
-    }
-    let [accessed, modified] = times;
-    if call.address(1).is_null() {
-        // futimens(3).
-        return system.with_open_place(call, 0, &mut |files, context, place| {
-            files.set_times(context, place, accessed, modified)?;
-            Ok(0)
-        });
-    }
-    let last = last_of(flags);
-    let path = PathArgument::at(call, 0);
-    system.with_place(call, path, last, flags, &mut |files, context, place| {
-        files.set_times(context, place, accessed, modified)?;
-        Ok(0)
-    })
 }
 
 /// truncate(2).

@@ -275,3 +275,17 @@ pub(super) fn readahead<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
         _ => Err(Errno::EINVAL.into()),
     }
 }
+
+/// sync_file_range(2): as fsync(2).
+pub(super) fn sync_file_range<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    const FLAGS: u32 = 7;
+    let (_, target) = system.open_file_or_path(call, 0)?;
+    let (start, bytes) = (call.number(1) as i64, call.number(2) as i64);
+    let is_range = start >= 0 && bytes >= 0 && start.checked_add(bytes).is_some();
+    match target {
+        Target::Nothing => Err(Errno::EBADF.into()),
+        _ if call.uint(3) & !FLAGS != 0 || !is_range => Err(Errno::EINVAL.into()),
+        Target::Inode(_) => Ok(0),
+        _ => Err(Errno::ESPIPE.into()),
+    }
+}

@@ -14,7 +14,10 @@ use hal::block::Block;
 /// Bytes of `struct linux_dirent64` before the name.
 const ENTRY_HEADER_BYTES: usize = 19;
 
-/// getdents64(2).
+/// getdents(2): its `struct linux_dirent` has an entry's kind in its last byte, not before the name.
+const GETDENTS: u32 = 78;
+
+/// getdents(2), getdents64(2).
 pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (id, _) = system.open_content(call, 0)?;
     let room = call.size(2)?;
@@ -39,9 +42,13 @@ pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> O
         bytes[..8].copy_from_slice(&listed.number.to_le_bytes());
         bytes[8..16].copy_from_slice(&listed.next.to_le_bytes());
         bytes[16..18].copy_from_slice(&(length as u16).to_le_bytes());
-        bytes[18] = listed.kind;
-        bytes[ENTRY_HEADER_BYTES..ENTRY_HEADER_BYTES + listed.name.len()]
-            .copy_from_slice(&listed.name);
+        let (kind_at, name_at) = if call.number == GETDENTS {
+            (length - 1, ENTRY_HEADER_BYTES - 1)
+        } else {
+            (ENTRY_HEADER_BYTES - 1, ENTRY_HEADER_BYTES)
+        };
+        bytes[name_at..name_at + listed.name.len()].copy_from_slice(&listed.name);
+        bytes[kind_at] = listed.kind;
         let at = call.address(1).offset(done as u64)?;
         system.write_user(call.space, at, &bytes[..length])?;
         system.files.skip_entry(id, listed.next);

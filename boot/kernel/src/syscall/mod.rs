@@ -19,6 +19,7 @@ mod directory;
 mod epoll;
 mod event;
 mod exec;
+mod file_time;
 mod futex;
 mod group;
 mod identity;
@@ -222,6 +223,7 @@ calls! {
     75 fdatasync => descriptor::fsync;
     76 truncate => attribute::truncate;
     77 ftruncate => attribute::ftruncate;
+    78 getdents => directory::getdents64;
     79 getcwd => directory::getcwd;
     80 chdir => directory::chdir;
     81 fchdir => directory::fchdir;
@@ -273,6 +275,7 @@ calls! {
     129 rt_sigqueueinfo => kill::rt_sigqueueinfo;
     130 rt_sigsuspend => signal::rt_sigsuspend;
     131 sigaltstack => signal::sigaltstack;
+    132 utime => file_time::utime;
     133 mknod => directory::mknod;
     135 personality => machine::personality;
     137 statfs => attribute::statfs;
@@ -333,11 +336,13 @@ calls! {
     232 epoll_wait => epoll::epoll_wait;
     233 epoll_ctl => epoll::epoll_ctl;
     234 tgkill => kill::tgkill;
+    235 utimes => file_time::utimes;
     247 waitid => wait::waitid;
     257 openat => open::openat;
     258 mkdirat => directory::mkdirat;
     259 mknodat => directory::mknodat;
     260 fchownat => attribute::fchownat;
+    261 futimesat => file_time::futimesat;
     262 newfstatat => attribute::newfstatat;
     263 unlinkat => directory::unlinkat;
     264 renameat => directory::renameat;
@@ -351,8 +356,9 @@ calls! {
     273 set_robust_list => futex::set_robust_list;
     275 splice => splice::splice;
     276 tee => splice::tee;
+    277 sync_file_range => descriptor::sync_file_range;
     278 vmsplice => splice::vmsplice;
-    280 utimensat => attribute::utimensat;
+    280 utimensat => file_time::utimensat;
     281 epoll_pwait => epoll::epoll_pwait;
     282 signalfd => event::signalfd;
     283 timerfd_create => event::timerfd_create;
@@ -381,6 +387,8 @@ calls! {
     324 membarrier => process::membarrier;
     325 mlock2 => advice::mlock2;
     326 copy_file_range => copy::copy_file_range;
+    327 preadv2 => transfer::preadv2;
+    328 pwritev2 => transfer::pwritev2;
     332 statx => attribute::statx;
     435 clone3 => clone::clone3;
     436 close_range => descriptor::close_range;

@@ -108,6 +108,33 @@ pub(super) fn pwritev<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
     transfer(system, call, Direction::Write, memory, Some(position))
 }
 
+/// preadv2(2).
+pub(super) fn preadv2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    at_or_on(system, call, Direction::Read)
+}
+
+/// pwritev2(2).
+pub(super) fn pwritev2<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    at_or_on(system, call, Direction::Write)
+}
+
+/// Moves bytes at a position, or at the file's own where that is -1, with flags; those change nothing here, or are refused:
+/// not to wait, and to write behind the end.
+fn at_or_on<B: Block>(system: &mut System<B>, call: &mut Call, direction: Direction) -> Outcome {
+    /// `RWF_HIPRI`, `RWF_DSYNC`, `RWF_SYNC` (linux/fs.h).
+    const FLAGS: u32 = 7;
+    let memory = buffers(call)?;
+    let position = match call.number(3) {
+        u64::MAX => None,
+        _ => Some(position(call, 3)?),
+    };
+    system.open_file(call, 0)?;
+    if call.uint(5) & !FLAGS != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    transfer(system, call, direction, memory, position)
+}
+
 fn position(call: &Call, nth: usize) -> Result<u64, Errno> {
     let position = call.number(nth);
     if position > i64::MAX as u64 {

@@ -37,6 +37,7 @@ const WITHOUT_ROOT: &[&str] = &[
     "thread",
     "time",
     "walk",
+    "variant",
 ];
 
 /// A check that mote answers otherwise than Linux, and why.

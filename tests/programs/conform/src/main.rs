@@ -56,6 +56,7 @@ mod thread;
 mod time;
 mod timer;
 mod user;
+mod variant;
 mod wait;
 mod walk;
 mod xattr;
@@ -105,6 +106,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("time", time::run),
     ("timer", timer::run),
     ("user", user::run),
+    ("variant", variant::run),
     ("wait", wait::run),
     ("walk", walk::run),
     ("xattr", xattr::run),
