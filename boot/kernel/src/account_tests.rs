@@ -43,6 +43,9 @@ fn program(terminal: bool) -> Program<'static> {
     }
 }
 
+/// A process that was killed for memory, its view, and the bytes that were too much.
+type Killed = (Pid, View, Option<u64>);
+
 impl Bench {
     fn container(&mut self, limits: Limits) -> View {
         let view = self
@@ -63,9 +66,8 @@ impl Bench {
         }
     }
 
-    /// Returns who ended, and how.
     /// Returns who was killed for memory since the last time, with the number of bytes that was too much, and who ended.
-    fn killed(&mut self) -> (Vec<(Pid, View, Option<u64>)>, Vec<(Pid, ExitStatus)>) {
+    fn killed(&mut self) -> (Vec<Killed>, Vec<(Pid, ExitStatus)>) {
         let (mut killed, mut ended) = (Vec::new(), Vec::new());
         for event in core::iter::from_fn(|| self.kernel.next_event()) {
             match event {
