@@ -2,9 +2,9 @@
 
 use crate::check::{check, sys};
 use crate::child::apart;
-use crate::handle::{close, opened, pipe};
+use crate::handle::{close, opened, part, pipe};
 use crate::shape::{Shape, tried};
-use crate::socket::{Address, bind, connect, socket};
+use crate::socket::{Address, bind, connect, header, socket};
 use crate::user::become_user;
 use libc::{O_DIRECTORY, O_PATH, O_RDWR, SOCK_DGRAM, SOCK_STREAM};
 use std::fs;
@@ -262,8 +262,9 @@ fn sockets() {
         "somebody else's datagrams",
         sys!(SYS_sendto, client, at, 1, 0, at, len),
     );
-    // SAFETY: all zeroes are a `struct msghdr`.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    let mut byte = *b"x";
+    let mut part = part(&mut byte);
+    let mut message = header(&mut part, &mut [], 0);
     message.msg_name = at.cast_mut().cast();
     message.msg_namelen = len as u32;
     let message = &raw const message;
