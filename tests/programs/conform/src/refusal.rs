@@ -48,6 +48,12 @@ const OF_FILES: &[Shape] = &[
     ("readv of a folder", libc::SYS_readv, "folder part 1"),
     ("preadv of a folder", libc::SYS_preadv, "folder part 1"),
     ("pread64 of a folder", libc::SYS_pread64, "folder zeroes 1"),
+    (
+        "pwritev2 before the start",
+        libc::SYS_pwritev2,
+        "file part 1 -5 0 0",
+    ),
+    ("preadv2 of a folder", libc::SYS_preadv2, "folder part 1"),
     ("readv of many", libc::SYS_readv, "file zeroes 1025"),
     (
         "readv of a negative number",

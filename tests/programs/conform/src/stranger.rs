@@ -21,6 +21,12 @@ const OWNERS: &[Shape] = &[
     ("fchownat", libc::SYS_fchownat, "here file 54321 54321"),
     ("utimensat", libc::SYS_utimensat, "here file zeroes"),
     ("utimensat to now", libc::SYS_utimensat, "here file 0"),
+    ("utime", libc::SYS_utime, "file zeroes"),
+    ("utime to now", libc::SYS_utime, "file"),
+    ("utimes", libc::SYS_utimes, "file zeroes"),
+    ("utimes to now", libc::SYS_utimes, "file"),
+    ("futimesat", libc::SYS_futimesat, "here file zeroes"),
+    ("futimesat to now", libc::SYS_futimesat, "here file"),
     ("open without a trace", libc::SYS_open, "file 262144"),
     (
         "openat without a trace",
