@@ -67,12 +67,23 @@ pub fn checked_image() -> &'static Path {
 /// As [`image`], and when there is no program of this name.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    static PROGRAMS: OnceLock<()> = OnceLock::new();
+    let path = target().join("image").join(name);
+    assert!(programs().contains(&path), "there is no program {name}");
+    path
+}
+
+/// Returns the programs of `tests/programs`, built.
+pub(crate) fn programs() -> &'static [PathBuf] {
+    static PROGRAMS: OnceLock<Vec<PathBuf>> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        // Not all of them are built by Cargo: the chore knows how.
-        chore("programs");
-    });
-    existing(target().join("image").join(name))
+        // Not all of them are built by Cargo: the chore knows how, and says what there is, a program and its size in a line.
+        let said = chore("programs");
+        let paths = said.lines().filter_map(|line| line.split(' ').next());
+        let names = paths.filter_map(|path| Path::new(path).file_name());
+        names
+            .map(|name| existing(target().join("image").join(name)))
+            .collect()
+    })
 }
 
 /// Returns the program that tries system calls, built: static, so that it needs nothing from the system it runs on.
@@ -169,8 +180,8 @@ pub fn mote() -> &'static Path {
     })
 }
 
-/// Has `cargo xtask` do a chore.
-pub(crate) fn chore(name: &str) {
+/// Has `cargo xtask` do a chore, and returns what it says.
+pub(crate) fn chore(name: &str) -> String {
     cargo(&[
         "run",
         "--quiet",
@@ -179,15 +190,15 @@ pub(crate) fn chore(name: &str) {
         "xtask",
         "--",
         name,
-    ]);
+    ])
 }
 
-pub(crate) fn cargo(arguments: &[&str]) {
+pub(crate) fn cargo(arguments: &[&str]) -> String {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).args(arguments).current_dir(root()));
+    run(Command::new(cargo).args(arguments).current_dir(root()))
 }
 
-fn run(command: &mut Command) {
+fn run(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
@@ -197,6 +208,7 @@ fn run(command: &mut Command) {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn existing(path: PathBuf) -> PathBuf {

@@ -140,8 +140,9 @@ pub fn busybox_disk() -> &'static Path {
     DISK.get_or_init(|| {
         let tree = Tree::with_busybox();
         fs::create_dir(tree.path("programs")).expect("new");
-        for name in PROGRAMS {
-            tree.copy(&crate::program(name), &format!("programs/{name}"));
+        for program in crate::build::programs() {
+            let name = program.file_name().and_then(|name| name.to_str());
+            tree.copy(program, &format!("programs/{}", name.expect("text")));
         }
         // A static is never dropped, so this one image lies where builds do, and replaces that of the run before.
         let kept = crate::build::target().join("e2e-busybox.ext4");
@@ -152,33 +153,6 @@ pub fn busybox_disk() -> &'static Path {
         kept
     })
 }
-
-/// The programs of `tests/programs` that the tests run.
-const PROGRAMS: [&str; 23] = [
-    "args",
-    "badcalls",
-    "clock",
-    "echo",
-    "exit",
-    "fault",
-    "files",
-    "fpu",
-    "memory",
-    "nullcall",
-    "pie",
-    "raw",
-    "reader",
-    "sleep",
-    "spin",
-    "stack",
-    "talk",
-    "terminal",
-    "true",
-    "writer",
-    "yardstick",
-    "std-hello",
-    "std-hello-pie",
-];
 
 /// Returns a disk that holds one file with its number.
 #[must_use]
