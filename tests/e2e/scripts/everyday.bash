@@ -17,7 +17,7 @@ shuf numbers | sort -n --parallel=4 -S 64K -T . | cmp - numbers && echo 'sorted'
 csplit -s numbers 50 100; wc -l xx00 xx01 | head -n 2
 timeout 0.1 sleep 5; echo "timeout $?"; (timeout -s KILL 0.1 sleep 5); echo "timeout $?"
 nohup echo 'no hang-up'; env -i /usr/bin/env | wc -l; nice -n 5 nice
-(sleep 0.1; echo more >>grown) & : >grown; tail -s 0.05 -f --pid=$! grown; wait
+: >grown; (sleep 0.1; echo more >>grown) & tail -s 0.05 -f --pid=$! grown; wait
 cp -a /etc/alternatives copy; diff -r /etc/alternatives copy && echo 'same'
 ln numbers hard; ln -s numbers soft; stat -c '%h %F' numbers soft; realpath --relative-to=. soft
 dd if=/dev/zero of=zeroes bs=64k count=20 conv=fsync status=none; md5sum zeroes

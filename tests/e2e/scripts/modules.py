@@ -102,9 +102,13 @@ def system(folder):
     print("eventfd", os.eventfd_read(event))
     os.setxattr(folder, "user.name", b"value")
     print("attribute", os.getxattr(folder, "user.name"), os.listxattr(folder))
-    signal.signal(signal.SIGALRM, lambda *_: print("alarm"))
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
-    signal.pause()
+    alarms = []
+    signal.signal(signal.SIGALRM, lambda *_: alarms.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    while not alarms:
+        signal.pause()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print("alarm")
     print("no signal", signal.sigtimedwait([signal.SIGUSR2], 0.01))
     os.makedirs(os.path.join(folder, "a/b/c"))
     archive = shutil.make_archive(os.path.join(folder, "archive"), "gztar", os.path.join(folder, "a"))

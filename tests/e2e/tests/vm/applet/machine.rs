@@ -37,15 +37,15 @@ pub(super) const SCRIPTS: &[(&str, &str)] = &[
     ),
     // Processes.
     (
-        "sleep 100 & busybox ps -o pid,stat,args | busybox grep -c \"^ *$! S.* sleep 100$\"; busybox pidof sleep | busybox grep -cx $!; busybox killall sleep; wait $!; echo $?; busybox pidof sleep; echo $?; busybox killall sleep 2>&1",
-        "1\n1\n143\n1\nkillall: sleep: no process killed\n",
+        "sleep 100 & until busybox ps -o pid,stat,args | busybox grep \"^ *$! S.* sleep 100$\" >/dev/null; do :; done; busybox pidof sleep | busybox grep -cx $!; busybox killall sleep; wait $!; echo $?; busybox pidof sleep; echo $?; busybox killall sleep 2>&1",
+        "1\n143\n1\nkillall: sleep: no process killed\n",
     ),
     (
-        "sleep 100 & busybox top -b -n 1 | busybox sed -n 's/^Mem: [1-9][0-9]*K used, [1-9][0-9]*K free.*/memory/p; s/.* 0% sleep 100$/asleep/p'; kill $!",
+        "sleep 100 & until busybox top -b -n 1 | busybox grep ' sleep 100$' >/dev/null; do :; done; busybox top -b -n 1 | busybox sed -n 's/^Mem: [1-9][0-9]*K used, [1-9][0-9]*K free.*/memory/p; s/.*% sleep 100$/asleep/p'; kill $!",
         "memory\nasleep\n",
     ),
     (
-        "busybox mkdir -p /tmp/cron; echo '* * * * * true' >/tmp/cron/root; busybox timeout 0.3 busybox crond -f -l 0 -L /tmp/log -c /tmp/cron; busybox grep -o 'started, log level 0\\|user:root' /tmp/log",
+        "busybox mkdir -p /tmp/cron; echo '* * * * * true' >/tmp/cron/root; busybox crond -f -l 0 -L /tmp/log -c /tmp/cron & until busybox grep -so 'started, log level 0' /tmp/log && busybox grep -o 'user:root' /tmp/log; do :; done | busybox tail -n 2; kill $!",
         "started, log level 0\nuser:root\n",
     ),
     (
