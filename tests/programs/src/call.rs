@@ -48,6 +48,7 @@ const MMAP: u64 = 9;
 const MUNMAP: u64 = 11;
 const BRK: u64 = 12;
 const IOCTL: u64 = 16;
+const SETITIMER: u64 = 38;
 const GETPID: u64 = 39;
 const KILL: u64 = 62;
 const FTRUNCATE: u64 = 77;
@@ -337,6 +338,15 @@ pub fn process_id() -> u64 {
 pub fn user_id() -> u64 {
     // SAFETY: touches no memory.
     unsafe { system_call(GETUID, [0; 6]) }.unwrap_or(u64::MAX)
+}
+
+/// Has SIGALRM sent once, so many microseconds from now.
+pub fn alarm_in(microseconds: u32) -> Result<(), Errno> {
+    const REAL: u64 = 0;
+    // The interval, which is none, and the first time: seconds and microseconds each.
+    let times = [0, 0, 0, u64::from(microseconds)];
+    // SAFETY: the call reads the four numbers.
+    unsafe { system_call(SETITIMER, [REAL, times.as_ptr() as u64, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Sends `signal` to `process`.

@@ -452,6 +452,29 @@ pub fn keep_controls(mxcsr: u32, x87: u16, interlude: Interlude) -> (u32, u16) {
     found
 }
 
+/// Sets the control words of SSE and x87 and leaves them so; returns what they were.
+///
+/// Only for a signal handler, whose end puts back what the program had.
+pub fn leave_controls(mxcsr: u32, x87: u16) -> (u32, u16) {
+    let (mut new, mut old) = ((mxcsr, x87), (0_u32, 0_u16));
+    // SAFETY: the pointers are to live variables. What compiled code expects of the control words holds again where the
+    // handler has returned to.
+    unsafe {
+        asm!(
+            "stmxcsr [{old_mxcsr}]",
+            "fnstcw [{old_x87}]",
+            "ldmxcsr [{new_mxcsr}]",
+            "fldcw [{new_x87}]",
+            old_mxcsr = in(reg) &raw mut old.0,
+            old_x87 = in(reg) &raw mut old.1,
+            new_mxcsr = in(reg) &raw mut new.0,
+            new_x87 = in(reg) &raw mut new.1,
+            options(nostack),
+        );
+    }
+    old
+}
+
 /// The address of the program's first instruction.
 pub fn entry_address() -> u64 {
     let address: u64;

@@ -13,7 +13,7 @@ use crate::user_memory::{Access, UserAddr};
 use crate::wait::Stall;
 use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
-use hal::user::Fault;
+use hal::user::{ExtendedState, Fault};
 
 /// Bytes of the SYSCALL instruction, by which a call is set back to be tried again.
 const SYSCALL_BYTES: u64 = 2;
@@ -206,6 +206,8 @@ impl<B: Block> System<B> {
         // Direction, trap and alignment-check flags are off at a function's entry (System V ABI AMD64, 3.2.1).
         registers.rflags &= !(1 << 10 | 1 << 8 | 1 << 18);
         task.context.registers = context.registers;
+        // What the program set in the control words is not the handler's; the frame has it.
+        task.context.extended = ExtendedState::new();
         if let Some(call) = call {
             self.give_up(&call);
         }
@@ -246,7 +248,7 @@ impl<B: Block> System<B> {
         if resumption.state != 0 {
             task.context.extended.restore(frame::state_bytes(&state));
         } else {
-            task.context.extended = hal::user::ExtendedState::new();
+            task.context.extended = ExtendedState::new();
         }
         Ok(())
     }

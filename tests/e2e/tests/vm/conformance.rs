@@ -19,6 +19,7 @@ const WITHOUT_ROOT: &[&str] = &[
     "exec",
     "fifo",
     "file",
+    "frame",
     "full",
     "group",
     "interrupt",

@@ -2,6 +2,7 @@
 
 use e2e::{Bed, config, debian_disk, on_debian_host};
 use mote_host::{Machine, ProcessConfig};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Memory for what is run here: python and sixteen programs at once.
 const MEMORY_MIB: u32 = 256;
@@ -56,6 +57,37 @@ fn python_makes_threads_children_and_shared_memory() {
 #[test]
 fn perl_makes_children_pipes_and_handles_signals() {
     same(&["/scripts/processes.pl"]);
+}
+
+#[test]
+fn perl_talks_over_sockets_by_its_own_modules() {
+    same(&["/scripts/sockets.pl"]);
+}
+
+#[test]
+fn bash_stops_its_jobs_and_lets_them_go_on_in_the_background_and_in_front() {
+    same(&["/bin/bash", "/scripts/jobs.bash"]);
+}
+
+#[test]
+fn each_run_of_a_program_finds_itself_its_library_heap_and_stack_elsewhere() {
+    const RUNS: usize = 6;
+    let bed = boot();
+    let mut places: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for _ in 0..RUNS {
+        let maps = bed.output(&["/bin/cat", "/proc/self/maps"]);
+        let maps = String::from_utf8(maps.stdout).expect("text");
+        for name in ["/cat", "/libc.so.6", "[heap]", "[stack]", "[vdso]"] {
+            let first = maps.lines().find(|line| line.ends_with(name));
+            let first = first.unwrap_or_else(|| panic!("no {name} in\n{maps}"));
+            let (start, _) = first.split_once('-').expect("a range");
+            places.entry(name).or_default().insert(start.to_owned());
+        }
+    }
+    // Each has 2^20 places or more: two of six are one at most once in so many runs that nobody sees it.
+    for (name, places) in places {
+        assert_eq!(places.len(), RUNS, "{name}: {places:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use e2e::{Bed, DEADLINE, MACHINES, Tree, busybox_disk, config};
 use mote_host::{Error, Hresult, Machine, ProcessConfig};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -44,6 +44,27 @@ fn every_program_of_the_tests_says_that_all_is_well() {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
+    }
+}
+
+#[test]
+fn the_time_is_told_without_a_system_call() {
+    for machine in MACHINES {
+        let bed = Bed::boot(config(machine).disk(busybox_disk()));
+        let clock = ProcessConfig::new(["/programs/clock", "watch"]);
+        let clock = bed.guest.create_process(&clock).expect("runs");
+        let mut said = String::new();
+        let mut output = BufReader::new(clock.stdout().expect("asked for"));
+        output.read_line(&mut said).expect("readable");
+        assert_eq!(said, "read\n");
+        // It has said so and waits for input, or is about to: that is all it asked the kernel for.
+        let dump = bed.guest.dump_stacks().expect("answered");
+        let start = format!("pid={} ", clock.pid());
+        let mut lines = dump.lines().skip_while(|line| !line.starts_with(&start));
+        let calls = lines.find(|line| line.trim_start().starts_with("calls:"));
+        assert_eq!(calls.map(str::trim), Some("calls: write=5"), "{dump}");
+        let output = clock.output_within(b"", DEADLINE).expect("ends");
+        assert_eq!(output.exit_code, 0);
     }
 }
 

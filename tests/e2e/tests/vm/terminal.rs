@@ -1,7 +1,7 @@
 //! Terminals over vsock: what a person types, sees and resizes.
 
-use e2e::{Bed, DEADLINE, MACHINES, busybox_disk, config};
-use mote_host::{ContainerConfig, Hresult, Process, ProcessConfig, StdioStream};
+use e2e::{Bed, DEADLINE, MACHINES, busybox_disk, config, debian_disk};
+use mote_host::{ContainerConfig, Hresult, Machine, Process, ProcessConfig, StdioStream};
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -108,6 +108,40 @@ fn a_line_can_be_edited_before_it_is_read() {
     person.sees(b"one\r\ntwo one\r\n");
     person.types(b"\x16\x03\r");
     person.sees(b"^\x08^C\r\n\x03\r\n");
+}
+
+#[test]
+fn a_job_of_bash_is_stopped_by_a_key_and_brought_back_to_the_front() {
+    let bed = Bed::boot(config(Machine::Microvm).disk(debian_disk()).memory_mib(128));
+    let bash = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"];
+    let config = ProcessConfig::new(bash).terminal().env("PS1", "$ ");
+    let mut person = Person::at(bed.guest.create_process(&config).expect("runs"));
+    person.sees(b"$ ");
+    person.types(b"cat\rwhat\r");
+    person.sees(b"cat\r\nwhat\r\nwhat\r\n");
+    person.types(b"\x1a");
+    person.sees(b"^Z\r\n[1]+  Stopped                 cat\r\n$ ");
+    person.types(b"sleep 1000 &\r");
+    person.sees(b"\r\n$ ");
+    person.types(b"jobs\r");
+    person.sees(
+        b"jobs\r\n[1]+  Stopped                 cat\r\n[2]-  Running                 sleep 1000 &\r\n$ ",
+    );
+    // In the background it may not read the terminal, and stops again.
+    person.types(b"bg\r");
+    person.sees(b"bg\r\n[1]+ cat &\r\n$ ");
+    person.types(b"until jobs -s %1 | grep -q Stopped; do :; done\r");
+    person.sees(b"\r\n[1]+  Stopped                 cat\r\n$ ");
+    person.types(b"fg %1\r");
+    person.sees(b"fg %1\r\ncat\r\n");
+    person.types(b"on\r");
+    person.sees(b"on\r\non\r\n");
+    person.types(b"\x03");
+    person.sees(b"^C\r\n$ ");
+    person.types(b"echo $?; kill %2; wait; exit 3\r");
+    person.sees(b"\r\n130\r\n");
+    person.screen.read_to_end(&mut person.seen).expect("read");
+    assert_eq!(person.process.wait_timeout(DEADLINE).expect("ends"), 3);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod event;
 mod exec;
 mod fifo;
 mod file;
+mod frame;
 mod full;
 mod group;
 mod handle;
@@ -78,6 +79,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("exec", exec::run),
     ("fifo", fifo::run),
     ("file", file::run),
+    ("frame", frame::run),
     ("full", full::run),
     ("group", group::run),
     ("identity", identity::run),

@@ -1,7 +1,8 @@
-//! `clock [spoil]`: the functions with which a program tells the time by itself say what the system calls say.
+//! `clock [spoil | watch]`: the functions with which a program tells the time by itself say what the system calls say.
 //!
 //! Each reading of a function lies between two readings by call. `spoil` then writes over this
-//! program's own copy of them.
+//! program's own copy of them. `watch` reads the clock a thousand times and waits for its input to end, so that one can look
+//! which system calls it has made.
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
@@ -24,6 +25,9 @@ fn run(arguments: &Arguments) -> u8 {
         programs::complain!("no vDSO");
         return 1;
     };
+    if arguments.text(1) == Some("watch") {
+        return watch(&vdso);
+    }
     for clock in CLOCKS {
         for _ in 0..100 {
             let before = call::read_clock(clock);
@@ -73,4 +77,14 @@ fn run(arguments: &Arguments) -> u8 {
         expect!(spoiled == expected, "written over: {spoiled:?}");
     }
     0
+}
+
+fn watch(vdso: &Vdso) -> u8 {
+    for clock in (0..1000).map(|turn| CLOCKS[turn % 2]) {
+        let found = vdso.clock(GETTIME, clock);
+        expect!(matches!(found, Some((0, _))), "clock {clock}: {found:?}");
+    }
+    programs::say!("read");
+    let end = call::read(0, &mut [0]);
+    u8::from(end != Ok(0))
 }
