@@ -45,6 +45,25 @@ fn a_new_file_is_there_until_it_is_removed_and_leaves_nothing() {
 }
 
 #[test]
+fn a_file_without_a_name_is_not_supported_where_none_can_be_made() {
+    let mut bed = bed();
+    let flags = WRITE | OpenFlags::TMPFILE | OpenFlags::DIRECTORY;
+    assert_eq!(bed.open("/proc", flags), Err(Errno::EOPNOTSUPP));
+    assert_eq!(bed.open("/dir/file", flags), Err(Errno::ENOTDIR));
+    assert!(bed.open("/dir", flags).is_ok());
+}
+
+#[test]
+fn only_its_owner_opens_a_file_without_leaving_a_trace() {
+    let mut bed = bed();
+    let quiet = OpenFlags::NOATIME;
+    assert!(bed.open("/dir/file", quiet).is_ok());
+    bed.credentials = Credentials::of_user(1000, 1000);
+    assert_eq!(bed.open("/dir/file", quiet), Err(Errno::EPERM));
+    assert!(bed.open("/dir/file", OpenFlags::empty()).is_ok());
+}
+
+#[test]
 fn writing_into_a_files_middle_keeps_the_rest_of_it() {
     let mut bed = bed();
     let fd = bed.open("/dir/file", RW).unwrap();
@@ -140,6 +159,8 @@ fn renaming_moves_files_and_whole_directories() {
     assert_eq!(bed.rename("/moved", "/up"), Err(Errno::EISDIR));
     assert_eq!(bed.rename("/up", "/moved"), Err(Errno::ENOTDIR));
     assert_eq!(bed.rename("/moved", "/dev/moved"), Err(Errno::EXDEV));
+    // Before it is asked whether the name may go: nobody may take one out of /proc.
+    assert_eq!(bed.rename("/proc/version", "/moved"), Err(Errno::EXDEV));
     bed.rename("/moved", "/dir/other").unwrap();
     assert_eq!(bed.read_all("/dir/other").unwrap(), pattern(10_000));
     assert_eq!(bed.read_all("/dir/twin").unwrap(), b"other");
