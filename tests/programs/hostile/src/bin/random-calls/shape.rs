@@ -16,9 +16,9 @@ shapes! {
     SYS_rt_sigprocmask "snn8" SYS_ioctl "dib" SYS_pread64 "dbcc" SYS_pwrite64 "dbcc" SYS_readv "dbs"
     SYS_writev "dbs" SYS_access "ps" SYS_pipe "b" SYS_select "snnnb" SYS_mremap "allsa" SYS_msync "als"
     SYS_mincore "alb" SYS_madvise "als" SYS_dup "d" SYS_dup2 "dd" SYS_getitimer "sb" SYS_sendfile "ddnc"
-    SYS_socket "1ss" SYS_connect "dbc" SYS_accept "dnb" SYS_sendto "dbcfnc" SYS_recvfrom "dbcfnn" SYS_sendmsg "dbf"
+    SYS_socket "xss" SYS_connect "dbc" SYS_accept "dnb" SYS_sendto "dbcfnc" SYS_recvfrom "dbcfnn" SYS_sendmsg "dbf"
     SYS_recvmsg "dbf" SYS_shutdown "ds" SYS_bind "dbc" SYS_listen "ds" SYS_getsockname "dbb" SYS_getpeername "dbb"
-    SYS_socketpair "1szb" SYS_setsockopt "d1sbc" SYS_getsockopt "d1sbb" SYS_wait4 "tnsn" SYS_fcntl "dsw"
+    SYS_socketpair "xszb" SYS_setsockopt "dxsbc" SYS_getsockopt "dxsbb" SYS_wait4 "tnsn" SYS_fcntl "dsw"
     SYS_flock "ds" SYS_fsync "d" SYS_fdatasync "d" SYS_truncate "pc" SYS_ftruncate "dc" SYS_getdents64 "dbc"
     SYS_getcwd "bc" SYS_chdir "p" SYS_fchdir "d" SYS_rename "pp" SYS_mkdir "pm" SYS_rmdir "p" SYS_creat "pm"
     SYS_link "pp" SYS_unlink "p" SYS_symlink "pp" SYS_readlink "pbc" SYS_chmod "pm" SYS_fchmod "dm" SYS_chown "pss"
@@ -40,8 +40,14 @@ shapes! {
     SYS_accept4 "dnbo" SYS_signalfd4 "db8o" SYS_eventfd2 "so" SYS_dup3 "ddo" SYS_pipe2 "bo" SYS_preadv "dbsc"
     SYS_pwritev "dbsc" SYS_prlimit64 "tsnn" SYS_renameat2 "DpDps" SYS_getrandom "bcs" SYS_memfd_create "ps"
     SYS_execve "pnn" SYS_copy_file_range "dndncz" SYS_statx "Dpfwb" SYS_close_range "dds" SYS_openat2 "Dpb+"
-    SYS_faccessat2 "Dpsf" SYS_setitimer "sbn" SYS_nanosleep "bn" SYS_setpriority "sts" SYS_kill "ti" SYS_tgkill "tti"
-    SYS_membarrier "ss" SYS_inotify_init1 "o" SYS_inotify_add_watch "dpf" SYS_inotify_rm_watch "ds"
+    SYS_faccessat2 "Dpsf" SYS_setitimer "sbn" SYS_nanosleep "bn" SYS_setpriority "sts" SYS_kill "tg" SYS_tgkill "ttg"
+    SYS_rt_sigaction "snn8" SYS_rt_sigsuspend "b8" SYS_rt_sigqueueinfo "tgb" SYS_rt_tgsigqueueinfo "ttgb" SYS_tkill "tg"
+    SYS_uname "b" SYS_getdents "dbc" SYS_setgroups "sb" SYS_getresuid "bbb" SYS_getresgid "bbb" SYS_capget "bn"
+    SYS_capset "bn" SYS_utime "pn" SYS_futimesat "Dpn" SYS_sched_setscheduler "tsb" SYS_sched_rr_get_interval "tb"
+    SYS_sched_setattr "tbz" SYS_sched_getattr "tbcz" SYS_lsetxattr "pbbcs" SYS_lgetxattr "pbbc" SYS_llistxattr "pbc"
+    SYS_lremovexattr "pb" SYS_fremovexattr "db" SYS_time "n" SYS_set_tid_address "b" SYS_set_robust_list "bc"
+    SYS_sync_file_range "dccs" SYS_syncfs "d" SYS_getcpu "nn" SYS_execveat "Dpnnf" SYS_mlock2 "als" SYS_preadv2 "dbscss"
+    SYS_pwritev2 "dbscss" SYS_clone3 "bc" SYS_epoll_pwait2 "dbsnn8" SYS_membarrier "ss" SYS_inotify_init1 "o" SYS_inotify_add_watch "dpf" SYS_inotify_rm_watch "ds"
 }
 
 /// Fills in arguments that `number` expects; returns whether that is known.
@@ -89,9 +95,12 @@ fn value(letter: u8, pool: &Pool, random: &mut Random) -> i64 {
         b'M' => random.of(&MAPPING),
         b'y' => 4096 * random.below(3),
         b't' => random.of(&[0, u64::from(std::process::id())]),
-        b'i' => random.of(&[0, 0x5401, 0x5413, 0x541b, 0x5421, 17, 18, 20]),
+        b'i' => random.of(&[0, 0x5401, 0x5413, 0x541b, 0x5421, 0x540f, 0x5452]),
+        // Signals, most of which do nothing by themselves.
+        b'g' => random.of(&[0, 10, 17, 18, 23, 28]),
         b'8' => 8,
-        b'1' => 1,
+        // Families of sockets, and levels of their options.
+        b'x' => random.of(&[1, 1, 1, 40, 2, 0]),
         // Bytes of `struct open_how`.
         b'+' => 24,
         b'w' => pool.word(random),
