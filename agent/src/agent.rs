@@ -1,6 +1,7 @@
 //! The agent: everything the session knows, and the one function that moves it.
 
 use crate::bridge::Bridge;
+use crate::channel::Channels;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::failure::{Cause, Failure};
@@ -48,6 +49,7 @@ pub struct Agent {
     bridge: Bridge,
     outgoing: Outgoing,
     session: Session,
+    channels: Channels,
 }
 
 /// What the owner has told. The layout is fixed, so that "pending" is all zeros (see [`Agent`]).
@@ -70,6 +72,7 @@ impl Agent {
             bridge: Bridge::new(),
             outgoing: Outgoing::new(),
             session: Session::new(),
+            channels: Channels::new(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Agent {
             .launch(&mut self.outgoing, &mut earliest, world);
         moved |= self.take_requests(world);
         moved |= self.session.carry(world);
+        moved |= self.channels.carry(&mut earliest, world);
         moved |= self
             .session
             .settle(&mut self.outgoing, &mut earliest, world);
@@ -170,7 +174,13 @@ impl Agent {
         world: &mut World<'_, V, K>,
     ) {
         use vsock::Event;
+        if Channels::has(event.id()) {
+            self.channels.on_event(event, world);
+            return;
+        }
         match event {
+            // Those the host dials are programs'.
+            Event::Incoming { id, .. } => world.vsock.abort(id),
             Event::Connected(id) if self.bridge.is(id) => self.bridge.on_connected(),
             Event::Connected(id) if self.log.is(id) => self.log.on_connected(),
             Event::Connected(id) if self.entropy.is(id) => self.entropy.on_connected(),
@@ -227,6 +237,10 @@ impl Agent {
                 Event::Exited(pid, status) => self.session.on_exited(pid, status, world),
                 Event::Changed(change, outcome) => self.session.on_changed(change, outcome),
                 Event::OutOfMemory(kill) => self.session.on_out_of_memory(&kill),
+                Event::Dial(channel, port, patience) => {
+                    self.channels.on_dial(channel, (port, patience), world);
+                }
+                Event::ChannelReady(channel) => self.channels.on_ready(channel),
             }
         }
         true

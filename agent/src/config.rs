@@ -56,6 +56,24 @@ pub struct Config {
     pub log_redial: bool,
 }
 
+/// Ports of the host that are not for programs: they carry the session, and who reached one could speak in its place.
+///
+/// These are entropy, log and bridge, wherever the command line has put them, and everything from the bridge's usual port on,
+/// where hosts take the standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReservedPorts {
+    named: [Option<Port>; 2],
+    from: Port,
+}
+
+impl ReservedPorts {
+    /// Returns whether a port is one of them.
+    #[must_use]
+    pub fn has(&self, port: Port) -> bool {
+        port >= self.from || self.named.contains(&Some(port))
+    }
+}
+
 /// Flags of the Linux guest about its clock, its files, its memory groups and the format of its log.
 pub const PASSED_OVER: [&str; 9] = [
     "v4",
@@ -78,6 +96,15 @@ impl Config {
         log_level: LevelFilter::Info,
         log_redial: false,
     };
+
+    /// Returns the ports that are not for programs.
+    #[must_use]
+    pub fn reserved_ports(&self) -> ReservedPorts {
+        ReservedPorts {
+            named: [self.entropy, self.log],
+            from: self.bridge.min(BRIDGE_PORT),
+        }
+    }
 
     /// Reads a kernel command line. Words that are not meant for the agent are passed over.
     ///
@@ -210,6 +237,35 @@ mod tests {
     #[test]
     fn an_empty_command_line_means_the_defaults() {
         assert_eq!(Config::from_command_line(""), Ok(Config::DEFAULT));
+    }
+
+    #[test]
+    fn the_ports_of_the_session_are_not_for_programs_wherever_they_are() {
+        let reserved = Config::DEFAULT.reserved_ports();
+        for port in [1, 109, 0x4000_0000, 0x4000_0001, u32::MAX] {
+            assert!(reserved.has(Port(port)), "{port}");
+        }
+        for port in [0, 2, 108, 110, 0x3fff_ffff] {
+            assert!(!reserved.has(Port(port)), "{port}");
+        }
+        let line = "mote.bridge_port=5000 mote.log_port=5 mote.entropy_port=0";
+        let moved = Config::from_command_line(line)
+            .expect("good")
+            .reserved_ports();
+        for (port, is_reserved) in [
+            (1, false),
+            (5, true),
+            (109, false),
+            (4999, false),
+            (5000, true),
+        ] {
+            assert_eq!(moved.has(Port(port)), is_reserved, "{port}");
+        }
+        let line = "mote.bridge_port=1342177280 mote.log_port=1342177282";
+        let high = Config::from_command_line(line)
+            .expect("good")
+            .reserved_ports();
+        assert!(high.has(Port(0x4000_0001)) && !high.has(Port(109)));
     }
 
     #[test]

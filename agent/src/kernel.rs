@@ -11,14 +11,17 @@
 //! ```
 
 mod change;
+mod channel;
 
 pub use change::{Action, Change, ChangeId, Medium, Part, Writes};
+pub use channel::{ChannelId, Over};
 
 use crate::limits::{ERROR_NAME_BYTES, ERROR_PATH_BYTES, MAX_GROUPS};
 pub use crate::resource::{CpuWeight, DiskUsage, Limits, MemoryKill, Throttling, UNLIMITED, Usage};
 use core::fmt;
 use core::time::Duration;
 use hal::clock::Instant;
+use hal::vsock::{Address, Direction, Port};
 
 /// A process id: non-zero, below 2^31, unique among live processes of the whole VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -282,6 +285,10 @@ pub enum Event {
     Changed(ChangeId, Result<(), LoadError>),
     /// A process was killed for its memory; what else its end brings about follows as ever.
     OutOfMemory(MemoryKill),
+    /// A program wants to be connected with this port of the host, within this time.
+    Dial(ChannelId, Port, Duration),
+    /// A channel has something to take or room again, or its program has ended a direction or let it go.
+    ChannelReady(ChannelId),
 }
 
 /// Why the kernel will not do something now.
@@ -439,6 +446,30 @@ pub trait Kernel {
 
     /// Ends an output stream from outside: what is there is dropped, later writes give EPIPE.
     fn close_output(&mut self, pid: Pid, stream: OutputStream);
+
+    /// Offers programs a connection that the host's port `from` wants to port `to`: the one that listens there has it
+    /// from now on. `None` when nobody listens, or who does has enough that it has not accepted.
+    fn admit(&mut self, to: Port, from: Port) -> Option<ChannelId>;
+
+    /// A channel stands: the host knows its program at `local`.
+    fn connected(&mut self, channel: ChannelId, local: Address);
+
+    /// Lends what a program has sent. `ended` when it will send no more.
+    fn sent(&self, channel: ChannelId) -> Output<'_>;
+
+    /// Takes `count` bytes that [`Kernel::sent`] lent; the program gets room.
+    fn take_sent(&mut self, channel: ChannelId, count: usize);
+
+    /// Offers a program bytes from the host; none at all to learn whether it receives any.
+    /// [`Event::ChannelReady`] follows when it took less than was offered.
+    fn deliver(&mut self, channel: ChannelId, bytes: &[u8]) -> Input;
+
+    /// The host has ended a direction: it sends no more (the program sees the end behind what was delivered), or takes no
+    /// more (what was sent is dropped, and sending gives EPIPE).
+    fn hang_up(&mut self, channel: ChannelId, direction: Direction);
+
+    /// A channel is over. Its id is void then, and what was not taken is dropped.
+    fn end_channel(&mut self, channel: ChannelId, how: Over);
 
     /// Returns the next thing that happened.
     fn next_event(&mut self) -> Option<Event>;

@@ -28,6 +28,7 @@ extern crate std;
 
 mod agent;
 mod bridge;
+mod channel;
 mod clock;
 pub mod config;
 mod container;

@@ -6,7 +6,7 @@
 /// ExecuteProcess and Create are refused with the limit's name.
 pub const MAX_PROCESSES: usize = 80;
 
-const _: () = assert!(hal::limits::MAX_CONNECTIONS >= 2 + 3 * MAX_PROCESSES);
+const _: () = assert!(hal::limits::AGENT_CONNECTIONS >= 2 + 3 * MAX_PROCESSES);
 
 /// Containers that may be registered at once, deleted ones whose processes still end included. Create is refused with
 /// the limit's name.

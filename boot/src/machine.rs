@@ -5,6 +5,7 @@ use crate::host;
 use crate::options::Options;
 use crate::self_test::{self, SelfTest};
 use crate::turn::{self, MachineBay, MachineVsock, Turns};
+use agent::config::ReservedPorts;
 use agent::limits::{MAX_BODY_BYTES, MAX_FRAME_BYTES, MIN_BODY_BYTES};
 use agent::{Buffers, Config};
 use alloc::boxed::Box;
@@ -32,6 +33,7 @@ use hal::x86::pvh::StartInfo;
 use hal::x86::tsc::{Measurement, Tsc};
 use hal::x86::{descriptor, layout, power};
 use hal::{heap, logger};
+use kernel::fs::Host;
 use kernel::{Kernel, Parts};
 use log::LevelFilter;
 
@@ -185,6 +187,7 @@ impl Machine {
             interrupts: self.interrupts,
             initrd,
             seed: processor.random_seed(),
+            reserved: config.reserved_ports(),
         };
         let turns = Turns {
             options: self.options,
@@ -251,6 +254,7 @@ pub(crate) struct Rest {
     interrupts: Interrupts,
     initrd: Option<&'static [u8]>,
     seed: Option<[u8; 32]>,
+    reserved: ReservedPorts,
 }
 
 impl Rest {
@@ -261,7 +265,13 @@ impl Rest {
         let epoch = read_epoch(&turns.clock);
         turns.clock.set_epoch(epoch);
         // Lent to nobody: the loop comes after this.
-        let _ = host::with(|agent, _| agent.set_epoch(epoch));
+        let host = host::with(|agent, vsock| {
+            agent.set_epoch(epoch);
+            Host {
+                cid: vsock.guest_cid() as u32,
+                reserved: self.reserved,
+            }
+        });
         let now = turns.clock.now();
         let disks = start_disks(&mut self.devices, &mut Windows, &mut self.interrupts, now);
         log::info!(
@@ -279,6 +289,7 @@ impl Rest {
             epoch,
             seed: self.seed,
             user_clock: Some(turns.clock.user_clock()),
+            host,
         });
         Box::new(Bay::new(self.devices, self.interrupts))
     }

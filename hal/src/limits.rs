@@ -3,11 +3,28 @@
 /// Bytes of a page and of a frame (Intel SDM vol. 3, 4.5).
 pub const PAGE_BYTES: usize = 4096;
 
-/// vsock connections that may exist at once, closing ones included.
+/// vsock connections of the agent's that may exist at once, closing ones included.
 ///
 /// Two for bridge and log, three for each of the agent's processes (stdin, stdout, stderr), and some for connections
 /// that still drain. At the limit `Vsock::connect` answers `Full` and the request that needed it is refused by name.
-pub const MAX_CONNECTIONS: usize = 256;
+pub const AGENT_CONNECTIONS: usize = 248;
+
+/// vsock connections of programs' that may exist at once, closing ones included. They have places of their own, so that
+/// programs that take all there are leave the agent its own. At the limit `Vsock::connect` answers `Full`, and who dials
+/// in is refused.
+pub const PROGRAM_CONNECTIONS: usize = 136;
+
+/// The same on a machine with less RAM than [`MANY_CONNECTIONS_BYTES`], where windows for more would not be there either.
+pub const FEW_PROGRAM_CONNECTIONS: usize = 8;
+
+/// RAM from which on there are places for [`PROGRAM_CONNECTIONS`].
+pub const MANY_CONNECTIONS_BYTES: usize = 16 << 20;
+
+/// Places for connections.
+pub const MAX_CONNECTIONS: usize = AGENT_CONNECTIONS + PROGRAM_CONNECTIONS;
+
+/// Values of the part of a local port that tells a connection's place.
+pub const VSOCK_SLOTS: usize = 512;
 
 /// Connections of purpose `Control` that always find a window: bridge, log and entropy.
 pub const VSOCK_CONTROL_CONNECTIONS: usize = 3;
@@ -54,8 +71,8 @@ pub const VSOCK_LINGER_MS: u64 = 1000;
 pub const VSOCK_POLL_PACKETS: usize = 256;
 
 const _: () = assert!(
-    MAX_CONNECTIONS == 256,
-    "a connection's slot is the low byte of its local port"
+    MAX_CONNECTIONS <= VSOCK_SLOTS,
+    "every place has its local ports"
 );
 
 /// Frames of one block request: 64 KiB, because QEMU's block path is bound by latency, not by size.

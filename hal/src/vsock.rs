@@ -35,6 +35,17 @@ pub enum Purpose {
     Input,
     /// Standard output or error: mostly sends.
     Output,
+    /// A program's own: out of the programs' share, which is nobody else's.
+    Program,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Whose end it is: a context id.
+    pub cid: u32,
+    /// Its port.
+    pub port: Port,
 }
 
 /// Why a connection could not be made.
@@ -65,7 +76,16 @@ pub enum Direction {
 /// Something happened to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The host accepted the connection.
+    /// The host wants a connection from its port to one of ours: to be accepted, or aborted at once.
+    Incoming {
+        /// The connection, of purpose [`Purpose::Program`].
+        id: ConnectionId,
+        /// The port the host wants to reach.
+        to: Port,
+        /// The host's own port.
+        from: Port,
+    },
+    /// The connection is established: the host accepted it, or knows that it was accepted.
     Connected(ConnectionId),
     /// The connection could not be made; the id is void.
     Failed(ConnectionId, ConnectError),
@@ -87,6 +107,22 @@ pub enum Event {
         /// Whether every byte written was forwarded to its reader before the end.
         flushed: bool,
     },
+}
+
+impl Event {
+    /// Returns which connection it is about.
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        let (Self::Incoming { id, .. }
+        | Self::Connected(id)
+        | Self::Failed(id, _)
+        | Self::Readable(id)
+        | Self::Writable(id)
+        | Self::PeerClosedReceive(id)
+        | Self::Reset(id)
+        | Self::Closed { id, .. }) = self;
+        *id
+    }
 }
 
 /// Why a stream can neither be read nor written.
@@ -154,6 +190,12 @@ pub trait Vsock {
         now: Instant,
         deadline: Instant,
     ) -> Result<ConnectionId, Full>;
+
+    /// Accepts a connection that the host wants. [`Event::Connected`] or [`Event::Failed`] follows. Any other id does nothing.
+    fn accept(&mut self, id: ConnectionId);
+
+    /// Returns this side's end of an established connection; `None` for an id that is void.
+    fn local(&self, id: ConnectionId) -> Option<Address>;
 
     /// Returns the next thing that happened, `None` when the device's rings are really empty.
     fn poll(&mut self, now: Instant) -> Option<Event>;

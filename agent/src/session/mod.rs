@@ -30,7 +30,7 @@ use crate::stream::Kind;
 use crate::table::{Key, Table};
 use crate::waiter::Waiters;
 use hal::clock::Instant;
-use hal::limits::MAX_CONNECTIONS;
+use hal::limits::AGENT_CONNECTIONS;
 use hal::vsock::ConnectionId;
 use modify::Modifications;
 
@@ -42,7 +42,7 @@ pub(crate) struct Session {
     records: Records,
     modifications: Modifications,
     /// Whose standard stream a connection is, by the connection's slot. Verified against the stream before use.
-    owners: [Option<(Key<Process>, Kind)>; MAX_CONNECTIONS],
+    owners: [Option<(Key<Process>, Kind)>; AGENT_CONNECTIONS],
     /// Counts the sessions that hosts have opened.
     number: u32,
     /// Counts the connections that agreed on a version: a session may live on more than one.
@@ -73,7 +73,7 @@ impl Session {
             waiters: Waiters::new(),
             records: Records::new(),
             modifications: Modifications::new(),
-            owners: [None; MAX_CONNECTIONS],
+            owners: [None; AGENT_CONNECTIONS],
             number: 0,
             connection: 0,
             begun: Begun::Told,

@@ -1,9 +1,11 @@
 //! A kernel over fakes, for tests: programs are steps, without a file behind them.
 
+use crate::fs::Host;
 use crate::kernel::{Kernel, Parts};
 use crate::process::{Life, ProcessId};
 use crate::space::{Area, Backing, Withheld};
 use crate::task::Activity;
+use agent::Config;
 use agent::kernel::{
     Credentials, Event, ExitStatus, Kernel as _, Pid, ProcessLimits, Program, StringList, View,
 };
@@ -87,6 +89,10 @@ impl Bench {
             epoch: clock.epoch(),
             seed: Some([7; 32]),
             user_clock: Some(UserClock::new(0, 1 << 32)),
+            host: Some(Host {
+                cid: 3,
+                reserved: Config::DEFAULT.reserved_ports(),
+            }),
         });
         Self {
             kernel,

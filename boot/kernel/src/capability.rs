@@ -34,6 +34,8 @@ bitflags::bitflags! {
         const SETUID = 1 << 7;
         /// Change what is inherited and bounded.
         const SETPCAP = 1 << 8;
+        /// Take the ports below 1024.
+        const NET_BIND_SERVICE = 1 << 10;
         /// Change the root directory.
         const SYS_CHROOT = 1 << 18;
         /// See what others do.

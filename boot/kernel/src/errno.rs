@@ -84,12 +84,16 @@ errnos! {
     EOPNOTSUPP = 95, "operation not supported";
     EAFNOSUPPORT = 97, "address family not supported by protocol";
     EADDRINUSE = 98, "address already in use";
+    EADDRNOTAVAIL = 99, "cannot assign requested address";
+    ENETUNREACH = 101, "network is unreachable";
     ECONNRESET = 104, "connection reset by peer";
     EISCONN = 106, "already connected";
     ENOTCONN = 107, "not connected";
     ETOOMANYREFS = 109, "too many references";
     ETIMEDOUT = 110, "connection timed out";
     ECONNREFUSED = 111, "connection refused";
+    EALREADY = 114, "operation already in progress";
+    EINPROGRESS = 115, "operation now in progress";
 }
 
 impl Errno {

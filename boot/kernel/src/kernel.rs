@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Accounts, Counters, Resource};
 use crate::change::Changes;
-use crate::fs::{AgentPipes, AgentStream, Credentials, Files, PipeId};
+use crate::fs::{AgentPipes, AgentStream, Credentials, Files, Host, PipeId};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
@@ -17,8 +17,8 @@ use crate::tty::TerminalId;
 use crate::view::{Root, ViewEntry, Views};
 use crate::wait::WakeQueue;
 use agent::kernel::{
-    Change, ChangeId, DiskUsage, Event, Input, Limits, Output, OutputStream, Pid, ProcessInfo,
-    Program, Refusal, Signal, Stdio, Usage, View, Writes,
+    Change, ChangeId, ChannelId, DiskUsage, Event, Input, Limits, Output, OutputStream, Over, Pid,
+    ProcessInfo, Program, Refusal, Signal, Stdio, Usage, View, Writes,
 };
 use alloc::vec::Vec;
 use core::fmt;
@@ -28,6 +28,7 @@ use hal::clock::{Clock, Instant};
 use hal::frame::FramePool;
 use hal::limits::{MAX_DISKS, PAGE_BYTES};
 use hal::user::User;
+use hal::vsock::{Address, Direction, Port};
 use hal::x86::vdso::UserClock;
 
 /// The tiny kernel of one machine.
@@ -48,6 +49,8 @@ pub struct Parts<B> {
     pub seed: Option<[u8; 32]>,
     /// Code with which programs tell the time, on a machine that has it.
     pub user_clock: Option<UserClock>,
+    /// The host, as programs may reach it; `None`: not at all.
+    pub host: Option<Host>,
 }
 
 impl<B> fmt::Debug for Parts<B> {
@@ -135,6 +138,9 @@ impl<U: User, B: Block> Kernel<U, B> {
         }
         system.epoch = parts.epoch.unwrap_or_default();
         system.has_epoch = parts.epoch.is_some();
+        if let Some(host) = parts.host {
+            system.files.sockets.set_host(host);
+        }
         if let Some(seed) = &parts.seed {
             system.random.add(seed);
         }
@@ -486,11 +492,53 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         }
     }
 
+    fn admit(&mut self, to: Port, from: Port) -> Option<ChannelId> {
+        let mut parts = self.system.own_file_parts();
+        parts.files.sockets.admit(&mut parts.context, to, from)
+    }
+
+    fn connected(&mut self, channel: ChannelId, local: Address) {
+        let mut parts = self.system.own_file_parts();
+        let sockets = &mut parts.files.sockets;
+        sockets.on_connected(&mut parts.context, channel, local);
+    }
+
+    fn sent(&self, channel: ChannelId) -> Output<'_> {
+        self.system.files.sockets.sent(&self.system.pool, channel)
+    }
+
+    fn take_sent(&mut self, channel: ChannelId, count: usize) {
+        let mut parts = self.system.own_file_parts();
+        let sockets = &mut parts.files.sockets;
+        sockets.take_sent(&mut parts.context, channel, count);
+    }
+
+    fn deliver(&mut self, channel: ChannelId, bytes: &[u8]) -> Input {
+        let mut parts = self.system.own_file_parts();
+        let sockets = &mut parts.files.sockets;
+        sockets.deliver(&mut parts.context, channel, bytes)
+    }
+
+    fn hang_up(&mut self, channel: ChannelId, direction: Direction) {
+        let mut parts = self.system.own_file_parts();
+        let sockets = &mut parts.files.sockets;
+        sockets.hang_up(&mut parts.context, channel, direction);
+    }
+
+    fn end_channel(&mut self, channel: ChannelId, how: Over) {
+        let mut parts = self.system.own_file_parts();
+        let sockets = &mut parts.files.sockets;
+        sockets.end_channel(&mut parts.context, channel, how);
+    }
+
     fn next_event(&mut self) -> Option<Event> {
         if let Some(kill) = self.system.memory_kills.pop_front() {
             return Some(Event::OutOfMemory(kill));
         }
         loop {
+            if let Some(event) = self.system.files.sockets.next_told() {
+                return Some(event);
+            }
             if let Some((pid, stream)) = self.system.files.pipes.next_ready() {
                 if self.process(pid).is_none() {
                     continue;

@@ -169,6 +169,14 @@ pub const MAX_LOCK_WAITS: usize = 10;
 /// Sockets in the whole VM. One more is ENFILE.
 pub const MAX_SOCKETS: usize = 4096;
 
+/// Connections with the host that one container may have, those it has not accepted and those that are on their way out
+/// included. One more is EADDRNOTAVAIL, and the host is refused. The machine has places for about twice as many
+/// (`hal::limits::PROGRAM_CONNECTIONS`), and for a handful where RAM is scarce.
+pub const MAX_CHANNELS: usize = 64;
+
+/// How long the host may take to accept a connection (Linux `VSOCK_DEFAULT_CONNECT_TIMEOUT`). Then it is ETIMEDOUT.
+pub const VSOCK_CONNECT_MS: u64 = 2_000;
+
 /// Messages that wait in one socket; a sender waits when there are so many.
 pub const MAX_MESSAGES: usize = 256;
 

@@ -37,6 +37,19 @@ impl<T> Id<T> {
         self.name.get()
     }
 
+    /// Returns the name as it is.
+    pub(crate) const fn name(self) -> NonZeroU64 {
+        self.name
+    }
+
+    /// Takes [`Id::name`] back.
+    pub(crate) const fn from_name(name: NonZeroU64) -> Self {
+        Self {
+            name,
+            of: PhantomData,
+        }
+    }
+
     /// Takes [`Id::bits`] back; `None` for what is no name.
     pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
         match NonZeroU64::new(bits) {

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, PORT, pattern};
 use fakes::virtio::vsock::{Peer, SHUT_RCV, SHUT_SEND, op};
 use hal::clock::Instant;
-use hal::limits::MAX_CONNECTIONS;
+use hal::limits::AGENT_CONNECTIONS;
 use hal::vsock::{ConnectError, Event, Full, Purpose, StreamError, Vsock};
 
 #[test]
@@ -170,41 +170,17 @@ fn a_refused_dial_does_not_end_the_others() {
 }
 
 #[test]
-fn refuses_a_connection_from_the_host() {
-    let mut bench = Bench::new();
-    let mut request = Peer::of(
-        &Peer {
-            host_port: 77,
-            guest_port: 1024,
-            buf_alloc: 1,
-            fwd_cnt: 0,
-            guest_buf_alloc: 0,
-            guest_fwd_cnt: 0,
-            tx_cnt: 0,
-        }
-        .packet(op::REQUEST),
-        1,
-    )
-    .packet(op::REQUEST);
-    request.src_port = 77;
-    request.dst_port = 1024;
-    bench.host.send(&request);
-    bench.expect_events(&[]);
-    let reset = bench.host.expect(op::RST);
-    assert_eq!((reset.src_port, reset.dst_port), (1024, 77));
-}
-
-#[test]
-fn holds_256_connections_at_once_and_refuses_the_next() {
+fn holds_248_connections_of_the_agents_at_once_and_refuses_the_next() {
     let mut bench = Bench::new();
     let mut peers = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
+    for _ in 0..AGENT_CONNECTIONS {
         peers.push(bench.connection(Purpose::Output, 65536));
     }
     let full = bench
         .guest
         .connect(PORT, Purpose::Control, bench.now, Instant::NEVER);
     assert_eq!(full, Err(Full));
+    bench.connection(Purpose::Program, 65536);
 
     let bytes = pattern(100);
     for (id, peer) in &mut peers {

@@ -38,7 +38,12 @@ fn assert_sound(bench: &Bench) {
 /// Something a caller may do at any time.
 fn act(bench: &mut Bench, dice: &mut Dice, ids: &mut Vec<ConnectionId>) {
     if ids.is_empty() || dice.roll(8) == 0 {
-        let purpose = dice.pick(&[Purpose::Control, Purpose::Input, Purpose::Output]);
+        let purpose = dice.pick(&[
+            Purpose::Control,
+            Purpose::Input,
+            Purpose::Output,
+            Purpose::Program,
+        ]);
         let deadline = Instant::from_nanos(bench.now.as_nanos() + 3_000_000_000);
         if let Ok(id) = bench.guest.connect(PORT, purpose, bench.now, deadline) {
             ids.push(id);
@@ -75,13 +80,15 @@ fn act(bench: &mut Bench, dice: &mut Dice, ids: &mut Vec<ConnectionId>) {
 /// Takes every event and checks that none speaks of an id that is void.
 fn drain(bench: &mut Bench, ids: &mut Vec<ConnectionId>) {
     while let Some(event) = bench.guest.poll(bench.now) {
-        let (Event::Connected(id)
-        | Event::Failed(id, _)
-        | Event::Readable(id)
-        | Event::Writable(id)
-        | Event::PeerClosedReceive(id)
-        | Event::Reset(id)
-        | Event::Closed { id, .. }) = event;
+        if let Event::Incoming { id, to, .. } = event {
+            assert!(!ids.contains(&id), "{event:?} of an id that is known");
+            ids.push(id);
+            if to.0.is_multiple_of(2) {
+                bench.guest.accept(id);
+            }
+            continue;
+        }
+        let id = event.id();
         assert!(ids.contains(&id), "{event:?} of a void id");
         if matches!(event, Event::Failed(..) | Event::Closed { .. }) {
             ids.retain(|&known| known != id);

@@ -128,14 +128,13 @@ fn packets_for_nobody_are_answered_with_one_rst() {
         op::RW,
         op::CREDIT_UPDATE,
         op::CREDIT_REQUEST,
-        op::REQUEST,
         99,
     ];
     for number in strangers {
         for (host_port, guest_port) in [
             (peer.host_port, peer.guest_port + 1),
             (peer.host_port + 1, peer.guest_port),
-            (peer.host_port, peer.guest_port + 256),
+            (peer.host_port, peer.guest_port + 512),
         ] {
             let stray = Packet {
                 src_port: host_port,

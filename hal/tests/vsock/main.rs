@@ -7,6 +7,7 @@ mod connect;
 mod data;
 mod fuzz;
 mod hostile;
+mod incoming;
 mod kick;
 
 #[global_allocator]

@@ -5,9 +5,11 @@
 
 mod call;
 mod change;
+mod channel;
 mod process;
 
 pub use change::Changed;
+pub use channel::Channel;
 pub use process::{Process, State};
 
 use agent::kernel::{
@@ -41,6 +43,10 @@ pub struct FakeKernel {
     pub changes_at_once: bool,
     /// Why the next change cannot be made.
     pub change_error: Option<LoadError>,
+    /// Every channel there ever was, by its id.
+    pub channels: Vec<Channel>,
+    /// Ports that programs listen on.
+    pub listening: Vec<u32>,
     /// Bytes for the random generator.
     pub entropy: Vec<u8>,
     /// Whether the machine was told to power off.
@@ -81,6 +87,8 @@ impl FakeKernel {
             changes: Vec::with_capacity(1024),
             changes_at_once: true,
             change_error: None,
+            channels: Vec::with_capacity(256),
+            listening: Vec::new(),
             entropy: Vec::new(),
             powered_off: false,
             loads_at_once: true,

@@ -5,9 +5,9 @@
 use crate::alloc::uncounted;
 use embedded_io::{BufRead, ErrorType, Read, ReadReady, Write, WriteReady};
 use hal::clock::Instant;
-use hal::limits::MAX_CONNECTIONS;
+use hal::limits::{AGENT_CONNECTIONS, MAX_CONNECTIONS};
 use hal::vsock::{
-    ConnectError, ConnectionId, Direction, Event, Full, Port, Purpose, StreamError, Vsock,
+    Address, ConnectError, ConnectionId, Direction, Event, Full, Port, Purpose, StreamError, Vsock,
 };
 use std::collections::{HashMap, VecDeque};
 
@@ -25,10 +25,16 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Refused,
-    Dialling { deadline: Instant },
+    Dialling {
+        deadline: Instant,
+    },
+    /// The host wants it.
+    Offered,
     Open,
     Reset,
-    Closing { deadline: Instant },
+    Closing {
+        deadline: Instant,
+    },
 }
 
 #[derive(Debug)]
@@ -57,6 +63,7 @@ pub struct FakeVsock {
     events: VecDeque<Event>,
     window: usize,
     limit: usize,
+    program_limit: usize,
     /// Every call the guest made, in order.
     pub dials: Vec<(Port, Purpose)>,
 }
@@ -78,6 +85,7 @@ impl FakeVsock {
             events: VecDeque::with_capacity(1024),
             window: 64 * 1024,
             limit: MAX_CONNECTIONS,
+            program_limit: MAX_CONNECTIONS - AGENT_CONNECTIONS,
             dials: Vec::with_capacity(1024),
         }
     }
@@ -95,6 +103,22 @@ impl FakeVsock {
     /// Sets how many connections there may be.
     pub fn set_limit(&mut self, connections: usize) {
         self.limit = connections;
+    }
+
+    /// Sets how many connections programs may have.
+    pub fn set_program_limit(&mut self, connections: usize) {
+        self.program_limit = connections;
+    }
+
+    /// The host dials a port of the guest; the guest hears of it with the next event. `None` when it has no place.
+    pub fn host_dial(&mut self, port: u32, from: u32) -> Option<ConnectionId> {
+        let id = self.place(Port(port), Purpose::Program, State::Offered)?;
+        self.events.push_back(Event::Incoming {
+            id,
+            to: Port(port),
+            from: Port(from),
+        });
+        Some(id)
     }
 
     /// Answers a call that rings.
@@ -242,6 +266,40 @@ impl FakeVsock {
             .filter(|connection| connection.id == id)
     }
 
+    /// Makes a connection, if there is a place for it.
+    fn place(&mut self, port: Port, purpose: Purpose, state: State) -> Option<ConnectionId> {
+        let (start, limit) = match purpose {
+            Purpose::Program => (AGENT_CONNECTIONS, self.program_limit),
+            _ => (0, self.limit.min(AGENT_CONNECTIONS)),
+        };
+        let index = (start..start + limit).find(|&index| {
+            let place = self.connections.get(index);
+            place.is_none_or(Option::is_none)
+        })?;
+        while self.connections.len() <= index {
+            self.connections.push(None);
+            self.generations.push(0);
+        }
+        let id = ConnectionId {
+            index: index as u16,
+            generation: self.generations[index],
+        };
+        self.connections[index] = Some(Connection {
+            id,
+            call: self.dials.len(),
+            port,
+            state,
+            to_guest: VecDeque::new(),
+            from_guest: VecDeque::new(),
+            host_sends: true,
+            guest_sends: true,
+            guest_receives: true,
+            wants_room: false,
+            asked: false,
+        });
+        Some(id)
+    }
+
     fn remove(&mut self, id: ConnectionId) {
         if self.get(id).is_some() {
             self.connections[usize::from(id.index)] = None;
@@ -289,33 +347,31 @@ impl Vsock for FakeVsock {
             if self.held() >= self.limit {
                 return Err(Full);
             }
+            let state = State::Dialling { deadline };
+            let id = self.place(port, purpose, state).ok_or(Full)?;
             self.dials.push((port, purpose));
-            let free = self.connections.iter().position(Option::is_none);
-            let index = free.unwrap_or(self.connections.len());
-            if free.is_none() {
-                self.connections.push(None);
-                self.generations.push(0);
+            if let Some(connection) = self.get(id) {
+                connection.call += 1;
             }
-            let id = ConnectionId {
-                index: index as u16,
-                generation: self.generations[index],
-            };
-            self.connections[index] = Some(Connection {
-                id,
-                call: self.dials.len(),
-                port,
-                state: State::Dialling { deadline },
-                to_guest: VecDeque::new(),
-                from_guest: VecDeque::new(),
-                host_sends: true,
-                guest_sends: true,
-                guest_receives: true,
-                wants_room: false,
-                asked: false,
-            });
             let answer = self.answers.get(&port.0).copied();
             self.answer(id, answer.unwrap_or(Answer::Ring));
             Ok(id)
+        })
+    }
+
+    fn accept(&mut self, id: ConnectionId) {
+        let connection = self.get(id).expect("what is accepted was offered");
+        assert_eq!(connection.state, State::Offered, "accepted once");
+        connection.state = State::Open;
+        self.events.push_back(Event::Connected(id));
+    }
+
+    /// The port is one nobody asked for, so that nobody takes it for another.
+    fn local(&self, id: ConnectionId) -> Option<Address> {
+        let connection = self.connections.get(usize::from(id.index))?.as_ref()?;
+        (connection.id == id && connection.state == State::Open).then_some(Address {
+            cid: 3,
+            port: Port(0x8000_0000 + u32::from(id.index)),
         })
     }
 
@@ -375,7 +431,7 @@ impl Vsock for FakeVsock {
                 .flatten()
                 .map(|connection| match connection.state {
                     State::Dialling { deadline } | State::Closing { deadline } => deadline,
-                    State::Refused | State::Open | State::Reset => Instant::NEVER,
+                    State::Refused | State::Offered | State::Open | State::Reset => Instant::NEVER,
                 });
         deadlines.min().unwrap_or(Instant::NEVER)
     }

@@ -1,4 +1,4 @@
-//! Character devices: null, zero, full, random.
+//! Character devices: null, zero, full, random, vsock.
 
 use crate::errno::Errno;
 use crate::fs::context::{Context, Span};
@@ -17,6 +17,8 @@ pub enum Device {
     Random,
     /// 1:9, `/dev/urandom`.
     Urandom,
+    /// 10:121, `/dev/vsock`, which only tells this machine's context id.
+    Vsock,
 }
 
 /// The major number of disks: that of virtio block devices on most Linux machines.
@@ -41,12 +43,14 @@ impl Device {
         const FULL: u64 = device_number(1, 7);
         const RANDOM: u64 = device_number(1, 8);
         const URANDOM: u64 = device_number(1, 9);
+        const VSOCK: u64 = device_number(10, 121);
         Some(match number {
             NULL => Self::Null,
             ZERO => Self::Zero,
             FULL => Self::Full,
             RANDOM => Self::Random,
             URANDOM => Self::Urandom,
+            VSOCK => Self::Vsock,
             _ => return None,
         })
     }
@@ -54,16 +58,15 @@ impl Device {
     /// Returns its number.
     #[must_use]
     pub const fn number(self) -> u64 {
-        device_number(
-            1,
-            match self {
-                Self::Null => 3,
-                Self::Zero => 5,
-                Self::Full => 7,
-                Self::Random => 8,
-                Self::Urandom => 9,
-            },
-        )
+        let (major, minor) = match self {
+            Self::Null => (1, 3),
+            Self::Zero => (1, 5),
+            Self::Full => (1, 7),
+            Self::Random => (1, 8),
+            Self::Urandom => (1, 9),
+            Self::Vsock => (10, 121),
+        };
+        device_number(major, minor)
     }
 
     /// Returns the path it usually has.
@@ -74,6 +77,7 @@ impl Device {
             Self::Full => "/dev/full",
             Self::Random => "/dev/random",
             Self::Urandom => "/dev/urandom",
+            Self::Vsock => "/dev/vsock",
         }
     }
 
@@ -86,6 +90,7 @@ impl Device {
             Self::Random | Self::Urandom => context
                 .random
                 .fill(&mut context.pool.bytes_mut(span.frame)[range])?,
+            Self::Vsock => return Err(Errno::EINVAL.into()),
         }
         Ok(span.len)
     }
@@ -94,6 +99,7 @@ impl Device {
     pub(super) fn write(self, len: usize) -> Result<usize, Errno> {
         match self {
             Self::Full => Err(Errno::ENOSPC),
+            Self::Vsock => Err(Errno::EINVAL),
             _ => Ok(len),
         }
     }

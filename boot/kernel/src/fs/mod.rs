@@ -94,7 +94,10 @@ pub(crate) use proc::{Live, Owner, escape};
 pub use rename::Existing;
 pub use seal::Seals;
 pub use sharing::AgentPipes;
-pub use socket::{Message, Peer, Shut, SocketId, SocketKind, Sockets};
+pub use socket::{
+    Connecting, Family, Host, Message, Peer, Shut, SocketId, SocketKind, SocketType, Sockets,
+    UNBOUND,
+};
 pub use sockets::ADDRESS_BYTES;
 pub use table::{Descriptor, Table, TableId};
 pub use transfer::Readiness;
@@ -170,7 +173,7 @@ pub struct Files<B> {
     /// All pipes. The agent's ends are reached here directly.
     pub pipes: Pipes,
     /// All sockets.
-    sockets: Sockets,
+    pub(crate) sockets: Sockets,
     /// All terminals.
     pub terminals: Terminals,
     /// All events.

@@ -33,12 +33,13 @@ const FURNITURE: [(&[u8], u16, Option<Sort>); 3] = [
 /// Trees of one view: its own and those its furniture is covered with.
 const TREES: usize = 4;
 
-const DEVICES: [(&[u8], u64); 7] = [
+const DEVICES: [(&[u8], u64); 8] = [
     (b"null", Device::Null.number()),
     (b"zero", Device::Zero.number()),
     (b"full", Device::Full.number()),
     (b"random", Device::Random.number()),
     (b"urandom", Device::Urandom.number()),
+    (b"vsock", Device::Vsock.number()),
     (b"tty", terminal::OWN),
     (b"ptmx", terminal::MASTERS),
 ];

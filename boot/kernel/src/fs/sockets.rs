@@ -7,12 +7,11 @@ use crate::fs::change::Make;
 use crate::fs::context::{Context, Span};
 use crate::fs::description::{DescriptionId, Target};
 use crate::fs::flags::{Last, OpenFlags};
-use crate::fs::socket::{Message, Shut, Socket, SocketId, SocketKind};
+use crate::fs::socket::{Message, Shut, Socket, SocketId, SocketKind, SocketType};
 use crate::fs::table::TableId;
 use crate::fs::walk::Start;
 use crate::limits::MAX_RIGHTS;
 use crate::wait::Stall;
-use agent::kernel::View;
 use alloc::vec::Vec;
 use hal::block::Block;
 
@@ -70,10 +69,10 @@ impl<B: Block> Files<B> {
         &mut self,
         context: &mut Context<'_>,
         table: TableId,
-        (kind, pod): (SocketKind, View),
+        of: SocketType,
         flags: OpenFlags,
     ) -> Result<i32, Errno> {
-        let socket = self.sockets.create(context, kind, pod)?;
+        let socket = self.sockets.create(context, of)?;
         self.install_socket(context, table, socket, flags)
     }
 
@@ -86,12 +85,12 @@ impl<B: Block> Files<B> {
         &mut self,
         context: &mut Context<'_>,
         table: TableId,
-        (kind, pod): (SocketKind, View),
+        of: SocketType,
         flags: OpenFlags,
     ) -> Result<(i32, i32), Errno> {
-        let one = self.sockets.create(context, kind, pod)?;
+        let one = self.sockets.create(context, of)?;
         let first = self.install_socket(context, table, one, flags)?;
-        let second = self.sockets.create(context, kind, pod).and_then(|other| {
+        let second = self.sockets.create(context, of).and_then(|other| {
             self.sockets.join(one, other)?;
             self.install_socket(context, table, other, flags)
         });

@@ -2,7 +2,7 @@
 
 use super::{Call, Outcome, lock, owner};
 use crate::errno::Errno;
-use crate::fs::{Access, Kind, OpenFlags, PIPE_BYTES, Seals, Target};
+use crate::fs::{Access, Device, Kind, OpenFlags, PIPE_BYTES, Seals, Target};
 use crate::system::{FileParts, System};
 use crate::wait::Stall;
 use hal::block::Block;
@@ -196,12 +196,23 @@ pub(super) fn ioctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
     const FIONCLEX: u32 = 0x5450;
     const FIOASYNC: u32 = 0x5452;
     const FIOCLEX: u32 = 0x5451;
+    /// IOCTL_VM_SOCKETS_GET_LOCAL_CID (linux/vm_sockets.h).
+    const GET_LOCAL_CID: u32 = 0x7b9;
     let (id, _) = system.open_content(call, 0)?;
     let table = system.table_of(call)?;
     if let Some(outcome) = super::terminal::ioctl(system, call, id) {
         return outcome;
     }
     match call.uint(1) {
+        GET_LOCAL_CID => {
+            let (_, file) = system.files.description(table, call.int(0))?;
+            if file.target != Target::Device(Device::Vsock) {
+                return Err(Errno::ENOTTY.into());
+            }
+            let cid = system.files.sockets.host()?.cid;
+            system.write_user(call.space, call.address(2), &cid.to_le_bytes())?;
+            Ok(0)
+        }
         FIONREAD => {
             let count = system.files.readable_bytes(id)?.min(i32::MAX as u64) as u32;
             system.write_user(call.space, call.address(2), &count.to_le_bytes())?;

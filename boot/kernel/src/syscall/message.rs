@@ -7,7 +7,7 @@ use super::socket::{
 use super::transfer::{List, Memory};
 use super::{Call, Outcome, Restart};
 use crate::errno::Errno;
-use crate::fs::{DescriptionId, Peer, SocketId, SocketKind, Span};
+use crate::fs::{DescriptionId, Family, Peer, SocketId, SocketKind, Span};
 use crate::limits::{MAX_BUFFERS, MAX_RIGHTS, WORK_BYTES};
 use crate::signal::number;
 use crate::system::{FileParts, System};
@@ -125,6 +125,9 @@ fn send<B: Block>(system: &mut System<B>, call: &mut Call, header: Header, bits:
     let socket = socket_of(system, call)?;
     let to = if header.name.is_null() || header.name_len == 0 {
         None
+    } else if system.files.socket(socket)?.family() == Family::Vsock {
+        // A connection needs no address: that is refused whatever it is.
+        Some(socket)
     } else {
         let address = read_address(system, call, header.name, header.name_len)?;
         match system.files.socket(socket)?.kind() {
@@ -406,7 +409,7 @@ fn receive<B: Block>(
             }
         }
     }
-    let (address, address_len) = copy_address(system.files.next_sender(socket));
+    let (address, address_len) = copy_address(Family::Unix, system.files.next_sender(socket));
     if room.is_some() {
         let len = if address_len > 2 { address_len } else { 0 };
         write_address(system, call, &address[..len], room)?;

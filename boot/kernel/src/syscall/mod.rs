@@ -42,6 +42,7 @@ mod splice;
 mod terminal;
 mod timer;
 mod transfer;
+mod vsock;
 mod wait;
 mod xattr;
 

@@ -2,20 +2,22 @@
 
 use super::descriptor::flags_of;
 use super::path::AT_FDCWD;
-use super::{Call, Outcome};
+use super::{Call, Outcome, vsock};
 use crate::errno::Errno;
-use crate::fs::{ADDRESS_BYTES, OpenFlags, Shut, SocketId, SocketKind};
+use crate::fs::{
+    ADDRESS_BYTES, Family, OpenFlags, Shut, SocketId, SocketKind, SocketType, UNBOUND,
+};
 use crate::system::{FileParts, System};
 use crate::user_memory::UserAddr;
 use crate::wait::{Stall, WakeKey, Why};
 use core::time::Duration;
 use hal::block::Block;
 
-/// AF_UNIX, the only family.
-const UNIX: u16 = 1;
-
 /// Bytes of a family.
 const FAMILY_BYTES: usize = 2;
+
+/// Bytes of a `sockaddr_vm`.
+const VSOCK_NAME_BYTES: usize = FAMILY_BYTES + UNBOUND.len();
 
 /// The bytes of a socket address behind the family.
 #[derive(Clone, Copy, Debug)]
@@ -30,49 +32,55 @@ impl Address {
     }
 }
 
-/// Reads the type argument of socket(2): the kind, and flags that are those of open(2).
-fn kind_of(call: &Call) -> Result<(SocketKind, OpenFlags), Errno> {
+/// Reads the arguments of socket(2): what the socket is to be, and flags that are those of open(2).
+fn type_of<B: Block>(system: &System<B>, call: &Call) -> Result<(SocketType, OpenFlags), Errno> {
     const KIND: u32 = 0xf;
-    if call.uint(0) != u32::from(UNIX) {
-        return Err(Errno::EAFNOSUPPORT);
-    }
-    let kind = match call.uint(1) & KIND {
-        1 => SocketKind::Stream,
+    let family = match call.uint(0) {
+        1 => Family::Unix,
+        40 => Family::Vsock,
+        _ => return Err(Errno::EAFNOSUPPORT),
+    };
+    let kind = match (family, call.uint(1) & KIND) {
+        (_, 1) => SocketKind::Stream,
         // As on Linux, SOCK_RAW is another name for datagrams here.
-        2 | 3 => SocketKind::Datagram,
-        5 => SocketKind::Sequenced,
+        (Family::Unix, 2 | 3) => SocketKind::Datagram,
+        (Family::Unix, 5) => SocketKind::Sequenced,
+        // No transport of Linux' carries these to a host.
+        (Family::Vsock, 2) => return Err(Errno::ENODEV),
         _ => return Err(Errno::ESOCKTNOSUPPORT),
     };
-    if call.uint(2) != 0 && call.uint(2) != u32::from(UNIX) {
+    if call.uint(2) != 0 && call.uint(2) != family as u32 {
         return Err(Errno::EPROTONOSUPPORT);
     }
-    Ok((kind, flags_of(call.uint(1), KIND)?))
+    let pod = system.views.pod(system.process(call.process)?.view);
+    let of = SocketType { family, kind, pod };
+    Ok((of, flags_of(call.uint(1), KIND)?))
 }
 
 /// socket(2).
 pub(super) fn socket<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let (kind, flags) = kind_of(call)?;
+    let (of, flags) = type_of(system, call)?;
     let table = system.table_of(call)?;
-    let pod = system.views.pod(system.process(call.process)?.view);
     let mut parts = system.file_parts(call.process)?;
     let fd = parts
         .files
-        .open_socket(&mut parts.context, table, (kind, pod), flags)?;
+        .open_socket(&mut parts.context, table, of, flags)?;
     Ok(fd as u64)
 }
 
 /// socketpair(2).
 pub(super) fn socketpair<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let (kind, flags) = kind_of(call)?;
+    let (of, flags) = type_of(system, call)?;
+    if of.family != Family::Unix {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     let table = system.table_of(call)?;
     // The place for the numbers is tried first: with the sockets made there would be no way back.
     system.write_user(call.space, call.address(3), &[0; 8])?;
-    let pod = system.views.pod(system.process(call.process)?.view);
     let mut parts = system.file_parts(call.process)?;
-    let (one, other) =
-        parts
-            .files
-            .open_socket_pair(&mut parts.context, table, (kind, pod), flags)?;
+    let (one, other) = parts
+        .files
+        .open_socket_pair(&mut parts.context, table, of, flags)?;
     let both = u64::from(one as u32) | u64::from(other as u32) << 32;
     system.write_user(call.space, call.address(3), &both.to_le_bytes())?;
     Ok(0)
@@ -83,20 +91,28 @@ pub(super) fn socket_of<B: Block>(system: &System<B>, call: &Call) -> Result<Soc
     system.files.socket_of(system.open_file(call, 0)?)
 }
 
-/// Reads a `sockaddr_un` of `len` bytes.
+/// Reads a `sockaddr_un` of `len` bytes, or of a vsock(7) socket a `sockaddr_vm`.
 pub(super) fn read_address<B: Block>(
     system: &mut System<B>,
     call: &Call,
     at: UserAddr,
     len: u32,
 ) -> Result<Address, Stall> {
-    let len = len as usize;
-    if !(FAMILY_BYTES..=FAMILY_BYTES + ADDRESS_BYTES).contains(&len) {
+    let own = system.files.socket(socket_of(system, call)?)?.family();
+    let mut len = len as usize;
+    let shortest = match own {
+        Family::Unix => FAMILY_BYTES,
+        Family::Vsock => VSOCK_NAME_BYTES,
+    };
+    if !(shortest..=FAMILY_BYTES + ADDRESS_BYTES).contains(&len) {
         return Err(Errno::EINVAL.into());
+    }
+    if own == Family::Vsock {
+        len = VSOCK_NAME_BYTES;
     }
     let mut family = [0; FAMILY_BYTES];
     system.read_user(call.space, at, &mut family)?;
-    if u16::from_le_bytes(family) != UNIX {
+    if u16::from_le_bytes(family) != own as u16 {
         return Err(Errno::EINVAL.into());
     }
     let mut address = Address {
@@ -128,6 +144,12 @@ pub(super) fn find<B: Block>(
 pub(super) fn bind<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let socket = socket_of(system, call)?;
     let address = read_address(system, call, call.address(1), call.uint(2))?;
+    if system.files.socket(socket)?.family() == Family::Vsock {
+        let parts = system.file_parts(call.process)?;
+        let sockets = &mut parts.files.sockets;
+        sockets.bind_vsock(&parts.context, socket, address.bytes())?;
+        return Ok(0);
+    }
     let permissions = 0o777 & !system.directories_of(call)?.umask();
     system.with_start(
         call,
@@ -152,6 +174,9 @@ pub(super) fn listen<B: Block>(system: &mut System<B>, call: &mut Call) -> Outco
 pub(super) fn connect<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let socket = socket_of(system, call)?;
     let address = read_address(system, call, call.address(1), call.uint(2))?;
+    if system.files.socket(socket)?.family() == Family::Vsock {
+        return vsock::connect(system, call, socket, address.bytes());
+    }
     let to = find(system, call, socket, &address)?;
     let mut parts = system.file_parts(call.process)?;
     match parts.files.connect(&mut parts.context, socket, to) {
@@ -185,15 +210,33 @@ fn accept_with<B: Block>(system: &mut System<B>, call: &mut Call, flags: OpenFla
     };
     let (id, _) = system.files.description(table, fd)?;
     let socket = system.files.socket_of(id)?;
-    let (bytes, len) = copy_address(system.files.socket_address(socket, true)?);
+    let (bytes, len) = name(system, socket, Whose::Peer)?;
     write_address(system, call, &bytes[..len], room)?;
     Ok(fd as u64)
 }
 
-/// Returns the bytes of a `sockaddr_un` and how many they are.
-pub(super) fn copy_address(address: &[u8]) -> ([u8; FAMILY_BYTES + ADDRESS_BYTES + 1], usize) {
+/// Returns the name of a socket or of its other end.
+fn name<B: Block>(
+    system: &System<B>,
+    socket: SocketId,
+    whose: Whose,
+) -> Result<([u8; FAMILY_BYTES + ADDRESS_BYTES + 1], usize), Errno> {
+    let family = system.files.socket(socket)?.family();
+    let address = system.files.socket_address(socket, whose == Whose::Peer)?;
+    let address = match family {
+        Family::Vsock if address.is_empty() => &UNBOUND,
+        _ => address,
+    };
+    Ok(copy_address(family, address))
+}
+
+/// Returns the bytes of a socket address and how many they are.
+pub(super) fn copy_address(
+    family: Family,
+    address: &[u8],
+) -> ([u8; FAMILY_BYTES + ADDRESS_BYTES + 1], usize) {
     let mut bytes = [0; FAMILY_BYTES + ADDRESS_BYTES + 1];
-    bytes[..FAMILY_BYTES].copy_from_slice(&UNIX.to_le_bytes());
+    bytes[..FAMILY_BYTES].copy_from_slice(&(family as u16).to_le_bytes());
     bytes[FAMILY_BYTES..FAMILY_BYTES + address.len()].copy_from_slice(address);
     (bytes, FAMILY_BYTES + address.len())
 }
@@ -238,17 +281,24 @@ pub(super) fn write_address<B: Block>(
 
 /// getsockname(2).
 pub(super) fn getsockname<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    tell_address(system, call, false)
+    tell_address(system, call, Whose::Own)
 }
 
 /// getpeername(2).
 pub(super) fn getpeername<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    tell_address(system, call, true)
+    tell_address(system, call, Whose::Peer)
 }
 
-fn tell_address<B: Block>(system: &mut System<B>, call: &Call, of_peer: bool) -> Outcome {
+/// Which end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Peer,
+}
+
+fn tell_address<B: Block>(system: &mut System<B>, call: &Call, whose: Whose) -> Outcome {
     let socket = socket_of(system, call)?;
-    let (bytes, len) = copy_address(system.files.socket_address(socket, of_peer)?);
+    let (bytes, len) = name(system, socket, whose)?;
     if call.address(1).is_null() {
         return Err(Errno::EFAULT.into());
     }
@@ -274,6 +324,13 @@ pub(super) fn shutdown<B: Block>(system: &mut System<B>, call: &mut Call) -> Out
     Ok(0)
 }
 
+/// Returns whether the open file in argument 0 is not to wait.
+pub(super) fn is_nonblocking<B: Block>(system: &System<B>, call: &Call) -> bool {
+    system
+        .open_file(call, 0)
+        .is_ok_and(|id| system.files.is_nonblocking(id))
+}
+
 /// Which of a socket's two time-outs holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -294,10 +351,7 @@ pub(super) fn wait<B: Block>(
     let Why::Wait(WakeKey::SocketReadable(_) | WakeKey::SocketWritable(_)) = stall.why() else {
         return stall;
     };
-    let is_nonblocking = system
-        .open_file(call, 0)
-        .is_ok_and(|id| system.files.is_nonblocking(id));
-    if never || is_nonblocking || call.deadline.is_some_and(|end| system.now >= end) {
+    if never || is_nonblocking(system, call) || call.deadline.is_some_and(|end| system.now >= end) {
         return Errno::EAGAIN.into();
     }
     let timeout = system
@@ -334,7 +388,7 @@ const WITHOUT_CONSEQUENCE: [i32; 7] = [2, 5, 6, 9, 10, 12, 13];
 pub(super) fn setsockopt<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let socket = socket_of(system, call)?;
     if call.int(1) != SOCKET_LEVEL {
-        return Err(Errno::EOPNOTSUPP.into());
+        return vsock::setsockopt(system, call, socket);
     }
     let wanted = match call.int(2) {
         SO_RCVTIMEO | SO_SNDTIMEO => 16,
@@ -367,21 +421,24 @@ pub(super) fn setsockopt<B: Block>(system: &mut System<B>, call: &mut Call) -> O
 pub(super) fn getsockopt<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let id = socket_of(system, call)?;
     if call.int(1) != SOCKET_LEVEL {
-        return Err(Errno::EOPNOTSUPP.into());
+        return vsock::getsockopt(system, call, id);
     }
     let room = system.read_u32(call.space, call.address(4))?;
     if room > i32::MAX as u32 {
         return Err(Errno::EINVAL.into());
     }
-    let socket = system.files.socket(id)?;
+    let socket = system.files.socket_mut(id)?;
     let (mut answer, mut len) = ([0; 16], 4);
     let number = match call.int(2) {
         SO_TYPE => socket.kind() as u32,
-        SO_ERROR | SO_PROTOCOL => 0,
+        SO_ERROR => socket
+            .take_error()
+            .map_or(0, |error| u32::from(error.number())),
+        SO_PROTOCOL => 0,
         SO_SNDBUF | SO_RCVBUF => crate::fs::PIPE_BYTES as u32,
         SO_PASSCRED => u32::from(socket.wants_sender),
         SO_ACCEPTCONN => u32::from(socket.is_listening()),
-        SO_DOMAIN => u32::from(UNIX),
+        SO_DOMAIN => socket.family() as u32,
         SO_PEERCRED => {
             let peer = socket.peer();
             answer[4..8].copy_from_slice(&peer.uid.to_le_bytes());

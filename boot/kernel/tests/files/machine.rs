@@ -93,6 +93,7 @@ impl Machine {
             epoch: None,
             seed: Some([7; 32]),
             user_clock: None,
+            host: None,
         });
         let mut machine = Self {
             kernel,

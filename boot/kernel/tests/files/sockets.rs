@@ -6,7 +6,9 @@ use agent::kernel::View;
 use hal::limits::PAGE_BYTES;
 use kernel::account::Resource;
 use kernel::errno::Errno;
-use kernel::fs::{OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind};
+use kernel::fs::{
+    Family, OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind, SocketType,
+};
 use kernel::limits::{MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS};
 use kernel::wait::{Stall, WakeKey};
 
@@ -17,12 +19,21 @@ fn bed() -> Bed {
     Bed::mounted(256, vec![])
 }
 
+const fn of(pod: View, kind: SocketKind) -> SocketType {
+    SocketType {
+        family: Family::Unix,
+        kind,
+        pod,
+    }
+}
+
 impl Bed {
     fn socket_pair(&mut self, kind: SocketKind) -> [(i32, SocketId); 2] {
         let table = self.table;
         let (one, other) = self
             .run(|files, context| {
-                Ok(files.open_socket_pair(context, table, (kind, ALONE), OpenFlags::empty())?)
+                let of = of(ALONE, kind);
+                Ok(files.open_socket_pair(context, table, of, OpenFlags::empty())?)
             })
             .unwrap();
         [one, other].map(|fd| (fd, self.socket(fd)))
@@ -41,7 +52,8 @@ impl Bed {
         let table = self.table;
         let fd = self
             .run(|files, context| {
-                Ok(files.open_socket(context, table, (kind, pod), OpenFlags::empty())?)
+                let of = of(pod, kind);
+                Ok(files.open_socket(context, table, of, OpenFlags::empty())?)
             })
             .unwrap();
         (fd, self.socket(fd))

@@ -3,8 +3,9 @@
 use super::header::HEADER_BYTES;
 use super::window::CHUNK_BYTES;
 use crate::limits::{
-    MAX_CONNECTIONS, VSOCK_CONTROL_CONNECTIONS, VSOCK_MAX_WINDOW_BYTES, VSOCK_MIN_WINDOW_BYTES,
-    VSOCK_PACKET_BYTES, VSOCK_QUEUE_LENGTH,
+    AGENT_CONNECTIONS, FEW_PROGRAM_CONNECTIONS, MANY_CONNECTIONS_BYTES, MAX_CONNECTIONS,
+    VSOCK_CONTROL_CONNECTIONS, VSOCK_MAX_WINDOW_BYTES, VSOCK_MIN_WINDOW_BYTES, VSOCK_PACKET_BYTES,
+    VSOCK_QUEUE_LENGTH,
 };
 
 const KIB: usize = 1024;
@@ -41,13 +42,17 @@ pub struct Budget {
     pub(crate) chunks: usize,
     /// Window of a control connection; chunks for all of them are never lent to others.
     pub(crate) control_window: usize,
+    /// Chunks that programs' connections may reserve, and nobody else.
+    pub(crate) program_chunks: usize,
+    /// Places for connections.
+    pub(crate) connections: usize,
 }
 
 impl Budget {
     /// Returns the budget for a machine with this much RAM.
     ///
     /// Posted receive buffers are a sixteenth of RAM and at most 2 MiB; windows a sixteenth and at most 8 MiB, below
-    /// 32 MiB of RAM a thirty-second; transmission takes a sixty-fourth and at most 1 MiB.
+    /// 32 MiB of RAM a thirty-second, of which programs' connections have a fourth, below that an eighth; transmission takes a sixty-fourth and at most 1 MiB.
     #[must_use]
     pub fn for_ram(ram_bytes: u64) -> Self {
         let ram = usize::try_from(ram_bytes).unwrap_or(usize::MAX);
@@ -76,6 +81,12 @@ impl Budget {
             control_slots: VSOCK_QUEUE_LENGTH - large_slots - small_slots,
             chunks: windows / CHUNK_BYTES,
             control_window,
+            program_chunks: windows / CHUNK_BYTES / if ram >= 32 * MIB { 4 } else { 8 },
+            connections: if ram >= MANY_CONNECTIONS_BYTES {
+                MAX_CONNECTIONS
+            } else {
+                AGENT_CONNECTIONS + FEW_PROGRAM_CONNECTIONS
+            },
         }
     }
 
@@ -106,8 +117,6 @@ pub(crate) const fn stride(data_bytes: usize) -> usize {
 const fn floor_power_of_two(number: usize) -> usize {
     if number == 0 { 0 } else { 1 << number.ilog2() }
 }
-
-const _: () = assert!(MAX_CONNECTIONS.is_power_of_two());
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +152,8 @@ mod tests {
             assert!(budget.large_slots >= 2);
             assert!(budget.control_slots >= 8);
             assert!(budget.control_chunks() <= budget.chunks / 2);
+            let one = super::super::window::chunks_for(VSOCK_MIN_WINDOW_BYTES);
+            assert!(budget.program_chunks >= one);
         }
     }
 

@@ -14,7 +14,7 @@ use super::transmitter::{Slots, Transmitter};
 use super::window::Windows;
 use crate::clock::Instant;
 use crate::limits::{
-    MAX_CONNECTIONS, VSOCK_EVENT_BUFFERS, VSOCK_KICK_MS, VSOCK_MAX_KICK_MS, VSOCK_POLL_PACKETS,
+    AGENT_CONNECTIONS, VSOCK_EVENT_BUFFERS, VSOCK_KICK_MS, VSOCK_MAX_KICK_MS, VSOCK_POLL_PACKETS,
 };
 use crate::virtio::dma::MachineDma;
 use crate::virtio::init::{FEATURE_EVENT_IDX, InitError, negotiate, read_configuration, reset};
@@ -42,6 +42,9 @@ pub struct VirtioVsock<H: Hal + 'static, T: Transport> {
     pub(super) windows: Windows,
     pub(super) ports: Ports,
     pub(super) resets: Resets,
+
+    /// The slots that were used last: the agent's, and programs'.
+    pub(super) last_slots: [u16; 2],
 
     /// Connections that owe packets, have events, or wait for room to write.
     pub(super) owing: Marks,
@@ -88,7 +91,7 @@ pub(super) const fn table_bytes(budget: &Budget) -> usize {
     let segments = (budget.chunks + budget.receive_buffers) * size_of::<Segment>();
     let events = VSOCK_EVENT_BUFFERS * super::budget::stride(0);
     let rings = 3 * super::ring::ring_bytes::<MachineDma>();
-    MAX_CONNECTIONS * size_of::<Connection>() + segments + events + rings
+    budget.connections * size_of::<Connection>() + segments + events + rings
 }
 
 impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
@@ -114,7 +117,7 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
         let mut arena = Arena::new(memory);
         let carve = |_| InitError::OutOfMemory;
         let connections = arena
-            .table(MAX_CONNECTIONS, |_| Connection::FREE)
+            .table(budget.connections, |_| Connection::FREE)
             .map_err(carve)?;
         let receive = Receiver::<H>::carve(&mut arena, budget).map_err(carve)?;
         let slots = Slots::carve(&mut arena, budget).map_err(carve)?;
@@ -153,6 +156,7 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             windows: Windows::new(budget),
             ports: Ports::new(seed),
             resets: Resets::new(),
+            last_slots: [AGENT_CONNECTIONS as u16 - 1, budget.connections as u16 - 1],
             owing: Marks::default(),
             eventful: Marks::default(),
             blocked: Marks::default(),

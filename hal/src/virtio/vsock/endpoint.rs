@@ -2,11 +2,13 @@
 
 use super::connection::{Reaction, Writing};
 use super::device::VirtioVsock;
-use super::port::slot_of;
 use super::stream::VirtioStream;
 use crate::clock::Instant;
-use crate::limits::MAX_CONNECTIONS;
-use crate::vsock::{ConnectError, ConnectionId, Direction, Event, Full, Port, Purpose, Vsock};
+use crate::limits::AGENT_CONNECTIONS;
+use crate::vsock::{
+    Address, ConnectError, ConnectionId, Direction, Event, Full, Port, Purpose, Vsock,
+};
+use core::ops::Range;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
 
@@ -24,7 +26,7 @@ impl<H: Hal + 'static, T: Transport> Vsock for VirtioVsock<H, T> {
         deadline: Instant,
     ) -> Result<ConnectionId, Full> {
         self.now = self.now.max(now);
-        let index = self.free_slot().ok_or(Full)?;
+        let index = self.free_slot(purpose).ok_or(Full)?;
         let window = self.windows.reserve(purpose).ok_or(Full)?;
         let local = self.ports.take(index);
         let is_out_of_use = self.is_out_of_use();
@@ -37,6 +39,22 @@ impl<H: Hal + 'static, T: Transport> Vsock for VirtioVsock<H, T> {
         self.refresh(index);
         self.push_out(index);
         Ok(id)
+    }
+
+    fn accept(&mut self, id: ConnectionId) {
+        if let Some(index) = self.find(id) {
+            self.connections[index].accept();
+            self.push_out(index);
+            self.refresh(index);
+        }
+    }
+
+    fn local(&self, id: ConnectionId) -> Option<Address> {
+        let connection = &self.connections[self.find(id)?];
+        connection.is_established().then(|| Address {
+            cid: self.guest_cid as u32,
+            port: Port(connection.ports().0),
+        })
     }
 
     fn poll(&mut self, now: Instant) -> Option<Event> {
@@ -128,10 +146,22 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
     }
 
     /// Returns a slot for a new connection, not the one that was used last if another is free.
-    fn free_slot(&self) -> Option<usize> {
-        let start = slot_of(self.ports.last());
-        (1..=MAX_CONNECTIONS)
-            .map(|step| (start + step) % MAX_CONNECTIONS)
-            .find(|&index| self.connections[index].is_free())
+    pub(super) fn free_slot(&mut self, purpose: Purpose) -> Option<usize> {
+        let slots = self.slots(purpose);
+        let last = &mut self.last_slots[usize::from(purpose == Purpose::Program)];
+        let behind = usize::from(*last) + 1;
+        let index = (behind..slots.end)
+            .chain(slots.start..behind)
+            .find(|&index| self.connections[index].is_free())?;
+        *last = index as u16;
+        Some(index)
+    }
+
+    /// Returns the slots for connections of a purpose.
+    pub(super) fn slots(&self, purpose: Purpose) -> Range<usize> {
+        match purpose {
+            Purpose::Program => AGENT_CONNECTIONS..self.connections.len(),
+            _ => 0..AGENT_CONNECTIONS,
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::device::VirtioVsock;
 use super::header::{Header, Op, Shutdown, TYPE_STREAM};
 use super::port::slot_of;
 use super::receiver::Arrival;
-use crate::vsock::HOST_CID;
+use crate::vsock::{HOST_CID, Purpose};
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
 
@@ -30,18 +30,19 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
             );
             return false;
         }
-        let index = slot_of(header.dst_port);
-        let is_known = self.connections[index].has_ports(header.src_port, header.dst_port);
         let op = Op::parse(header.op).filter(|_| header.kind == TYPE_STREAM);
         let is_complete = arrival.data_bytes == header.len as usize;
-        match op {
-            _ if !is_known => {
-                // A RST is never answered with a RST, and an empty operation is no packet (a stale header).
-                if !matches!(op, Some(Op::Reset | Op::Invalid)) {
-                    self.resets.answer(header);
-                }
-                false
+        let Some(index) = self.connection_of(header) else {
+            if op == Some(Op::Request) && is_complete && self.offer(header) {
+                return false;
             }
+            // A RST is never answered with a RST, and an empty operation is no packet (a stale header).
+            if !matches!(op, Some(Op::Reset | Op::Invalid)) {
+                self.resets.answer(header);
+            }
+            return false;
+        };
+        match op {
             Some(op) if is_complete => self.on_known(index, op, arrival),
             _ => {
                 log::warn!(
@@ -56,6 +57,31 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
                 false
             }
         }
+    }
+
+    /// Returns whose packet it is: the connection's that the port names, else one's that the host dialled.
+    fn connection_of(&self, header: &Header) -> Option<usize> {
+        let is_its = |&index: &usize| {
+            self.connections
+                .get(index)
+                .is_some_and(|connection| connection.has_ports(header.src_port, header.dst_port))
+        };
+        Some(slot_of(header.dst_port))
+            .filter(is_its)
+            .or_else(|| self.slots(Purpose::Program).find(is_its))
+    }
+
+    /// The host wants a connection. Returns whether there is room to keep it until that is decided.
+    fn offer(&mut self, header: &Header) -> bool {
+        let Some(index) = self.free_slot(Purpose::Program) else {
+            return false;
+        };
+        let Some(window) = self.windows.reserve(Purpose::Program) else {
+            return false;
+        };
+        self.connections[index].offer(header, window);
+        self.refresh(index);
+        true
     }
 
     /// Gives a packet to its connection. Returns whether the packet's buffer was kept.

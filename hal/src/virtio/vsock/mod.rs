@@ -33,6 +33,8 @@
 //! * operation 0 is sent where there is nothing to say, and only an explicit CREDIT_UPDATE makes it look at the host's
 //!   socket again: it is answered like a question, never by data alone (`connection`);
 //! * the same question is asked again and again while a window is full: old news are repeated less and less often;
+//! * while the host has something to send, what waits for the host is not flushed: a guest that does not read until the host
+//!   has read more waits for ever, and only the programs on both sides can avoid that;
 //! * SHUTDOWN while it holds unflushed bytes is never answered: the end is announced when all bytes were forwarded.
 
 mod arena;

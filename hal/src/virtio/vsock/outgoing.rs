@@ -37,8 +37,11 @@ impl<H: Hal + 'static, T: Transport> VirtioVsock<H, T> {
                 return false;
             }
             self.connections[index].on_sent(op);
-            if op == Op::Request {
-                self.connections[index].on_dial_sent(self.transmitter.mark());
+            match op {
+                Op::Request => self.connections[index].on_dial_sent(self.transmitter.mark()),
+                // Now it stands, which is to be told.
+                Op::Response => self.eventful.set(index),
+                _ => {}
             }
         }
         true

@@ -1,25 +1,23 @@
 //! Local ports: which connection a packet is for, and never the same port twice in a row.
 //!
-//! The low byte of a local port is the connection's slot, so finding the connection needs no search. The upper 24 bits
-//! advance with every dial and are used again only after 16 million dials: back ends replay old packets, and a port
-//! that is used again soon would take them for its own.
+//! The low bits of a local port are the connection's slot, so finding the connection needs no search. The upper 23 bits
+//! advance with every dial and are used again only after 8 million dials: back ends replay old packets, and a port
+//! that is used again soon would take them for its own. Where the host dialled, the local port is what it asked for.
 
 use super::header::Header;
-use crate::limits::MAX_CONNECTIONS;
+use crate::limits::VSOCK_SLOTS;
 
 /// Packets that tell the peer that there is no connection.
 const MAX_RESETS: usize = 64;
 
-/// Values of the upper 24 bits. The first four would give privileged ports, the last the wildcard
-/// `VMADDR_PORT_ANY`.
-const FIRST: u32 = 4;
-const LAST: u32 = 0x00ff_fffe;
+/// Values of the upper bits. Those below would give privileged ports, the one behind the wildcard `VMADDR_PORT_ANY`.
+const FIRST: u32 = 1024 / VSOCK_SLOTS as u32;
+const LAST: u32 = u32::MAX / VSOCK_SLOTS as u32 - 1;
 
 /// Gives out local ports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     next: u32,
-    last: u32,
 }
 
 /// RSTs that wait for a transmit slot: local and remote port.
@@ -34,31 +32,24 @@ impl Ports {
     pub(crate) const fn new(seed: u32) -> Self {
         Self {
             next: FIRST + seed % (LAST - FIRST + 1),
-            last: 0,
         }
     }
 
     /// Returns a fresh port for the connection in slot `index`.
     pub(crate) const fn take(&mut self, index: usize) -> u32 {
-        let port = self.next * MAX_CONNECTIONS as u32 + index as u32;
+        let port = self.next * VSOCK_SLOTS as u32 + index as u32;
         self.next = if self.next == LAST {
             FIRST
         } else {
             self.next + 1
         };
-        self.last = port;
         port
-    }
-
-    /// Returns the port that was given out last.
-    pub(crate) const fn last(&self) -> u32 {
-        self.last
     }
 }
 
-/// Returns the slot whose connection a packet to `local` is for, if there is one.
+/// Returns the slot of the connection that a packet to `local` is for, if this side dialled it; there may be no such slot.
 pub(crate) const fn slot_of(local: u32) -> usize {
-    local as usize % MAX_CONNECTIONS
+    local as usize % VSOCK_SLOTS
 }
 
 impl Resets {
@@ -106,7 +97,7 @@ mod tests {
     fn a_port_names_its_slot_and_is_neither_privileged_nor_the_wildcard() {
         for seed in [0, 1, LAST - FIRST, LAST - FIRST + 1, u32::MAX] {
             let mut ports = Ports::new(seed);
-            for index in [0, 7, 255] {
+            for index in [0, 7, VSOCK_SLOTS - 1] {
                 let port = ports.take(index);
                 assert_eq!(slot_of(port), index);
                 assert!((1024..u32::MAX).contains(&port), "{seed}: {port}");
@@ -119,9 +110,9 @@ mod tests {
         let mut ports = Ports::new(LAST - FIRST);
         let last = ports.take(3);
         let first = ports.take(3);
-        assert_eq!(last >> 8, LAST);
-        assert_eq!(first >> 8, FIRST);
-        assert_eq!(ports.take(3) >> 8, FIRST + 1);
+        assert_eq!(last / VSOCK_SLOTS as u32, LAST);
+        assert_eq!(first / VSOCK_SLOTS as u32, FIRST);
+        assert_eq!(ports.take(3) / VSOCK_SLOTS as u32, FIRST + 1);
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl<H: Hal + 'static> Transmitter<H> {
 const fn share(purpose: Purpose) -> u32 {
     match purpose {
         Purpose::Control => 0,
-        Purpose::Input | Purpose::Output => CONTROL_SHARE,
+        Purpose::Input | Purpose::Output | Purpose::Program => CONTROL_SHARE,
     }
 }
 

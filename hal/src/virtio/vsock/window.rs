@@ -2,11 +2,11 @@
 //!
 //! A window is a promise to hold that many bytes until the reader comes, so every window is backed by chunks that are
 //! reserved for its connection alone. The sum of all reservations never exceeds the chunks there are; a share is kept
-//! for control connections (bridge, log, entropy), and another so that connections yet to come find a small window
-//! even while busy streams have grown theirs.
+//! for control connections (bridge, log, entropy), one for those of programs, who get no other, and another so that
+//! connections yet to come find a small window even while busy streams have grown theirs.
 
 use super::budget::Budget;
-use crate::limits::{MAX_CONNECTIONS, VSOCK_MAX_WINDOW_BYTES, VSOCK_MIN_WINDOW_BYTES};
+use crate::limits::{AGENT_CONNECTIONS, VSOCK_MAX_WINDOW_BYTES, VSOCK_MIN_WINDOW_BYTES};
 use crate::vsock::Purpose;
 
 /// Bytes of a chunk, the unit in which received data is stored.
@@ -26,9 +26,12 @@ pub(crate) struct Windows {
     control: usize,
     control_share: usize,
     control_window: usize,
+    /// Reserved by programs' connections, out of their share.
+    programs: usize,
+    program_share: usize,
     /// Reserved by all others.
     common: usize,
-    /// Connections that hold a window.
+    /// Connections of the agent's that hold a window.
     holders: usize,
 }
 
@@ -39,6 +42,8 @@ impl Windows {
             control: 0,
             control_share: budget.control_chunks(),
             control_window: budget.control_window,
+            programs: 0,
+            program_share: budget.program_chunks,
             common: 0,
             holders: 0,
         }
@@ -48,17 +53,19 @@ impl Windows {
     pub(crate) fn reserve(&mut self, purpose: Purpose) -> Option<u32> {
         let wanted = match purpose {
             Purpose::Control => self.control_window,
-            Purpose::Input if self.spare() >= chunks_for(VSOCK_MAX_WINDOW_BYTES / 4) => {
+            Purpose::Input | Purpose::Program
+                if self.spare(purpose) >= chunks_for(VSOCK_MAX_WINDOW_BYTES / 4) =>
+            {
                 VSOCK_MAX_WINDOW_BYTES / 4
             }
-            Purpose::Input | Purpose::Output => VSOCK_MIN_WINDOW_BYTES,
+            Purpose::Input | Purpose::Output | Purpose::Program => VSOCK_MIN_WINDOW_BYTES,
         };
         [wanted, VSOCK_MIN_WINDOW_BYTES]
             .into_iter()
             .find(|&window| chunks_for(window) <= self.free(purpose))
             .map(|window| {
                 *self.account(purpose) += chunks_for(window);
-                self.holders += 1;
+                self.holders += usize::from(purpose != Purpose::Program);
                 window as u32
             })
     }
@@ -68,7 +75,7 @@ impl Windows {
         let old = window as usize;
         let new = (old * 2).min(VSOCK_MAX_WINDOW_BYTES);
         let more = chunks_for(new) - chunks_for(old);
-        if more == 0 || more > self.spare() {
+        if more == 0 || more > self.spare(purpose) {
             return None;
         }
         *self.account(purpose) += more;
@@ -78,7 +85,7 @@ impl Windows {
     /// Gives a window back.
     pub(crate) fn give_back(&mut self, purpose: Purpose, window: u32) {
         *self.account(purpose) -= chunks_for(window as usize);
-        self.holders -= 1;
+        self.holders -= usize::from(purpose != Purpose::Program);
     }
 
     /// Returns the chunks there are.
@@ -88,12 +95,13 @@ impl Windows {
 
     /// Returns the chunks reserved by all connections together.
     pub(crate) const fn reserved(&self) -> usize {
-        self.control + self.common
+        self.control + self.programs + self.common
     }
 
     const fn account(&mut self, purpose: Purpose) -> &mut usize {
         match purpose {
             Purpose::Control => &mut self.control,
+            Purpose::Program => &mut self.programs,
             Purpose::Input | Purpose::Output => &mut self.common,
         }
     }
@@ -101,18 +109,24 @@ impl Windows {
     /// Chunks that a new connection may take.
     fn free(&self, purpose: Purpose) -> usize {
         match purpose {
-            Purpose::Control => self.total - self.reserved(),
+            Purpose::Control => self.total - self.common - self.control - self.program_share,
+            Purpose::Program => self.program_share - self.programs,
             Purpose::Input | Purpose::Output => {
                 let control = self.control.max(self.control_share);
-                self.total - self.common - control
+                self.total - self.common - control - self.program_share
             }
         }
     }
 
     /// Chunks that may go into windows larger than the smallest: what is left when every further connection finds the
-    /// smallest, but at most half of the pool is kept back for that.
-    fn spare(&self) -> usize {
-        let others = MAX_CONNECTIONS - self.holders;
+    /// smallest, but at most half of the pool is kept back for that; of the programs' share three quarters in any case.
+    fn spare(&self, purpose: Purpose) -> usize {
+        if purpose == Purpose::Program {
+            return self
+                .free(purpose)
+                .saturating_sub(self.program_share / 4 * 3);
+        }
+        let others = AGENT_CONNECTIONS - self.holders;
         let kept = (others * chunks_for(VSOCK_MIN_WINDOW_BYTES)).min(self.total / 2);
         self.free(Purpose::Output).saturating_sub(kept)
     }
@@ -143,7 +157,8 @@ mod tests {
             last = Some(window);
         }
         assert_eq!(last, Some(VSOCK_MIN_WINDOW_BYTES as u32));
-        assert!(pool.total - pool.reserved() < chunks_for(VSOCK_MIN_WINDOW_BYTES));
+        let left = pool.total - pool.reserved() - pool.program_share;
+        assert!(left < chunks_for(VSOCK_MIN_WINDOW_BYTES));
     }
 
     #[test]
@@ -154,10 +169,31 @@ mod tests {
             window = grown;
         }
         assert_eq!(window as usize, VSOCK_MAX_WINDOW_BYTES);
-        for _ in 1..MAX_CONNECTIONS {
+        for _ in 1..AGENT_CONNECTIONS {
             pool.reserve(Purpose::Input).expect("kept back");
         }
         assert!(pool.reserved() <= pool.total);
+    }
+
+    #[test]
+    fn gives_programs_their_share_and_nobody_elses() {
+        for ram_mib in [2, 4, 64] {
+            let mut pool = windows(ram_mib);
+            let mut count = 0;
+            while let Some(window) = pool.reserve(Purpose::Program) {
+                pool.grow(Purpose::Program, window);
+                count += 1;
+            }
+            assert!(count >= 1, "{ram_mib} MiB");
+            assert!(pool.reserved() <= pool.program_share);
+            let mut alone = windows(ram_mib);
+            let reserve = |pool: &mut Windows| pool.reserve(Purpose::Output).is_some();
+            while reserve(&mut alone) {
+                assert!(reserve(&mut pool), "{ram_mib} MiB");
+            }
+            assert!(!reserve(&mut pool));
+            assert!(pool.reserved() <= pool.total);
+        }
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! What the agent asks of the fake kernel.
 
 use super::change::show_change;
+use super::channel::id_of;
 use super::{Changed, FakeKernel, Process, State, strings};
 use crate::alloc::uncounted;
 use agent::kernel::{
-    Action, Change, ChangeId, DiskUsage, End, Event, ExitStatus, Input, Kernel, Limits, Output,
-    OutputStream, Pid, ProcessInfo, Program, Refusal, Signal, Stdio, UNLIMITED, Usage, View,
-    Writes,
+    Action, Change, ChangeId, ChannelId, DiskUsage, End, Event, ExitStatus, Input, Kernel, Limits,
+    Output, OutputStream, Over, Pid, ProcessInfo, Program, Refusal, Signal, Stdio, UNLIMITED,
+    Usage, View, Writes,
 };
 use core::fmt;
 use hal::clock::Instant;
+use hal::vsock::{Address, Direction, Port};
 
 impl Kernel for FakeKernel {
     fn create_view(
@@ -239,6 +241,51 @@ impl Kernel for FakeKernel {
             pipe.closed = true;
             pipe.bytes.clear();
         }
+    }
+
+    fn admit(&mut self, to: Port, from: Port) -> Option<ChannelId> {
+        let listens = self.listening.contains(&to.0);
+        listens.then(|| uncounted(|| id_of(self.open_channel(Some(from)))))
+    }
+
+    fn connected(&mut self, channel: ChannelId, local: Address) {
+        self.channel(channel).local = Some(local);
+    }
+
+    fn sent(&self, channel: ChannelId) -> Output<'_> {
+        let end = &self.channels[channel.0.get() as usize - 1];
+        let bytes = end.sent.as_slices().0;
+        Output {
+            bytes,
+            ended: !end.sends && bytes.len() == end.sent.len(),
+        }
+    }
+
+    fn take_sent(&mut self, channel: ChannelId, count: usize) {
+        self.channel(channel).sent.drain(..count);
+    }
+
+    fn deliver(&mut self, channel: ChannelId, bytes: &[u8]) -> Input {
+        let end = self.channel(channel);
+        if !end.receives {
+            return Input::Broken;
+        }
+        let count = bytes.len().min(end.room.saturating_sub(end.received.len()));
+        end.wants_room = count < bytes.len();
+        uncounted(|| end.received.extend(&bytes[..count]));
+        Input::Took(count)
+    }
+
+    fn hang_up(&mut self, channel: ChannelId, direction: Direction) {
+        let end = self.channel(channel);
+        if direction == Direction::Send {
+            end.sent.clear();
+        }
+        end.hung_up.push(direction);
+    }
+
+    fn end_channel(&mut self, channel: ChannelId, how: Over) {
+        self.channel(channel).over = Some(how);
     }
 
     fn next_event(&mut self) -> Option<Event> {

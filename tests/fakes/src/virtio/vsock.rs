@@ -207,6 +207,22 @@ impl Host {
 }
 
 impl Peer {
+    /// The host's end of a connection that the host asks for, and its request.
+    #[must_use]
+    pub fn dial(host_port: u32, guest_port: u32, buf_alloc: u32) -> (Self, Packet) {
+        let peer = Self {
+            host_port,
+            guest_port,
+            buf_alloc,
+            fwd_cnt: 0,
+            guest_buf_alloc: 0,
+            guest_fwd_cnt: 0,
+            tx_cnt: 0,
+        };
+        let request = peer.packet(op::REQUEST);
+        (peer, request)
+    }
+
     /// The host's end of the connection that `request` asks for.
     #[must_use]
     pub const fn of(request: &Packet, buf_alloc: u32) -> Self {

@@ -5,6 +5,7 @@ mod program;
 pub(crate) use program::ScriptedUser;
 
 use crate::script::Script;
+use agent::Config;
 use agent::kernel::{
     Change, ChangeId, Credentials, End, Event, Kernel as _, Output, OutputStream, Pid,
     ProcessLimits, Program, Refusal, Signal, Stdio, StringList, View,
@@ -13,6 +14,7 @@ use fakes::clock::HandClock;
 use fakes::disk::Disk;
 use hal::clock::Instant;
 use hal::limits::PAGE_BYTES;
+use kernel::fs::Host;
 use kernel::{Kernel, Parts};
 use std::time::Duration;
 
@@ -55,6 +57,10 @@ impl Guest {
             epoch: None,
             seed: Some([7; 32]),
             user_clock: None,
+            host: Some(Host {
+                cid: 3,
+                reserved: Config::DEFAULT.reserved_ports(),
+            }),
         });
         Self {
             kernel,

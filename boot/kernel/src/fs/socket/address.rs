@@ -1,6 +1,6 @@
 //! Addresses of sockets: files of the tree, and abstract names, which begin with a NUL and are known inside one pod.
 
-use super::{Socket, SocketId, Sockets, State};
+use super::{Family, Socket, SocketId, Sockets, State};
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::text::Text;
@@ -24,13 +24,16 @@ impl Sockets {
     pub(in crate::fs) fn at_name(&self, asker: SocketId, name: &[u8]) -> Result<SocketId, Errno> {
         let pod = self.get(asker)?.pod;
         self.find(|socket| {
-            socket.is_bound && socket.pod == pod && socket.address.as_deref() == Some(name)
+            socket.family == Family::Unix
+                && socket.is_bound
+                && socket.pod == pod
+                && socket.address.as_deref() == Some(name)
         })
         .ok_or(Errno::ECONNREFUSED)
     }
 
     /// Returns the socket that stands behind a file, or that has an abstract name.
-    fn find(&self, is_it: impl Fn(&Socket) -> bool) -> Option<SocketId> {
+    pub(super) fn find(&self, is_it: impl Fn(&Socket) -> bool) -> Option<SocketId> {
         self.table
             .iter()
             .find_map(|(id, socket)| is_it(socket).then_some(id))

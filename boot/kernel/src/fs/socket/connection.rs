@@ -64,7 +64,9 @@ impl Sockets {
         }
         match socket.state {
             State::Idle => {}
-            State::Connected(_) | State::Unaccepted(..) => return Err(Errno::EISCONN.into()),
+            State::Connected(_) | State::Unaccepted(..) | State::Connecting(_) => {
+                return Err(Errno::EISCONN.into());
+            }
             State::Listening(..) => return Err(Errno::EINVAL.into()),
         }
         let State::Listening(limit, waiting) = &other.state else {
@@ -73,9 +75,9 @@ impl Sockets {
         if waiting.len() >= *limit {
             return Err(Stall::wait(WakeKey::SocketWritable(to.index())));
         }
-        let (kind, pod, owner, account) = (socket.kind, other.pod, other.owner, other.account);
+        let (of, owner, account) = (other.of(), other.owner, other.account);
         let address = Text::copy_of(self.address(to)?)?;
-        let made = self.create(context, kind, pod)?;
+        let made = self.create(context, of)?;
         let (asker, room) = (asker(context), self.queue_of(to)?.try_reserve(1));
         if room.is_err() {
             self.table.remove(made);
@@ -96,7 +98,10 @@ impl Sockets {
         Ok(())
     }
 
-    fn queue_of(&mut self, listener: SocketId) -> Result<&mut VecDeque<SocketId>, Errno> {
+    pub(super) fn queue_of(
+        &mut self,
+        listener: SocketId,
+    ) -> Result<&mut VecDeque<SocketId>, Errno> {
         match &mut self.get_mut(listener)?.state {
             State::Listening(_, waiting) => Ok(waiting),
             _ => Err(Errno::EINVAL),
@@ -152,6 +157,7 @@ impl Sockets {
         socket.shut.writing |= shut.writing;
         wake_both(context, id);
         wake_both(context, peer);
+        self.tell_agent(peer);
         Ok(())
     }
 }

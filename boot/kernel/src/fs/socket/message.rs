@@ -1,6 +1,6 @@
 //! What was sent to a socket and not yet received.
 
-use super::{Peer, SocketId, SocketKind, Sockets, State, asker};
+use super::{Family, Peer, Socket, SocketId, SocketKind, Sockets, State, asker};
 use crate::errno::Errno;
 use crate::fs::context::{Context, Span};
 use crate::fs::description::DescriptionId;
@@ -127,21 +127,11 @@ impl Sockets {
             Err(errno) => return Err((errno, rights)),
         };
         context.wakes.wake(WakeKey::SocketReadable(to.index()));
-        if socket.kind == SocketKind::Stream
-            && rights.is_empty()
-            && let Some(last) = socket.messages.back_mut()
-            && last.rights.is_empty()
-            && last.sender == sender
-        {
-            last.len += len;
-            return Ok(());
+        let is_relayed = socket.relay.is_some();
+        socket.append(len, rights, sender, address);
+        if is_relayed {
+            self.tell_agent(to);
         }
-        socket.messages.push_back(Message {
-            len,
-            rights,
-            sender,
-            from: address.filter(|_| socket.kind == SocketKind::Datagram),
-        });
         Ok(())
     }
 
@@ -155,9 +145,9 @@ impl Sockets {
         if !socket.messages.is_empty() {
             return Ok(self.get(id)?.messages.front());
         }
-        if socket.reset {
-            self.get_mut(id)?.reset = false;
-            return Err(Errno::ECONNRESET.into());
+        if let Some(errno) = socket.error {
+            self.get_mut(id)?.error = None;
+            return Err(errno.into());
         }
         let has_ended = match &socket.state {
             _ if socket.shut.reading && socket.kind != SocketKind::Datagram => true,
@@ -166,8 +156,12 @@ impl Sockets {
                     && self.table.get(*peer).is_none_or(|peer| peer.shut.writing)
             }
             State::Idle if socket.kind == SocketKind::Datagram => false,
-            _ if socket.kind == SocketKind::Stream => return Err(Errno::EINVAL.into()),
-            State::Idle | State::Listening(..) => return Err(Errno::ENOTCONN.into()),
+            _ if socket.family == Family::Unix && socket.kind == SocketKind::Stream => {
+                return Err(Errno::EINVAL.into());
+            }
+            State::Idle | State::Connecting(_) | State::Listening(..) => {
+                return Err(Errno::ENOTCONN.into());
+            }
         };
         if has_ended {
             Ok(None)
@@ -222,6 +216,34 @@ impl Sockets {
         }
         socket.ring.take(context, socket.account, count);
         context.wakes.wake(WakeKey::SocketWritable(id.index()));
+        self.tell_of_room(id);
         rights
+    }
+}
+
+impl Socket {
+    /// Makes the last `len` bytes of the ring a message, or a part of the last one of a stream.
+    pub(super) fn append(
+        &mut self,
+        len: usize,
+        rights: Vec<DescriptionId>,
+        sender: Peer,
+        from: Option<Text>,
+    ) {
+        if self.kind == SocketKind::Stream
+            && rights.is_empty()
+            && let Some(last) = self.messages.back_mut()
+            && last.rights.is_empty()
+            && last.sender == sender
+        {
+            last.len += len;
+            return;
+        }
+        self.messages.push_back(Message {
+            len,
+            rights,
+            sender,
+            from: from.filter(|_| self.kind == SocketKind::Datagram),
+        });
     }
 }

@@ -1,18 +1,22 @@
-//! Sockets between programs of this machine (unix(7)): streams, datagrams and sequenced packets.
+//! Sockets between programs of this machine (unix(7)): streams, datagrams and sequenced packets; and streams between a
+//! program and the host (vsock(7)), whose other end is the agent's.
 //!
 //! What was sent to a socket and not yet received lies in its ring; a queue of [`Message`]s says where one message ends
 //! and the next begins, who sent it, and which open files came with it. A stream's messages are runs of bytes that one
 //! reader may take together.
 //!
 //! Here are the sockets themselves and their table; the files beside this one say how they are named, connected, filled and
-//! emptied, sent through one another, and waited for.
+//! emptied, sent through one another, waited for, and connected with the host ([`host`], [`relay`]).
 
 mod address;
 mod connection;
+mod host;
 mod message;
 mod readiness;
+mod relay;
 mod right;
 
+pub use host::{Connecting, Host, UNBOUND};
 pub use message::Message;
 
 use crate::account::AccountId;
@@ -27,6 +31,7 @@ use crate::wait::WakeKey;
 use agent::kernel::View;
 use alloc::collections::VecDeque;
 use core::time::Duration;
+use relay::Relay;
 
 /// Names a socket.
 pub type SocketId = Id<Socket>;
@@ -40,6 +45,35 @@ pub enum SocketKind {
     Datagram = 2,
     /// SOCK_SEQPACKET: messages of a connection.
     Sequenced = 5,
+}
+
+/// Whom a socket connects; the numbers are those of socket(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// AF_UNIX: programs of this machine.
+    Unix = 1,
+    /// AF_VSOCK: a program and the host.
+    Vsock = 40,
+}
+
+/// What a socket is from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketType {
+    /// Whom it connects.
+    pub family: Family,
+    /// How it sends and receives.
+    pub kind: SocketKind,
+    /// The pod it is made in.
+    pub pod: View,
+}
+
+impl SocketType {
+    /// A stream between a program and the host. Ports are the machine's, so no pod matters.
+    pub(super) const VSOCK: Self = Self {
+        family: Family::Vsock,
+        kind: SocketKind::Stream,
+        pod: View::UTILITY_VM,
+    };
 }
 
 /// Who is at the other end (`struct ucred`).
@@ -62,6 +96,8 @@ enum State {
     Listening(usize, VecDeque<SocketId>),
     /// It was made for this listening socket and is not accepted yet.
     Unaccepted(SocketId, SocketId),
+    /// The host is asked to be connected with this one.
+    Connecting(SocketId),
     /// It sends to this one, which may be gone by now.
     Connected(SocketId),
 }
@@ -78,6 +114,7 @@ pub struct Shut {
 /// One socket.
 #[derive(Debug)]
 pub struct Socket {
+    family: Family,
     kind: SocketKind,
     state: State,
     /// The bytes of its address behind the family; a path ends with a NUL, an abstract name begins with one.
@@ -91,8 +128,10 @@ pub struct Socket {
     ring: Ring,
     messages: VecDeque<Message>,
     shut: Shut,
-    /// The other end was closed with bytes unread.
-    reset: bool,
+    /// What went wrong with its connection, until somebody is told.
+    error: Option<Errno>,
+    /// It is the agent's end of a connection with the host.
+    relay: Option<Relay>,
     /// How many queues it lies in.
     in_flight: u32,
     owner: Peer,
@@ -100,13 +139,27 @@ pub struct Socket {
     peer: Peer,
     /// SO_PASSCRED.
     pub wants_sender: bool,
-    /// SO_RCVTIMEO and SO_SNDTIMEO.
-    pub timeouts: [Option<Duration>; 2],
+    /// SO_RCVTIMEO, SO_SNDTIMEO, and SO_VM_SOCKETS_CONNECT_TIMEOUT.
+    pub timeouts: [Option<Duration>; 3],
     /// Pays for what is in the ring.
     account: AccountId,
 }
 
 impl Socket {
+    /// Returns whom it connects.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    const fn of(&self) -> SocketType {
+        SocketType {
+            family: self.family,
+            kind: self.kind,
+            pod: self.pod,
+        }
+    }
+
     /// Returns how it sends and receives.
     #[must_use]
     pub const fn kind(&self) -> SocketKind {
@@ -117,6 +170,11 @@ impl Socket {
     #[must_use]
     pub const fn is_listening(&self) -> bool {
         matches!(self.state, State::Listening(..))
+    }
+
+    /// Takes what went wrong with its connection (SO_ERROR).
+    pub const fn take_error(&mut self) -> Option<Errno> {
+        self.error.take()
     }
 
     /// Returns who made the other end.
@@ -132,6 +190,12 @@ pub struct Sockets {
     table: Slab<Socket>,
     /// The last number given as an address of its own (bind(2) without one).
     last_name: u32,
+    /// The last port given so, counted from the first one.
+    last_port: u32,
+    /// The host, once it is known.
+    host: Option<Host>,
+    /// Ends of the agent's that it is to look at. Has room for all of them.
+    told: VecDeque<SocketId>,
 }
 
 impl Sockets {
@@ -139,6 +203,9 @@ impl Sockets {
         Self {
             table: Slab::new(MAX_SOCKETS),
             last_name: 0,
+            last_port: 0,
+            host: None,
+            told: VecDeque::new(),
         }
     }
 
@@ -169,12 +236,12 @@ impl Sockets {
     pub(super) fn create(
         &mut self,
         context: &Context<'_>,
-        kind: SocketKind,
-        pod: View,
+        of: SocketType,
     ) -> Result<SocketId, Errno> {
         let socket = Socket {
-            kind,
-            pod,
+            family: of.family,
+            kind: of.kind,
+            pod: of.pod,
             state: State::Idle,
             address: None,
             is_bound: false,
@@ -185,12 +252,13 @@ impl Sockets {
                 reading: false,
                 writing: false,
             },
-            reset: false,
+            error: None,
+            relay: None,
             in_flight: 0,
             owner: asker(context),
             peer: Peer::default(),
             wants_sender: false,
-            timeouts: [None; 2],
+            timeouts: [None; 3],
             account: context.account,
         };
         self.table
@@ -205,14 +273,19 @@ impl Sockets {
         };
         socket.ring.clear(context, socket.account);
         wake_both(context, id);
-        if let State::Connected(peer) | State::Unaccepted(_, peer) = socket.state {
-            wake_both(context, peer);
-            if let Some(peer) = self.table.get_mut(peer)
-                && socket.kind != SocketKind::Datagram
-            {
-                peer.reset |= unread;
-            }
+        let (State::Connected(peer) | State::Unaccepted(_, peer) | State::Connecting(peer)) =
+            socket.state
+        else {
+            return;
+        };
+        wake_both(context, peer);
+        if let Some(other) = self.table.get_mut(peer)
+            && socket.kind != SocketKind::Datagram
+            && unread
+        {
+            other.error = Some(Errno::ECONNRESET);
         }
+        self.on_program_gone(context, peer);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a socket can do without waiting.
 
-use super::{SocketId, SocketKind, Sockets, State};
+use super::{Family, SocketId, SocketKind, Sockets, State};
 use crate::fs::transfer::Readiness;
 
 impl Sockets {
@@ -23,6 +23,8 @@ impl Sockets {
         let (mut ended, mut closed) = (socket.shut.reading, socket.shut.writing);
         match &socket.state {
             State::Idle if is_datagram => {}
+            State::Idle if socket.family == Family::Vsock => writes = true,
+            State::Connecting(_) => {}
             State::Idle => (writes, ended, closed) = (true, false, true),
             State::Listening(_, waiting) => reads = !waiting.is_empty(),
             State::Connected(peer) | State::Unaccepted(_, peer) => match self.table.get(*peer) {
@@ -37,7 +39,7 @@ impl Sockets {
         let mut ready = Readiness::empty();
         ready.set(Readiness::READ | Readiness::READ_NORMAL, reads);
         ready.set(Readiness::WRITE | Readiness::WRITE_NORMAL, writes);
-        ready.set(Readiness::ERROR, socket.reset);
+        ready.set(Readiness::ERROR, socket.error.is_some());
         ready.set(Readiness::READ_HANG_UP, ended);
         ready.set(Readiness::HANG_UP, closed && (ended || !reads && writes));
         ready

@@ -31,9 +31,13 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// ETOOMANYREFS when it lies in a queue itself, or the socket it waits for does.
+    /// ETOOMANYREFS when it lies in a queue itself, or the socket it waits for does; EOPNOTSUPP when it is the host.
     pub(in crate::fs) fn permit_receiver(&self, to: SocketId) -> Result<(), Errno> {
         let socket = self.get(to)?;
+        if socket.relay.is_some() {
+            // The host has no use for them.
+            return Err(Errno::EOPNOTSUPP);
+        }
         let in_flight = match socket.state {
             State::Unaccepted(listener, _) => self.get(listener).is_ok_and(|it| it.in_flight > 0),
             _ => socket.in_flight > 0,

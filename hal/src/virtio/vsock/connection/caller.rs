@@ -52,6 +52,14 @@ impl Connection {
         }
     }
 
+    /// Accepts a connection that the host wants.
+    pub(crate) fn accept(&mut self) {
+        if matches!(self.state, State::Offered) {
+            self.state = State::Accepting;
+            self.owed = Owed::RESPONSE;
+        }
+    }
+
     /// Counts bytes given to the reader.
     pub(crate) fn on_forwarded(&mut self, bytes: u32) {
         self.receive.on_forwarded(bytes);
@@ -99,7 +107,7 @@ impl Connection {
     /// The caller ends the connection. Its open slot was sent or discarded before.
     pub(crate) fn close(&mut self, now: Instant, deadline: Instant) -> Reaction {
         match &mut self.state {
-            State::Dialling { .. } => {
+            State::Dialling { .. } | State::Offered | State::Accepting => {
                 self.end(Ending::Closed { flushed: true });
                 Reaction::Reset
             }
@@ -135,7 +143,11 @@ impl Connection {
     /// The caller ends the connection now. The id is void at once.
     pub(crate) fn abort(&mut self) -> Reaction {
         let reaction = match self.state {
-            State::Dialling { .. } | State::Open | State::Draining { .. } => Reaction::Reset,
+            State::Dialling { .. }
+            | State::Offered
+            | State::Accepting
+            | State::Open
+            | State::Draining { .. } => Reaction::Reset,
             // Its end was announced; the peer's confirmation is still awaited, but the event is not wanted any more.
             State::Lingering { .. } => {
                 self.void();

@@ -14,6 +14,9 @@
 //!
 //! ¹ with the last dial: `Failed`. ² RST for that dial. ³ RST to the peer; a dial answered later is one for nobody. ⁴ more than the credit, or behind the end.
 //!
+//! A connection that the host dials begins as `Offered`; `accept` makes it `Accepting`, and sending RESPONSE `Open`. Until then
+//! whatever the host sends but questions ends it: it is forgotten if nobody heard of it, else `Failed`.
+//!
 //! In `Over` the connection no longer exists on the wire; what was received can be read until `close`.
 //! `Ended` and `Free` know no events. What is still to be told to the peer (`owed`) and to the caller (`notices`) is
 //! data, to be fetched when there is room for it.
@@ -26,7 +29,7 @@ mod timer;
 pub(crate) use caller::{Reading, Writing};
 
 use super::credit::{ReceiveCredit, SendCredit};
-use super::header::Shutdown;
+use super::header::{Header, Shutdown};
 use super::inbox::Inbox;
 use super::repeat::Repeat;
 use super::transmitter::Open;
@@ -92,6 +95,10 @@ enum State {
         /// Where the newest dial is among the packets sent; `None` while it is not.
         sent: Option<u32>,
     },
+    /// The host wants it; nobody has accepted it yet.
+    Offered,
+    /// Accepted; the answer is on its way out.
+    Accepting,
     Open,
     /// Closed by the caller; the peer has yet to forward what was sent.
     Draining {
@@ -124,6 +131,7 @@ bitflags::bitflags! {
         const CREDIT_UPDATE = 2;
         const CREDIT_REQUEST = 4;
         const SHUTDOWN = 8;
+        const RESPONSE = 16;
     }
 
     /// Events that are to be reported.
@@ -134,6 +142,7 @@ bitflags::bitflags! {
         const WRITABLE = 4;
         const PEER_CLOSED = 8;
         const RESET = 16;
+        const INCOMING = 32;
     }
 }
 
@@ -207,6 +216,23 @@ impl Connection {
             owed: Owed::REQUEST,
             ..Self::FREE
         };
+    }
+
+    /// The host wants a connection.
+    pub(crate) fn offer(&mut self, header: &Header, window: u32) {
+        *self = Self {
+            generation: self.generation,
+            state: State::Offered,
+            purpose: Purpose::Program,
+            remote: header.src_port,
+            local: header.dst_port,
+            receive: ReceiveCredit::new(window),
+            holds_memory: true,
+            notices: Notices::INCOMING,
+            ..Self::FREE
+        };
+        // Nothing was sent yet, so any counter but 0 is a lie, which the first packet on the connection shows again.
+        let _ = self.send.on_header(header.buf_alloc, 0);
     }
 
     /// Dials again on `local`, beside the dials before.
@@ -292,9 +318,11 @@ impl Connection {
                 State::Dialling { first, .. } => {
                     local.wrapping_sub(first) <= self.local.wrapping_sub(first)
                 }
-                State::Open | State::Draining { .. } | State::Lingering { .. } => {
-                    self.local == local
-                }
+                State::Offered
+                | State::Accepting
+                | State::Open
+                | State::Draining { .. }
+                | State::Lingering { .. } => self.local == local,
                 State::Free | State::Over { .. } | State::Ended => false,
             }
     }
@@ -307,7 +335,11 @@ impl Connection {
     pub(crate) const fn needs_memory(&self) -> bool {
         matches!(
             self.state,
-            State::Dialling { .. } | State::Open | State::Over { .. }
+            State::Dialling { .. }
+                | State::Offered
+                | State::Accepting
+                | State::Open
+                | State::Over { .. }
         )
     }
 
@@ -316,7 +348,9 @@ impl Connection {
         match self.state {
             State::Dialling { .. } | State::Draining { .. } | State::Lingering { .. } => true,
             State::Open => !self.question.is_off(),
-            State::Free | State::Over { .. } | State::Ended => false,
+            State::Free | State::Offered | State::Accepting | State::Over { .. } | State::Ended => {
+                false
+            }
         }
     }
 
@@ -356,7 +390,12 @@ impl Connection {
     /// The connection does not exist any more for the peer.
     fn on_gone(&mut self, error: ConnectError) {
         match self.state {
-            State::Dialling { .. } => self.fail(error),
+            State::Offered if self.notices.contains(Notices::INCOMING) => {
+                self.void();
+                self.owed = Owed::empty();
+                self.state = State::Free;
+            }
+            State::Dialling { .. } | State::Offered | State::Accepting => self.fail(error),
             State::Open => {
                 let clean = self.ours.is_all() && self.send.in_flight() == 0;
                 if !clean {
@@ -416,7 +455,7 @@ impl Connection {
 const fn dial_pauses(purpose: Purpose) -> (Duration, Duration) {
     let (first, longest) = match purpose {
         Purpose::Control => (VSOCK_CONTROL_DIAL_MS, VSOCK_CONTROL_DIAL_MS),
-        Purpose::Input | Purpose::Output => (VSOCK_DIAL_MS, VSOCK_MAX_DIAL_MS),
+        Purpose::Input | Purpose::Output | Purpose::Program => (VSOCK_DIAL_MS, VSOCK_MAX_DIAL_MS),
     };
     (Duration::from_millis(first), Duration::from_millis(longest))
 }

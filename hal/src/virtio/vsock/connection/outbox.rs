@@ -2,13 +2,14 @@
 
 use super::{Connection, Ending, Notices, Owed, State};
 use crate::virtio::vsock::header::{Header, Op, TYPE_STREAM};
-use crate::vsock::{Event, HOST_CID};
+use crate::vsock::{Event, HOST_CID, Port};
 
 impl Connection {
     /// Returns the next packet without data to be sent. It stays owed until `on_sent`.
     pub(crate) fn next_owed(&self) -> Option<Op> {
         let order = [
             (Owed::REQUEST, Op::Request),
+            (Owed::RESPONSE, Op::Response),
             (Owed::CREDIT_UPDATE, Op::CreditUpdate),
             (Owed::CREDIT_REQUEST, Op::CreditRequest),
             (Owed::SHUTDOWN, Op::Shutdown),
@@ -30,8 +31,13 @@ impl Connection {
             }
             Op::CreditRequest => self.owed.remove(Owed::CREDIT_REQUEST),
             Op::Shutdown => self.owed.remove(Owed::SHUTDOWN),
+            Op::Response => {
+                self.owed.remove(Owed::RESPONSE);
+                self.state = State::Open;
+                self.notices |= Notices::CONNECTED;
+            }
             // Data also tells the counters, but vhost-device-vsock 0.3.0 wakes up from an explicit update only.
-            Op::Data | Op::Invalid | Op::Response | Op::Reset => {}
+            Op::Data | Op::Invalid | Op::Reset => {}
         }
     }
 
@@ -63,7 +69,13 @@ impl Connection {
     /// Takes the next event. With the last one the id becomes void.
     pub(crate) fn take_event(&mut self, index: u16) -> Option<Event> {
         let id = self.id(index);
+        let incoming = Event::Incoming {
+            id,
+            to: Port(self.local),
+            from: Port(self.remote),
+        };
         let order = [
+            (Notices::INCOMING, incoming),
             (Notices::CONNECTED, Event::Connected(id)),
             (Notices::READABLE, Event::Readable(id)),
             (Notices::WRITABLE, Event::Writable(id)),

@@ -33,7 +33,7 @@ impl Connection {
     pub(crate) fn on_shutdown(&mut self, flags: Shutdown, now: Instant) -> Reaction {
         let new = flags.difference(self.peer);
         match self.state {
-            State::Dialling { .. } => {
+            State::Dialling { .. } | State::Offered | State::Accepting => {
                 self.on_reset();
                 Reaction::Reset
             }
@@ -119,9 +119,12 @@ impl Connection {
                 self.on_forwarded(bytes);
                 Data::Discard
             }
-            State::Dialling { .. } | State::Free | State::Over { .. } | State::Ended => {
-                Data::Refused
-            }
+            State::Dialling { .. }
+            | State::Offered
+            | State::Accepting
+            | State::Free
+            | State::Over { .. }
+            | State::Ended => Data::Refused,
         }
     }
 

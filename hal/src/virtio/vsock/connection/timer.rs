@@ -17,7 +17,9 @@ impl Connection {
                 self.answer_time().min(self.question.at()).min(*deadline)
             }
             State::Lingering { deadline } => *deadline,
-            State::Free | State::Over { .. } | State::Ended => Instant::NEVER,
+            State::Free | State::Offered | State::Accepting | State::Over { .. } | State::Ended => {
+                Instant::NEVER
+            }
         }
     }
 
