@@ -141,6 +141,17 @@ pub fn refused() -> &'static Path {
     REFUSED.get_or_init(|| static_program("hostile", "refused"))
 }
 
+/// Returns the program that speaks with its host, built as [`conform`] is.
+///
+/// # Panics
+///
+/// As [`image`].
+#[must_use]
+pub fn vsock_program() -> &'static Path {
+    static VSOCK: OnceLock<PathBuf> = OnceLock::new();
+    VSOCK.get_or_init(|| static_program("vsock-program", "vsock-program"))
+}
+
 /// Builds a program on the standard library, linked statically.
 fn static_program(package: &str, name: &str) -> PathBuf {
     cargo(&[

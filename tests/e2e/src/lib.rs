@@ -15,7 +15,7 @@ pub mod storm;
 
 pub use build::{
     bomb, checked_image, conform, image, isolation, kernel, mote, program, random_calls_program,
-    refused, stub,
+    refused, stub, vsock_program,
 };
 pub use child::{LOOK_AGAIN, wait, words};
 pub use debian::{ENVIRONMENT, debian_disk, on_debian_host};

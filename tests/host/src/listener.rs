@@ -2,18 +2,21 @@
 //!
 //! With a hybrid back end a guest's connection to port `P` arrives at the socket `<prefix>_<P>`. With the kernel's
 //! vhost-vsock it arrives at the host's port `P`, which all VMs of the host share: each VM then has a range of its own, and the
-//! guest is told on its command line. Either must be bound before the guest dials; each listener takes one connection and is
-//! gone then.
+//! guest is told on its command line. Either must be bound before the guest dials; of the session's, each listener takes one
+//! connection and is gone then.
+//!
+//! Programs in the guest have connections of their own (vsock(7)): to ports that somebody listens on here
+//! ([`PortSpace::listen`]), and from whoever dials a port they listen on ([`PortSpace::dial`]).
 
 use crate::error::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use vsock::{VMADDR_CID_ANY, VsockListener};
+use vsock::{VMADDR_CID_ANY, VsockListener, VsockStream};
 
 /// Where the guest reads its first random bytes from (hcsshim `vmutils.LinuxEntropyVsockPort`).
 pub const ENTROPY_PORT: u32 = 1;
@@ -212,6 +215,47 @@ impl PortSpace {
         }
     }
 
+    /// Dials a port that a program in the guest listens on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when nobody takes it; what the guest refuses is [`io::ErrorKind::ConnectionRefused`] or
+    /// [`io::ErrorKind::ConnectionReset`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mote_host::PortSpace;
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixListener;
+    /// let directory = tempfile::tempdir()?;
+    /// let ports = PortSpace::new(directory.path().join("vsock"));
+    /// // What a back end does: it reads the wish, and says which port is the host's.
+    /// let back_end = UnixListener::bind(directory.path().join("vsock"))?;
+    /// let serving = std::thread::spawn(move || {
+    ///     let (mut guest, _) = back_end.accept()?;
+    ///     let mut wish = [0; 13];
+    ///     guest.read_exact(&mut wish)?;
+    ///     guest.write_all(b"OK 1073741824\nhello")?;
+    ///     Ok::<_, std::io::Error>(wish)
+    /// });
+    /// let mut stream = ports.dial(7000)?;
+    /// let mut text = String::new();
+    /// stream.read_to_string(&mut text)?;
+    /// assert_eq!(text, "hello");
+    /// assert_eq!(&serving.join().unwrap()?, b"CONNECT 7000\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dial(&self, port: u32) -> Result<UnixStream> {
+        let dialled = match &self.back_end {
+            BackEnd::Hybrid(prefix) => dial_hybrid(prefix, port),
+            // A vsock stream is a stream socket like any other once it is connected.
+            BackEnd::Kernel { cid, .. } => VsockStream::connect_with_cid_port(*cid, port)
+                .map(|stream| UnixStream::from(OwnedFd::from(stream))),
+        };
+        dialled.map_err(|error| Error::io(format!("cannot dial the guest's port {port}"), error))
+    }
+
     /// Binds the next stdio port and returns it with its number.
     ///
     /// # Errors
@@ -234,6 +278,40 @@ impl PortSpace {
         Ok((port, self.listen(port)?))
     }
 }
+
+/// Asks a hybrid back end for a port of the guest (Firecracker docs/vsock.md, "Host-Initiated Connections").
+fn dial_hybrid(prefix: &Path, port: u32) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(prefix)?;
+    stream.set_read_timeout(Some(DIAL_LIMIT))?;
+    stream.write_all(format!("CONNECT {port}\n").as_bytes())?;
+    // One byte at a time: what is behind the line is the guest's.
+    let mut line = Vec::new();
+    loop {
+        let mut byte = [0];
+        if stream.read(&mut byte)? == 0 {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        match byte {
+            [b'\n'] => break,
+            _ if line.len() == MAX_ANSWER_BYTES => {
+                return Err(io::Error::other("the back end's answer is no line"));
+            }
+            [byte] => line.push(byte),
+        }
+    }
+    if !line.starts_with(b"OK ") {
+        let line = String::from_utf8_lossy(&line);
+        return Err(io::Error::other(format!("the back end says {line:?}")));
+    }
+    stream.set_read_timeout(None)?;
+    Ok(stream)
+}
+
+/// How long the guest may take to accept a connection.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Longest line with which a back end answers: `OK` and a port.
+const MAX_ANSWER_BYTES: usize = 32;
 
 /// Returns the socket of a port.
 fn socket(prefix: &Path, port: u32) -> PathBuf {

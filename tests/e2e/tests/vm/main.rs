@@ -26,4 +26,5 @@ mod storm;
 mod stream;
 mod terminal;
 mod unpack;
+mod vsock;
 mod wire;

@@ -42,8 +42,6 @@ const FROM_HERE: &[Shape] = &[
     ("llistxattr", libc::SYS_llistxattr, "path zeroes 64"),
     ("removexattr", libc::SYS_removexattr, "path text"),
     ("lremovexattr", libc::SYS_lremovexattr, "path text"),
-    ("utime", libc::SYS_utime, "path"),
-    ("utimes", libc::SYS_utimes, "path"),
     ("execve", libc::SYS_execve, "path zeroes zeroes"),
 ];
 
@@ -69,7 +67,6 @@ const FROM_A_FOLDER: &[Shape] = &[
     ("fchownat", libc::SYS_fchownat, "folder path -1 -1"),
     ("mknodat", libc::SYS_mknodat, "folder path fifo"),
     ("utimensat", libc::SYS_utimensat, "folder path"),
-    ("futimesat", libc::SYS_futimesat, "folder path"),
     ("execveat", libc::SYS_execveat, "folder path zeroes zeroes"),
 ];
 
