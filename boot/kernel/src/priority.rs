@@ -42,6 +42,8 @@ pub(crate) struct Priority {
     pub(crate) policy: Policy,
     /// Whether its children are not less nice than usual (`SCHED_RESET_ON_FORK`).
     pub(crate) resets: bool,
+    /// What it wants of disks (ioprio_set(2)), which take requests as they come: class and level, 0 where it never said.
+    pub(crate) io: u16,
 }
 
 impl Priority {

@@ -166,7 +166,8 @@ pub(super) fn clock_getres<B: Block>(system: &mut System<B>, call: &mut Call) ->
     Ok(0)
 }
 
-/// clock_settime(2), settimeofday(2): the host owns the time.
+/// What only administrators of a machine may do, in a container nobody: the time, names, mounts, modules and the rest are
+/// the host's. As Linux answers root in a container without rights.
 pub(super) fn refuse_setting<B: Block>(_: &mut System<B>, _: &mut Call) -> Outcome {
     Err(Errno::EPERM.into())
 }

@@ -1,6 +1,7 @@
 //! futex(2), and what goes with it. Operations with priority inheritance are refused with ENOSYS.
 
 use super::{Call, Outcome, Restart};
+use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::futex::{ANY, Scope};
 use crate::system::System;
@@ -174,10 +175,36 @@ const fn compared(code: u32, old: u32) -> Option<bool> {
     })
 }
 
+/// Bytes of `struct robust_list_head`.
+const HEAD_BYTES: u64 = 24;
+
+/// get_robust_list(2), of a task whose memory the caller might look at.
+pub(super) fn get_robust_list<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let id = match call.uint(0) {
+        0 => call.task,
+        tid => system.table.find_task(tid).ok_or(Errno::ESRCH)?,
+    };
+    let task = system.task_mut(id)?;
+    let (list, process) = (task.robust_list, task.process);
+    let (own, other) = (system.process(call.process)?, system.process(process)?);
+    if own.view != other.view {
+        return Err(Errno::ESRCH.into());
+    }
+    let (own, other) = (system.identity(call.process)?, system.identity(process)?);
+    let is_permitted = process == call.process
+        || other.user.list() == [own.user.real; 3]
+        || own.can(Capabilities::SYS_PTRACE);
+    if !is_permitted {
+        return Err(Errno::EPERM.into());
+    }
+    let bytes = HEAD_BYTES.to_le_bytes();
+    system.write_user(call.space, call.address(2), &bytes)?;
+    system.write_user(call.space, call.address(1), &list.0.to_le_bytes())?;
+    Ok(0)
+}
+
 /// set_robust_list(2).
 pub(super) fn set_robust_list<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    /// Bytes of `struct robust_list_head`.
-    const HEAD_BYTES: u64 = 24;
     if call.number(1) != HEAD_BYTES {
         return Err(Errno::EINVAL.into());
     }

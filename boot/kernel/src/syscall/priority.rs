@@ -30,15 +30,20 @@ const MIDDLE: i32 = 20;
 
 /// Whose niceness a call is about.
 #[derive(Clone, Copy, Debug)]
-enum Whose {
+pub(super) enum Whose {
     Task(u32),
     Group(u32),
     User(u32),
 }
 
-fn whose<B: Block>(system: &mut System<B>, call: &Call) -> Result<Whose, Errno> {
+/// Returns whom a call names: `PRIO_PROCESS` and what follows it, and a number.
+pub(super) fn whose<B: Block>(
+    system: &mut System<B>,
+    call: &Call,
+    kind: i32,
+) -> Result<Whose, Errno> {
     let who = call.uint(1);
-    Ok(match (call.int(0), who) {
+    Ok(match (kind, who) {
         (0, 0) => Whose::Task(system.task_mut(call.task)?.tid),
         (0, tid) => Whose::Task(tid),
         (1, 0) => Whose::Group(system.process(call.process)?.group),
@@ -50,7 +55,7 @@ fn whose<B: Block>(system: &mut System<B>, call: &Call) -> Result<Whose, Errno> 
 }
 
 /// Returns the next task a call is about, of those that the caller can see.
-fn next<B: Block>(
+pub(super) fn next<B: Block>(
     system: &System<B>,
     call: &Call,
     whose: Whose,
@@ -77,7 +82,7 @@ fn next<B: Block>(
 
 /// getpriority(2): that of the least nice one.
 pub(super) fn getpriority<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let whose = whose(system, call)?;
+    let whose = whose(system, call, call.int(0))?;
     let mut most = None;
     let mut at = None;
     while let Some(id) = next(system, call, whose, at) {
@@ -90,7 +95,7 @@ pub(super) fn getpriority<B: Block>(system: &mut System<B>, call: &mut Call) -> 
 
 /// setpriority(2).
 pub(super) fn setpriority<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
-    let whose = whose(system, call)?;
+    let whose = whose(system, call, call.int(0))?;
     let nice = call.int(2).clamp(LEAST_NICE, NICEST) as i8;
     let mut outcome = Err(Errno::ESRCH);
     let mut at = None;
@@ -127,7 +132,7 @@ impl<B: Block> System<B> {
     }
 
     /// Checks that the caller may say how much of the processor a task has.
-    fn check_owner(&mut self, call: &Call, id: TaskId) -> Result<(), Errno> {
+    pub(super) fn check_owner(&mut self, call: &Call, id: TaskId) -> Result<(), Errno> {
         let process = self.task_mut(id)?.process;
         let own = self.identity(call.process)?;
         if own.owns(self.identity(process)?) {
@@ -247,6 +252,7 @@ impl<B: Block> System<B> {
             nice: wanted.nice,
             policy,
             resets: wanted.resets,
+            ..known
         };
         Ok(0)
     }
@@ -271,6 +277,7 @@ pub(super) fn sched_getattr<B: Block>(system: &mut System<B>, call: &mut Call) -
         nice,
         policy,
         resets,
+        ..
     } = system.task_mut(id)?.priority;
     let mut bytes = [0; ATTRIBUTE_BYTES];
     bytes[0] = ATTRIBUTE_BYTES as u8;

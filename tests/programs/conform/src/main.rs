@@ -31,6 +31,7 @@ mod group;
 mod handle;
 mod identity;
 mod interrupt;
+mod io_priority;
 mod limit;
 mod lock;
 mod mask;
@@ -85,6 +86,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("identity", identity::run),
     ("interrupt", interrupt::run),
     ("limit", limit::run),
+    ("io_priority", io_priority::run),
     ("lock", lock::run),
     ("memory", memory::run),
     ("nameless", nameless::run),
