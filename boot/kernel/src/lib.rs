@@ -72,6 +72,7 @@ mod live;
 mod loading_tests;
 #[cfg(test)]
 mod memory_tests;
+mod meter;
 mod out_of_memory;
 #[cfg(test)]
 mod owner_tests;

@@ -45,6 +45,10 @@ pub const MOST_SLICE: Duration = Duration::from_millis(16);
 /// How long a task runs at least although a sleeping one's time comes earlier.
 pub const LEAST_SLICE: Duration = Duration::from_micros(100);
 
+/// Nanoseconds on the processor that come together before they are put on the bills of task, process and account: so much
+/// less than it used may a program be found to have used while it runs, by others than itself.
+pub const UNBILLED_NANOS: u64 = 10_000;
+
 /// The period of a quota of processor time whose period nobody set (Linux kernel/sched/fair.c `default_cfs_period`).
 pub const CPU_PERIOD: Duration = Duration::from_millis(100);
 

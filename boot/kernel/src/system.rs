@@ -9,6 +9,7 @@ use crate::errno::Errno;
 use crate::fs::{Context, Credentials, Files};
 use crate::identity::Identity;
 use crate::limits::{MAX_MEMORY_KILLS, MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
+use crate::meter::Meter;
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::rlimit;
@@ -46,6 +47,8 @@ pub(crate) struct System<B> {
     pub(crate) wakes: WakeQueue,
     /// When this entry into the kernel began.
     pub(crate) now: Instant,
+    /// The time of the turn that runs.
+    pub(crate) meter: Meter,
     /// Wall time at [`Instant::ZERO`].
     pub(crate) epoch: Duration,
     /// Whether the platform knew it.

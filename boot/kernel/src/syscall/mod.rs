@@ -60,6 +60,7 @@ use crate::user_memory::UserAddr;
 use crate::wait::Stall;
 use hal::block::Block;
 use hal::clock::Instant;
+use hal::user::Registers;
 
 /// What becomes of a call that a signal handler interrupts while it is parked (signal(7), "Interruption of system
 /// calls and library functions by signal handlers").
@@ -96,9 +97,40 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
     /// What a signal does while the call is parked.
     pub(crate) restart: Restart,
+    /// Whether it has set all registers itself, so that its result goes nowhere (rt_sigreturn, execve).
+    pub(crate) sets_registers: bool,
 }
 
 impl Call {
+    /// Makes room for the calls of a task.
+    pub(crate) const fn of(task: TaskId, process: ProcessId, space: SpaceId) -> Self {
+        Self {
+            task,
+            process,
+            space,
+            number: 0,
+            arguments: [0; 6],
+            progress: 0,
+            deadline: None,
+            restart: Restart::IfAsked,
+            sets_registers: false,
+        }
+    }
+
+    /// Becomes the call that registers ask for.
+    #[inline(always)]
+    pub(crate) const fn begin(&mut self, space: SpaceId, registers: &Registers) {
+        let r = registers;
+        self.space = space;
+        // Linux takes `eax` (arch/x86/entry/common.c, `do_syscall_64`).
+        self.number = r.rax as u32;
+        self.arguments = [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9];
+        self.progress = 0;
+        self.deadline = None;
+        self.restart = Restart::IfAsked;
+        self.sets_registers = false;
+    }
+
     /// Returns argument `nth` as a number.
     pub(crate) const fn number(&self, nth: usize) -> u64 {
         self.arguments[nth]
