@@ -97,6 +97,7 @@ impl<U: User, B: Block> Kernel<U, B> {
             wakes: WakeQueue::default(),
             now: Instant::ZERO,
             meter: Meter::default(),
+            is_renamed: false,
             epoch: Duration::ZERO,
             has_epoch: false,
             clock_page: None,

@@ -78,3 +78,25 @@ impl<B: Block> System<B> {
         self.ready.charge(payer.account, user + kernel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_comes_together_up_to_the_limit_and_not_further() {
+        let at = Instant::from_nanos;
+        let mut meter = Meter::default();
+        meter.on_entry(at(4));
+        assert!(!meter.on_trap(at(UNBILLED_NANOS - 1)));
+        assert_eq!(meter.kernel_nanos, 4);
+        assert_eq!(meter.user_nanos, UNBILLED_NANOS - 5);
+        meter.on_entry(at(UNBILLED_NANOS - 1));
+        assert!(meter.on_trap(at(UNBILLED_NANOS)));
+        assert!(meter.on_trap(at(3 * UNBILLED_NANOS)));
+        // A clock that goes back makes nobody richer.
+        let before = meter;
+        meter.on_entry(at(0));
+        assert_eq!(meter.kernel_nanos, before.kernel_nanos);
+    }
+}

@@ -3,21 +3,22 @@
 //! A task is in the run queue exactly while its activity is [`Activity::Ready`] and it is not the one that runs.
 
 use crate::errno::Errno;
+use crate::identity::Identity;
 use crate::limits::LEAST_SLICE;
 use crate::meter::Payer;
-use crate::process::Life;
+use crate::process::{Life, Process};
 use crate::signal::{Delivery, cause_of};
 use crate::space::Denial;
 use crate::syscall::{self, Call};
 use crate::system::System;
-use crate::task::{Activity, PastCall, TaskId};
+use crate::task::{Activity, PastCall, Task, TaskId};
 use crate::user_memory::Access;
 use crate::wait::{Stall, Why};
 use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::clock::{Clock, Instant};
 use hal::page_table::Page;
-use hal::user::{Fault, Identity, Trap, User};
+use hal::user::{Fault, Trap, User};
 
 /// Whether a task goes on in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,6 +304,7 @@ fn run_turn<U: User, B: Block>(
     let slice = system.ready.slice(payer.account, turn_of_it, began);
     let end = (began + slice).min(system.next_timer.max(began + LEAST_SLICE));
     system.meter.begin(payer, began);
+    system.is_renamed = true;
     let mut turn = system.clear_way(id);
     while turn == Turn::Goes {
         turn = match enter(user, system, payer, end, clock, &mut call) {
@@ -345,6 +347,20 @@ enum Entry {
     Gone,
 }
 
+/// Returns what a task is told of itself without a way through the kernel.
+#[inline(never)]
+fn told(task: &Task, process: &Process, identity: &Identity) -> hal::user::Identity {
+    hal::user::Identity {
+        process: process.pid.0.into(),
+        thread: task.tid.into(),
+        parent: process.kin.parent.into(),
+        user: identity.user.real.into(),
+        effective_user: identity.user.effective.into(),
+        group: identity.group.real.into(),
+        effective_group: identity.group.effective.into(),
+    }
+}
+
 /// Enters user mode once. The time before it is the kernel's, the time in it the program's. `call` is what it asks for when
 /// it made a call.
 #[inline(always)]
@@ -367,11 +383,13 @@ fn enter<U: User, B: Block>(
     if task.call.is_some() || task.saved_mask.is_some() || !signals.without(task.mask).is_empty() {
         return Entry::Barred;
     }
-    task.context.identity = Identity {
-        process: process.pid.0.into(),
-        thread: task.tid.into(),
-        parent: process.kin.parent.into(),
-    };
+    if system.is_renamed {
+        system.is_renamed = false;
+        let Some(identity) = table.identities.get(process.identity) else {
+            return Entry::Gone;
+        };
+        task.context.identity = told(task, process, identity);
+    }
     let Some(space) = system.spaces.get_mut_here(process.space) else {
         return Entry::Gone;
     };

@@ -49,6 +49,8 @@ pub(crate) struct System<B> {
     pub(crate) now: Instant,
     /// The time of the turn that runs.
     pub(crate) meter: Meter,
+    /// Whether who somebody is has changed since the task whose turn it is was told.
+    pub(crate) is_renamed: bool,
     /// Wall time at [`Instant::ZERO`].
     pub(crate) epoch: Duration,
     /// Whether the platform knew it.
@@ -167,6 +169,7 @@ impl<B: Block> System<B> {
     /// ESRCH when it is gone.
     pub(crate) fn identity_mut(&mut self, id: ProcessId) -> Result<&mut Identity, Errno> {
         let id = self.process(id)?.identity;
+        self.is_renamed = true;
         self.table.identities.get_mut(id).ok_or(Errno::ESRCH)
     }
 
