@@ -224,8 +224,10 @@ impl Processor {
     #[inline(always)]
     fn load_bases(&mut self, context: &Context) -> bool {
         let wanted = [context.registers.fs_base, context.registers.gs_base];
-        // Without FSGSBASE a program that loads a selector changes a base unseen.
-        if self.features.fsgsbase && self.bases == wanted {
+        // Without FSGSBASE a program that loads a selector changes a base unseen. QEMU's translator lets a program set bases
+        // that no processor takes.
+        let is_low = (wanted[0] | wanted[1]) >> 47 == 0;
+        if self.features.fsgsbase && is_low && self.bases == wanted {
             return true;
         }
         self.change_bases(wanted)
