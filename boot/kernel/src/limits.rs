@@ -392,11 +392,14 @@ const _: () = assert!(READY_DESCRIPTORS <= SPARE_DESCRIPTORS && READY_AREAS <= S
 pub const PIPES_PER_PROCESS: usize = 3;
 
 /// Returns for how many containers tables are made ready, by the processes they are made ready for: in the proportion of
-/// the agent's limits.
+/// the agent's limits, and for one where RAM is scarce.
 #[must_use]
 pub const fn ready_views(processes: usize) -> usize {
-    (processes * agent::limits::MAX_CONTAINERS).div_ceil(agent::limits::MAX_PROCESSES)
+    let views = processes * agent::limits::MAX_CONTAINERS / agent::limits::MAX_PROCESSES;
+    if views == 0 { 1 } else { views }
 }
+
+const _: () = assert!(ready_views(agent::limits::MAX_PROCESSES) == agent::limits::MAX_CONTAINERS);
 
 /// Trees made ready for each container's view: its own, and that of a deleted one that still forgets its names.
 pub const TREES_PER_VIEW: usize = 2;

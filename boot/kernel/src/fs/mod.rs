@@ -137,7 +137,7 @@ use volume::Volumes;
 use walk::SCRATCH_BYTES;
 
 /// Clean names are kept in proportion to memory, within these bounds.
-const MIN_WARM_NAMES: usize = 96;
+const MIN_WARM_NAMES: usize = 48;
 const MAX_WARM_NAMES: usize = 8192;
 
 /// All file state of the machine.
