@@ -108,6 +108,8 @@ mod user_memory;
 #[cfg(test)]
 mod user_tests;
 mod view;
+#[cfg(test)]
+mod vsock_tests;
 pub mod wait;
 #[cfg(test)]
 mod warm_tests;
