@@ -160,17 +160,6 @@ pub const LIVE_BYTES: usize = 1024;
 /// Files in all epoll lists together. One more is ENOSPC, as at Linux's `max_user_watches`.
 pub const MAX_INTERESTS: usize = 8192;
 
-/// Inotify instances in the whole VM (Linux `fs.inotify.max_user_instances` is 128, for each user). One more is EMFILE. Watches
-/// are limited together with the files in epoll lists.
-pub const MAX_NOTIFIERS: usize = 128;
-
-/// Bytes of events that wait in one inotify instance: five hundred with short names (Linux keeps 16384 of any length). Behind them
-/// the program is told of an overflow.
-pub const NOTIFY_QUEUE_BYTES: usize = 16 * 1024;
-
-/// Heads of the chains in which watches are found; made with the first one.
-pub const NOTIFY_BUCKETS: usize = 512;
-
 /// Files one epoll_wait tells of at most, whatever it asked for; the others are told by the next one.
 pub const EPOLL_BATCH: usize = 64;
 

@@ -23,7 +23,6 @@ mod file_time;
 mod futex;
 mod group;
 mod identity;
-mod inotify;
 mod io_priority;
 mod kill;
 mod limit;
@@ -389,9 +388,6 @@ calls! {
     247 waitid => wait::waitid;
     251 ioprio_set => io_priority::ioprio_set;
     252 ioprio_get => io_priority::ioprio_get;
-    253 inotify_init => inotify::inotify_init;
-    254 inotify_add_watch => inotify::inotify_add_watch;
-    255 inotify_rm_watch => inotify::inotify_rm_watch;
     257 openat => open::openat;
     258 mkdirat => directory::mkdirat;
     259 mknodat => directory::mknodat;
@@ -428,7 +424,6 @@ calls! {
     291 epoll_create1 => epoll::epoll_create1;
     292 dup3 => descriptor::dup3;
     293 pipe2 => descriptor::pipe2;
-    294 inotify_init1 => inotify::inotify_init1;
     295 preadv => transfer::preadv;
     296 pwritev => transfer::pwritev;
     297 rt_tgsigqueueinfo => kill::rt_tgsigqueueinfo;
