@@ -27,7 +27,7 @@ pub fn measure(bed: &Bed, effort: Effort) -> Result<Boots> {
         floor: Vec::new(),
         negotiated: Vec::new(),
     };
-    for _ in 0..effort.repetitions(40) {
+    for _ in 0..effort.repetitions(100) {
         boots.floor.push(floor(bed)?);
         boots.negotiated.push(negotiated(bed)?);
     }
