@@ -45,11 +45,10 @@ struct Channel {
     moved_at: Instant,
 }
 
-/// One direction. The numbers leave 0 to the place without a channel: a table of zeroes takes no room in the image.
+/// One direction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
 enum Way {
-    Open = 1,
+    Open,
     /// The program ended it.
     Left,
     /// The host ended it.

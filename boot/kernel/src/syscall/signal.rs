@@ -163,12 +163,14 @@ pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) ->
     match system.leave_handler(call.task) {
         Ok(()) => {
             // All registers are the frame's, `rax` included.
-            call.sets_registers = true;
+            system.task_mut(call.task)?.call = None;
             Ok(0)
         }
         Err(stall) if stall.is_error() => {
             system.force_segv(call.task);
-            call.sets_registers = true;
+            if let Ok(task) = system.task_mut(call.task) {
+                task.call = None;
+            }
             Ok(0)
         }
         Err(stall) => Err(stall),

@@ -9,6 +9,7 @@ mod machine;
 mod memory;
 mod mounts;
 mod names;
+mod notify;
 mod pipes;
 mod shares;
 mod sockets;

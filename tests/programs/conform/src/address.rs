@@ -17,6 +17,8 @@ const CALLS: &[Shape] = &[
     ("readv", libc::SYS_readv, "file bad 1"),
     ("preadv", libc::SYS_preadv, "file bad 1"),
     ("pwritev", libc::SYS_pwritev, "file bad 1"),
+    ("preadv2", libc::SYS_preadv2, "file bad 1"),
+    ("pwritev2", libc::SYS_pwritev2, "file bad 1"),
     ("fcntl F_GETLK", libc::SYS_fcntl, "file 5 bad"),
     ("fcntl F_SETLK", libc::SYS_fcntl, "file 6 bad"),
     (

@@ -177,7 +177,12 @@ fn locks() {
     lock("no bytes", at, 0);
     lock("over a hole", at + PAGE, 2 * PAGE);
     lock("where nothing is", at + 2 * PAGE, PAGE);
-    lock("an end before the start", at, -PAGE);
+    // Whether so much may be locked is asked first, of whom depends on the machine.
+    check(
+        "munlock",
+        "an end before the start",
+        sys!(SYS_munlock, at, -PAGE),
+    );
     for (case, flags) in [("plain", 0), ("on fault", 1), ("an unknown flag", 2)] {
         check("mlock2", case, sys!(SYS_mlock2, at, PAGE, flags));
     }

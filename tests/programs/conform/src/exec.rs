@@ -37,7 +37,7 @@ fn execute(path: &CStr, arguments: &List, environment: &List) -> i32 {
 }
 
 /// This program again, which exits with how many arguments and variables it has been given (see `main`).
-fn own() -> CString {
+pub(crate) fn own() -> CString {
     let path = std::env::current_exe().expect("/proc is there");
     CString::new(path.into_os_string().into_encoded_bytes()).expect("no NUL")
 }

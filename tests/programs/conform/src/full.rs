@@ -2,9 +2,9 @@
 
 use crate::check::{check, say, sys};
 use crate::child::apart;
-use crate::handle::opened;
+use crate::handle::{opened, part};
 use crate::shape::{Shape, tried};
-use crate::socket::{Address, bind, connect, pair, socket};
+use crate::socket::{Address, bind, connect, header, pair, socket};
 use libc::{O_CREAT, O_RDWR, RLIMIT_NOFILE, SOCK_STREAM, SOL_SOCKET};
 
 /// Calls that make a descriptor.
@@ -30,6 +30,8 @@ const MAKERS: &[Shape] = &[
     ("timerfd_create", libc::SYS_timerfd_create, "1"),
     ("epoll_create", libc::SYS_epoll_create, "1"),
     ("epoll_create1", libc::SYS_epoll_create1, ""),
+    ("inotify_init", libc::SYS_inotify_init, ""),
+    ("inotify_init1", libc::SYS_inotify_init1, ""),
     ("memfd_create", libc::SYS_memfd_create, "file"),
 ];
 
@@ -78,17 +80,9 @@ fn full() {
 /// A file that is sent along, and cannot be put anywhere.
 fn received_into_a_full_table(one: i32, other: i32) {
     let mut letter = *b"x";
-    let mut vector = libc::iovec {
-        iov_base: letter.as_mut_ptr().cast(),
-        iov_len: 1,
-    };
+    let mut vector = part(&mut letter);
     let mut control = [20_u64, SOL_SOCKET as u64 | 1 << 32, 1, 0];
-    // SAFETY: all zeroes are a `struct msghdr`.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = 24;
+    let mut message = header(&mut vector, &mut control, 24);
     sys!(SYS_sendmsg, one, &raw const message, 0).expect("room");
     message.msg_controllen = 32;
     let answer = sys!(SYS_recvmsg, other, &raw mut message, 0);

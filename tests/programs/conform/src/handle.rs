@@ -32,3 +32,18 @@ pub(crate) fn read(fd: i64, room: usize) -> Result<Vec<u8>, i32> {
     bytes.truncate(count as usize);
     Ok(bytes)
 }
+
+/// A pipe whose ends wait.
+pub(crate) fn waiting_pipe() -> [i64; 2] {
+    let mut ends = [0_i32; 2];
+    sys!(SYS_pipe, ends.as_mut_ptr()).expect("a pipe");
+    ends.map(i64::from)
+}
+
+/// A part of a list of buffers.
+pub(crate) fn part(bytes: &mut [u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    }
+}

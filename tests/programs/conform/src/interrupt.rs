@@ -2,9 +2,9 @@
 
 use crate::check::{check, sys};
 use crate::child::{apart, child};
-use crate::handle::{close, open, opened, pipe};
+use crate::handle::{close, open, opened, part, pipe, waiting_pipe};
 use crate::mask::{SET, interrupt_by, interrupted};
-use crate::socket::{Address, bind, connect, pair, socket};
+use crate::socket::{Address, bind, connect, header, pair, socket};
 use libc::{
     LOCK_EX, MSG_NOSIGNAL, O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, S_IFIFO, SIGALRM, SIGKILL,
     SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM,
@@ -22,27 +22,13 @@ pub(crate) fn run() {
     locks();
 }
 
-fn vector(bytes: &mut [u8]) -> libc::iovec {
-    libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    }
-}
-
-/// A pipe whose ends wait.
-fn waiting_pipe() -> [i64; 2] {
-    let mut ends = [0_i32; 2];
-    sys!(SYS_pipe, ends.as_mut_ptr()).expect("a pipe");
-    ends.map(i64::from)
-}
-
 fn moving() {
     let mut bytes = vec![0_u8; 65_536];
     let [reader, writer] = waiting_pipe();
     let at = bytes.as_mut_ptr();
     let case = "nothing there, interrupted";
     interrupted("read", case, || sys!(SYS_read, reader, at, 8));
-    let one = vector(&mut bytes);
+    let one = part(&mut bytes);
     interrupted("readv", case, || sys!(SYS_readv, reader, &raw const one, 1));
     sys!(SYS_write, writer, at, 65_536).expect("room");
     let case = "no room, interrupted";
@@ -104,11 +90,8 @@ fn readiness() {
 fn sockets() {
     let [one, other] = pair(SOCK_STREAM).map(i64::from);
     let mut bytes = vec![0_u8; 4096];
-    let (at, mut part) = (bytes.as_mut_ptr(), vector(&mut bytes));
-    // SAFETY: all zeroes are a `struct msghdr`.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
+    let (at, mut part) = (bytes.as_mut_ptr(), part(&mut bytes));
+    let mut message = header(&mut part, &mut [], 0);
     let message = &raw mut message;
     let case = "nothing there, interrupted";
     interrupted("recvfrom", case, || sys!(SYS_recvfrom, one, at, 8));

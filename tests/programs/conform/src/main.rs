@@ -7,9 +7,9 @@
 //!
 //! The same program runs on Linux, which is the oracle, and in mote; the lines are compared by `tests/e2e`. So a line never
 //! holds what may differ between two runs of Linux: no process ids, no addresses, no times. `conform` runs every family of
-//! calls, `conform FAMILY…` some, each in a process of its own (`conform --family FAMILY`): no handler, timer or child of one
-//! is seen by the next. The exit code is 0; a family that could not be set up ends the program with a panic, which no oracle
-//! has.
+//! calls, `conform FAMILY…` some, `conform -FAMILY…` all but some, each in a process of its own (`conform --family FAMILY`):
+//! no handler, timer or child of one is seen by the next. The exit code is 0; a family that could not be set up ends the
+//! program with a panic, which no oracle has.
 
 mod address;
 mod advice;
@@ -30,6 +30,7 @@ mod full;
 mod group;
 mod handle;
 mod identity;
+mod inotify;
 mod interrupt;
 mod io_priority;
 mod limit;
@@ -84,6 +85,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("full", full::run),
     ("group", group::run),
     ("identity", identity::run),
+    ("inotify", inotify::run),
     ("interrupt", interrupt::run),
     ("limit", limit::run),
     ("io_priority", io_priority::run),
@@ -152,8 +154,10 @@ fn main() {
         return check::in_folder(name, *run);
     }
     let own = std::env::current_exe().expect("/proc is there");
+    let is_asked = |name: &str| wanted.iter().any(|it| it == name);
+    let are_all_asked = wanted.iter().all(|it| it.starts_with('-'));
     for (name, _) in FAMILIES {
-        if wanted.is_empty() || wanted.iter().any(|it| it == *name) {
+        if !is_asked(&format!("-{name}")) && (are_all_asked || is_asked(name)) {
             let ended = Command::new(&own).args(["--family", name]).status();
             assert!(ended.expect("it runs").success(), "{name}");
         }

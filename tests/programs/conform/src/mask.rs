@@ -15,12 +15,34 @@ pub(crate) extern "C" fn on_signal(_: i32) {}
 
 /// Lets a signal interrupt calls: it has a handler, which asks for no restart.
 pub(crate) fn interrupt_by(signal: i32) {
+    // SAFETY: the handler does nothing.
+    unsafe { install(signal, on_signal, 0) };
+}
+
+/// Lets the C library install a handler: it knows how to return from one.
+///
+/// # Safety
+///
+/// The handler may run at any moment.
+pub(crate) unsafe fn install(signal: i32, handler: extern "C" fn(i32), flags: i32) {
     // SAFETY: all zeroes are a `struct sigaction`.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = on_signal as *const () as usize;
-    // SAFETY: the handler does nothing.
+    action.sa_sigaction = handler as *const () as usize;
+    action.sa_flags = flags;
+    // SAFETY: the caller promises it of the handler.
     let set = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
     assert_eq!(set, 0, "it can be handled");
+}
+
+/// The set of some signals.
+pub(crate) fn set_of(signals: &[i32]) -> u64 {
+    signals.iter().map(|signal| 1_u64 << (signal - 1)).sum()
+}
+
+/// Changes which signals are blocked, in one of the ways of `rt_sigprocmask`.
+pub(crate) fn mask(how: i32, signals: &[i32]) {
+    let set = set_of(signals);
+    sys!(SYS_rt_sigprocmask, how, &raw const set, 0, SET).expect("a mask");
 }
 
 /// Blocks a signal, with a handler that does nothing.

@@ -2,6 +2,7 @@
 
 use crate::check::{Answer, BAD, CLOSED, check, say, sys, works};
 use crate::handle::{close, open, opened, read, write};
+use crate::path::long;
 use libc::{
     AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, F_ADD_SEALS, F_GET_SEALS, F_SEAL_GROW, F_SEAL_SEAL,
     F_SEAL_SHRINK, F_SEAL_WRITE, MAP_PRIVATE, MAP_SHARED, MFD_ALLOW_SEALING, MFD_CLOEXEC, O_CREAT,
@@ -68,7 +69,6 @@ fn memory() {
     make("an empty name", c"".as_ptr(), 0);
     make("a bad address", BAD.cast(), 0);
     make("unknown flags", c"name".as_ptr(), 0x4000);
-    let long = |length: usize| CString::new(vec![b'x'; length]).expect("no zeroes");
     make("the longest name", long(249).as_ptr(), 0);
     make("too long a name", long(250).as_ptr(), 0);
     let fd = sys!(SYS_memfd_create, c"a name", MFD_CLOEXEC).expect("a file");

@@ -2,6 +2,7 @@
 
 use crate::check::{BAD, CLOSED, check, sys, works};
 use crate::handle::{close, open, opened};
+use crate::path::long;
 use libc::{
     AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_WRONLY,
     SEEK_SET,
@@ -123,10 +124,8 @@ fn opening() {
         sys!(SYS_write, folder, b"x".as_ptr(), 1),
     );
     close(folder);
-    let long = std::ffi::CString::new(vec![b'n'; 256]).expect("no NUL");
-    tried("a name of 256 bytes", &long, O_RDONLY);
-    let long = std::ffi::CString::new(vec![b'n'; 255]).expect("no NUL");
-    tried("a name of 255 bytes", &long, O_RDONLY);
+    tried("a name of 256 bytes", &long(256), O_RDONLY);
+    tried("a name of 255 bytes", &long(255), O_RDONLY);
     let long = std::ffi::CString::new(b"./".repeat(2047)).expect("no NUL");
     tried("a path of 4094 bytes", &long, O_RDONLY);
     let path = opened(c"file", O_PATH);

@@ -497,6 +497,11 @@ fn listings() {
         sys!(SYS_getdents64, fd, bytes.as_mut_ptr(), 1024),
     );
     check(
+        "getdents",
+        "a folder that is gone",
+        sys!(SYS_getdents, fd, bytes.as_mut_ptr(), 1024),
+    );
+    check(
         "openat",
         "a file in a folder that is gone",
         sys!(SYS_openat, fd, c"x", libc::O_CREAT | libc::O_RDWR, 0o600),

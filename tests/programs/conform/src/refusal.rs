@@ -2,10 +2,10 @@
 
 use crate::check::{BAD, CLOSED, check, say, sys, works};
 use crate::child::{apart, child, reap, status_of};
-use crate::handle::{close, opened, pipe, write};
-use crate::mask::{SET, block};
+use crate::handle::{close, opened, part, pipe, write};
+use crate::mask::{SET, install, mask};
 use crate::shape::{Shape, tried};
-use crate::socket::{Address, bind, connect, pair, receive, received, socket};
+use crate::socket::{Address, bind, connect, header, pair, receive, received, socket};
 use libc::{
     O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, RLIMIT_SIGPENDING, SIGUSR1, SOCK_DGRAM, SOCK_SEQPACKET,
     SOCK_STREAM,
@@ -48,6 +48,12 @@ const OF_FILES: &[Shape] = &[
     ("readv of a folder", libc::SYS_readv, "folder part 1"),
     ("preadv of a folder", libc::SYS_preadv, "folder part 1"),
     ("pread64 of a folder", libc::SYS_pread64, "folder zeroes 1"),
+    (
+        "pwritev2 before the start",
+        libc::SYS_pwritev2,
+        "file part 1 -5 0 0",
+    ),
+    ("preadv2 of a folder", libc::SYS_preadv2, "folder part 1"),
     ("readv of many", libc::SYS_readv, "file zeroes 1025"),
     (
         "readv of a negative number",
@@ -103,10 +109,7 @@ fn files() {
     let list = sys!(SYS_epoll_create1, 0).expect("a list");
     let [reader, writer] = pipe();
     let mut bytes = [0_u8; 8];
-    let part = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: 8,
-    };
+    let part = part(&mut bytes[..8]);
     let meaning = [
         ("file", file),
         ("folder", folder),
@@ -177,10 +180,7 @@ fn copies() {
         "to a full pipe",
         sys!(SYS_sendfile, writer, file, at, 8),
     );
-    let part = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: 8,
-    };
+    let part = part(&mut bytes[..8]);
     check(
         "vmsplice",
         "to a full pipe",
@@ -219,14 +219,8 @@ fn sockets() {
     let datagrams = socket(SOCK_DGRAM);
     let named = Address::new(b"nobody");
     let mut byte = *b"x";
-    let mut part = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: 1,
-    };
-    // SAFETY: all zeroes are a `struct msghdr`.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
+    let mut part = part(&mut byte);
+    let mut message = header(&mut part, &mut [], 0);
     let message = &raw mut message;
     let quiet = libc::MSG_NOSIGNAL;
     for (case, fd) in [("a stream alone", stream), ("packets alone", packets)] {
@@ -322,10 +316,7 @@ fn too_long(message: *mut libc::msghdr) {
         case,
         sys!(SYS_sendto, one, bytes.as_ptr(), 1 << 20),
     );
-    let mut part = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
+    let mut part = part(&mut bytes);
     // SAFETY: the pointer is to a message of the caller's.
     let short = unsafe { std::mem::replace(&mut (*message).msg_iov, &raw mut part) };
     check("sendmsg", case, sys!(SYS_sendmsg, one, message, 0));
@@ -505,8 +496,7 @@ fn processes() {
     // A child that has executed something is no longer its parent's to move.
     let [reader, writer] = pipe();
     sys!(SYS_fcntl, reader, libc::F_SETFL, 0).expect("a pipe");
-    let own = std::env::current_exe().expect("/proc is there");
-    let own = std::ffi::CString::new(own.into_os_string().into_encoded_bytes()).expect("no NUL");
+    let own = crate::exec::own();
     let pid = child(|| {
         sys!(SYS_fcntl, writer, libc::F_SETFD, 1).expect("open");
         let list = [own.as_ptr() as u64, c"--sleep".as_ptr() as u64, 0];
@@ -552,7 +542,7 @@ fn processes() {
 /// Signals that there is no room to keep.
 fn signals() {
     const REAL_TIME: i32 = 40;
-    block(1 << (REAL_TIME - 1));
+    mask(libc::SIG_BLOCK, &[REAL_TIME]);
     let (pid, tid) = (
         sys!(SYS_getpid).expect("one"),
         sys!(SYS_gettid).expect("one"),
@@ -601,12 +591,8 @@ fn stacks() {
             "one to be used",
             sys!(SYS_sigaltstack, new.as_ptr(), 0),
         );
-        // SAFETY: all zeroes are a `struct sigaction`.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = change_stack as *const () as usize;
-        action.sa_flags = libc::SA_ONSTACK;
         // SAFETY: the handler makes a call and sets a number.
-        unsafe { libc::sigaction(SIGUSR1, &raw const action, std::ptr::null_mut()) };
+        unsafe { install(SIGUSR1, change_stack, libc::SA_ONSTACK) };
         sys!(SYS_kill, std::process::id(), SIGUSR1).expect("sent");
         check(
             "sigaltstack",

@@ -115,8 +115,7 @@ pub(crate) fn run() {
 
 fn opening() {
     sys!(SYS_mknod, c"fifo", libc::S_IFIFO | 0o600, 0).expect("new");
-    let own = std::env::current_exe().expect("/proc is there");
-    let own = std::ffi::CString::new(own.into_os_string().into_encoded_bytes()).expect("no NUL");
+    let own = crate::exec::own();
     for (case, path, flags) in [
         ("one that must be new", c"file", O_WRONLY | O_CREAT | O_EXCL),
         ("a folder for writing", c"folder", O_WRONLY),

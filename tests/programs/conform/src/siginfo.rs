@@ -2,6 +2,7 @@
 
 use crate::check::{Answer, BAD, check, say, sys};
 use crate::child::{child, status_of};
+use crate::mask::{mask, set_of};
 use libc::{SIG_BLOCK, SIG_SETMASK, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// A `siginfo_t`, word by word.
@@ -26,14 +27,9 @@ pub(crate) fn run() {
     mask(SIG_SETMASK, &[]);
 }
 
-fn mask(how: i32, signals: &[i32]) {
-    let set: u64 = signals.iter().map(|signal| 1_u64 << (signal - 1)).sum();
-    sys!(SYS_rt_sigprocmask, how, &raw const set, 0, 8).expect("a mask");
-}
-
 /// Takes a signal that waits, or comes within 10 s.
 fn take(signals: &[i32], seconds: u64) -> (Answer, Info) {
-    let set: u64 = signals.iter().map(|signal| 1_u64 << (signal - 1)).sum();
+    let set = set_of(signals);
     let time = [seconds, 0];
     let mut info = [9; 32];
     let answer = sys!(
@@ -226,7 +222,7 @@ fn order() {
 /// What a signalfd tells of signals.
 fn read() {
     let (pid, _) = own();
-    let set = 1_u64 << (SIGUSR1 - 1) | 1_u64 << (REAL_TIME - 1) | 1_u64 << (SIGCHLD - 1);
+    let set = set_of(&[SIGUSR1, REAL_TIME, SIGCHLD]);
     let fd = sys!(SYS_signalfd4, -1, &raw const set, 8, libc::SFD_NONBLOCK).expect("one");
     let told = |case: &str, sender: i64| {
         let mut info = [9_u32; 32];

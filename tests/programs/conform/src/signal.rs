@@ -1,6 +1,7 @@
 //! Signals: sigaction, masks, pending, kill and its relatives, suspending, waiting, stacks, alarms.
 
 use crate::check::{BAD, check, say, sys};
+use crate::mask::{mask, set_of};
 use libc::{
     SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGALRM, SIGCHLD, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1,
     SIGUSR2,
@@ -26,10 +27,6 @@ struct Action {
     mask: u64,
 }
 
-fn mask_of(signals: &[i32]) -> u64 {
-    signals.iter().map(|signal| 1_u64 << (signal - 1)).sum()
-}
-
 fn caught(case: &str) {
     say(
         "handler",
@@ -38,19 +35,9 @@ fn caught(case: &str) {
     );
 }
 
-/// Lets the C library install the handler: it knows how to return from one.
 fn install(signal: i32, flags: i32) {
-    // SAFETY: all zero bytes are the default action.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as *const () as usize;
-    action.sa_flags = flags;
     // SAFETY: the handler touches atomics only.
-    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
-}
-
-fn mask(how: i32, signals: &[i32]) {
-    let set = mask_of(signals);
-    sys!(SYS_rt_sigprocmask, how, &raw const set, 0, 8).expect("a mask");
+    unsafe { crate::mask::install(signal, handler, flags) };
 }
 
 pub(crate) fn run() {
@@ -124,7 +111,7 @@ fn actions() {
 
 fn masks() {
     let mut old = 0_u64;
-    let set = mask_of(&[SIGUSR1, SIGKILL, SIGUSR2]);
+    let set = set_of(&[SIGUSR1, SIGKILL, SIGUSR2]);
     let change = |case: &str, how: i32, size: u64| {
         check(
             "rt_sigprocmask",
@@ -248,7 +235,7 @@ fn suspending() {
         "a bad set",
         sys!(SYS_rt_sigsuspend, BAD, 8),
     );
-    let wanted = mask_of(&[SIGUSR2]);
+    let wanted = set_of(&[SIGUSR2]);
     let zero = [0_u64; 2];
     let mut info = [0_u32; 32];
     let wait = |case: &str, info: *mut u32, time: *const u64, size: u64| {

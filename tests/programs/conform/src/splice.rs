@@ -2,7 +2,7 @@
 
 use crate::check::{BAD, CLOSED, check, say, sys};
 use crate::child::{child, reap};
-use crate::handle::{close, opened, pipe, read, write};
+use crate::handle::{close, opened, pipe, read, waiting_pipe, write};
 use libc::{O_APPEND, O_RDONLY, O_RDWR, O_WRONLY, SPLICE_F_NONBLOCK};
 
 pub(crate) fn run() {
@@ -20,13 +20,6 @@ pub(crate) fn run() {
 fn text(call: &str, case: &str, fd: i64) {
     let bytes = read(fd, 32).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     say(call, case, format!("{bytes:?}"));
-}
-
-/// A pipe whose ends wait.
-fn waiting_pipe() -> [i64; 2] {
-    let mut ends = [0_i32; 2];
-    sys!(SYS_pipe2, ends.as_mut_ptr(), 0).expect("a pipe");
-    ends.map(i64::from)
 }
 
 fn from_files() {

@@ -2,9 +2,9 @@
 
 use crate::check::{check, sys};
 use crate::child::apart;
-use crate::handle::{close, opened, pipe};
+use crate::handle::{close, opened, part, pipe};
 use crate::shape::{Shape, tried};
-use crate::socket::{Address, bind, connect, socket};
+use crate::socket::{Address, bind, connect, header, socket};
 use crate::user::become_user;
 use libc::{O_DIRECTORY, O_PATH, O_RDWR, SOCK_DGRAM, SOCK_STREAM};
 use std::fs;
@@ -21,6 +21,12 @@ const OWNERS: &[Shape] = &[
     ("fchownat", libc::SYS_fchownat, "here file 54321 54321"),
     ("utimensat", libc::SYS_utimensat, "here file zeroes"),
     ("utimensat to now", libc::SYS_utimensat, "here file 0"),
+    ("utime", libc::SYS_utime, "file zeroes"),
+    ("utime to now", libc::SYS_utime, "file"),
+    ("utimes", libc::SYS_utimes, "file zeroes"),
+    ("utimes to now", libc::SYS_utimes, "file"),
+    ("futimesat", libc::SYS_futimesat, "here file zeroes"),
+    ("futimesat to now", libc::SYS_futimesat, "here file"),
     ("open without a trace", libc::SYS_open, "file 262144"),
     (
         "openat without a trace",
@@ -106,6 +112,7 @@ const OF_PROCESSES: &[Shape] = &[
         "root 8 one",
     ),
     ("prlimit64", libc::SYS_prlimit64, "root 7 0 zeroes"),
+    ("ioprio_set", libc::SYS_ioprio_set, "1 root 16388"),
 ];
 
 /// Calls that change the machine, or whom a process acts for.
@@ -113,6 +120,14 @@ const PRIVILEGED: &[Shape] = &[
     ("settimeofday", libc::SYS_settimeofday, "zeroes 0"),
     ("clock_settime", libc::SYS_clock_settime, "0 zeroes"),
     ("vhangup", libc::SYS_vhangup, ""),
+    ("mount", libc::SYS_mount, "folder folder folder"),
+    ("umount2", libc::SYS_umount2, "folder"),
+    ("pivot_root", libc::SYS_pivot_root, "folder folder"),
+    ("reboot", libc::SYS_reboot, ""),
+    ("sethostname", libc::SYS_sethostname, "folder 1"),
+    ("setdomainname", libc::SYS_setdomainname, "folder 1"),
+    ("syslog", libc::SYS_syslog, "5"),
+    ("unshare", libc::SYS_unshare, "131072"),
     ("chroot", libc::SYS_chroot, "folder"),
     ("setgroups", libc::SYS_setgroups, "0 0"),
     ("setuid", libc::SYS_setuid, "0"),
@@ -262,8 +277,9 @@ fn sockets() {
         "somebody else's datagrams",
         sys!(SYS_sendto, client, at, 1, 0, at, len),
     );
-    // SAFETY: all zeroes are a `struct msghdr`.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    let mut byte = *b"x";
+    let mut part = part(&mut byte);
+    let mut message = header(&mut part, &mut [], 0);
     message.msg_name = at.cast_mut().cast();
     message.msg_namelen = len as u32;
     let message = &raw const message;

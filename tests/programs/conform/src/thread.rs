@@ -305,8 +305,7 @@ fn tasks() {
 }
 
 fn signals() {
-    let set = |signals: &[i32]| -> u64 { signals.iter().map(|signal| 1 << (signal - 1)).sum() };
-    let wanted = set(&[SIGUSR1, SIGUSR2, SIGCHLD]);
+    let wanted = crate::mask::set_of(&[SIGUSR1, SIGUSR2, SIGCHLD]);
     let (all, soon) = (&raw const wanted, &raw const SOON);
     let _ = sys!(SYS_rt_sigprocmask, libc::SIG_BLOCK, all, 0, 8);
     let pid = sys!(SYS_getpid).expect("a number");

@@ -2,6 +2,7 @@
 
 use crate::check::{Answer, BAD, check, say, sys};
 use crate::child::{apart, child, status_of};
+use crate::mask::{install, mask, set_of};
 use libc::{SIG_BLOCK, SIGALRM, SIGPROF, SIGUSR1, SIGVTALRM};
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
@@ -25,12 +26,7 @@ pub(crate) fn run() {
 
 fn handle(signal: i32) {
     // SAFETY: the handler touches an atomic only.
-    unsafe { libc::signal(signal, handler as *const () as usize) };
-}
-
-fn block(signals: &[i32]) {
-    let set: u64 = signals.iter().map(|signal| 1_u64 << (signal - 1)).sum();
-    sys!(SYS_rt_sigprocmask, SIG_BLOCK, &raw const set, 0, 8).expect("a mask");
+    unsafe { install(signal, handler, libc::SA_RESTART) };
 }
 
 /// Waits until the handler has run so often.
@@ -139,7 +135,7 @@ fn set(timer: i32, first: u64, interval: u64) -> Answer {
 
 /// Takes a signal and tells what it said.
 fn take(signal: i32) -> String {
-    let set = 1_u64 << (signal - 1);
+    let set = set_of(&[signal]);
     let mut info = [0_u32; 32];
     let time = [10_u64, 0];
     let answer = sys!(
@@ -153,7 +149,7 @@ fn take(signal: i32) -> String {
 }
 
 fn made() {
-    block(&[SIGALRM, SIGUSR1, 40]);
+    mask(SIG_BLOCK, &[SIGALRM, SIGUSR1, 40]);
     let null = std::ptr::null();
     let first = create(libc::CLOCK_MONOTONIC, null);
     check("timer_create", "the first", number(first));
@@ -338,7 +334,7 @@ fn told() {
         await_calls(2, sleep),
     );
     sys!(SYS_timer_delete, timer).expect("there");
-    block(&[SIGALRM]);
+    mask(SIG_BLOCK, &[SIGALRM]);
     let timer = create(libc::CLOCK_MONOTONIC, std::ptr::null()).expect("made");
     sys!(SYS_kill, sys!(SYS_getpid).expect("one"), SIGALRM).expect("sent");
     set(timer, MILLISECOND, 0).expect("set");
@@ -437,7 +433,7 @@ fn limits() {
         set("back, as a user", libc::RLIMIT_CPU, [50, 70]);
     });
     apart(|| {
-        block(&[SIGUSR1, 40]);
+        mask(SIG_BLOCK, &[SIGUSR1, 40]);
         set("no signals", libc::RLIMIT_SIGPENDING, [0, 0]);
         let pid = sys!(SYS_getpid).expect("one");
         let info = |code: i32| {

@@ -2,11 +2,15 @@
 
 use super::{pair, receive, received, send};
 use crate::check::{BAD, check, say, sys};
-use crate::handle::close;
+use crate::handle::{close, part};
 use libc::{MSG_DONTWAIT, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 
 /// A `msghdr` over one buffer and control bytes.
-fn header(buffer: &mut libc::iovec, control: &mut [u64], control_bytes: usize) -> libc::msghdr {
+pub(crate) fn header(
+    buffer: &mut libc::iovec,
+    control: &mut [u64],
+    control_bytes: usize,
+) -> libc::msghdr {
     // SAFETY: all zero bytes are a message header without anything.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = buffer;
@@ -18,25 +22,18 @@ fn header(buffer: &mut libc::iovec, control: &mut [u64], control_bytes: usize) -
     header
 }
 
-fn buffer(bytes: &mut [u8]) -> libc::iovec {
-    libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    }
-}
-
 pub(super) fn messages() {
     let [one, other] = pair(SOCK_DGRAM).map(i64::from);
     let mut bytes = *b"two parts of a message";
     let mut parts = [
-        buffer(&mut bytes[..4]),
+        part(&mut bytes[..4]),
         libc::iovec {
             iov_base: std::ptr::null_mut(),
             iov_len: 0,
         },
     ];
     let mut rest = *b"and more";
-    parts[1] = buffer(&mut rest);
+    parts[1] = part(&mut rest);
     let mut message = header(&mut parts[0], &mut [], 0);
     message.msg_iovlen = 2;
     check(
@@ -51,7 +48,7 @@ pub(super) fn messages() {
         sys!(SYS_sendmsg, one, &raw const message, 0),
     );
     let mut room = [0_u8; 6];
-    let mut into = buffer(&mut room);
+    let mut into = part(&mut room);
     let mut message = header(&mut into, &mut [], 0);
     check(
         "recvmsg",
@@ -87,7 +84,7 @@ pub(super) fn messages() {
     .expect("set");
     send(one, b"signed", 0).expect("room");
     let mut control = [0_u64; 8];
-    let mut into = buffer(&mut room);
+    let mut into = part(&mut room);
     let mut message = header(&mut into, &mut control, 64);
     check(
         "recvmsg",
@@ -118,7 +115,7 @@ pub(super) fn rights() {
     let mut pipe = [0_i32; 2];
     sys!(SYS_pipe2, pipe.as_mut_ptr(), 0).expect("a pipe");
     let mut letter = *b"f";
-    let mut from = buffer(&mut letter);
+    let mut from = part(&mut letter);
     let mut control = [
         20_u64,
         u64::from(SOL_SOCKET as u32) | 1 << 32,
@@ -132,7 +129,7 @@ pub(super) fn rights() {
     );
     send(one, b"g", 0).expect("room");
     let mut room = [0_u8; 8];
-    let mut into = buffer(&mut room);
+    let mut into = part(&mut room);
     let mut given = [0_u64; 8];
     let mut message = header(&mut into, &mut given, 64);
     check(

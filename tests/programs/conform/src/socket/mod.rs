@@ -9,6 +9,8 @@ mod message;
 mod name;
 mod option;
 
+pub(crate) use message::header;
+
 /// A `sockaddr_un` with this behind the family, and its length.
 pub(crate) struct Address {
     bytes: Vec<u8>,
