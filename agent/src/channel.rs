@@ -45,10 +45,11 @@ struct Channel {
     moved_at: Instant,
 }
 
-/// One direction.
+/// One direction. The numbers leave 0 to the place without a channel: a table of zeroes takes no room in the image.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
 enum Way {
-    Open,
+    Open = 1,
     /// The program ended it.
     Left,
     /// The host ended it.

@@ -5,6 +5,7 @@
 
 use crate::frame::{Frame, FramePool, FrameRef, OutOfFrames};
 use crate::limits::PAGE_BYTES;
+use core::cell::Cell;
 
 /// The root entries 256..512, the same in every page table of a machine.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +110,9 @@ pub(crate) enum Stale {
     Everything,
 }
 
+/// Entries of a table.
+const ENTRIES: usize = PAGE_BYTES / 8;
+
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
@@ -127,6 +131,59 @@ const ONE: u64 = 1 << 52;
 pub struct PageTable {
     root: Frame,
     stale: Stale,
+    ways: Ways,
+}
+
+/// How many last tables are remembered: a program works in its stack, heap, data and code by turns.
+const WAYS: usize = 4;
+
+/// The last tables that were looked into last, so that one more look need not walk there. A table stays where it is until it
+/// is given back; then all is forgotten.
+#[derive(Debug)]
+struct Ways([Cell<Way>; WAYS]);
+
+/// Where a last table lies: the number its pages have in common, and its address.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    region: u64,
+    table: u64,
+}
+
+impl Ways {
+    const NONE: Way = Way {
+        region: u64::MAX,
+        table: 0,
+    };
+
+    const fn new() -> Self {
+        Self([const { Cell::new(Self::NONE) }; WAYS])
+    }
+
+    #[inline(always)]
+    fn place(&self, page: Page) -> (&Cell<Way>, u64) {
+        let region = page.0 >> 9;
+        // Stack, libraries and heap begin in regions that differ in a few bits only, and not always the lowest.
+        let slot = (region ^ region >> 2 ^ region >> 9) as usize % WAYS;
+        (&self.0[slot], region)
+    }
+
+    #[inline(always)]
+    fn find(&self, page: Page) -> Option<u64> {
+        let (place, region) = self.place(page);
+        let way = place.get();
+        (way.region == region).then_some(way.table)
+    }
+
+    fn remember(&self, page: Page, table: u64) {
+        let (place, region) = self.place(page);
+        place.set(Way { region, table });
+    }
+
+    fn forget(&self) {
+        for place in &self.0 {
+            place.set(Self::NONE);
+        }
+    }
 }
 
 impl PageTable {
@@ -144,6 +201,7 @@ impl PageTable {
         Ok(Self {
             root,
             stale: Stale::Nothing,
+            ways: Ways::new(),
         })
     }
 
@@ -180,6 +238,9 @@ impl PageTable {
 
     /// Returns the address of the last table on the way to `page`, making what is missing of the way.
     fn make_way(&mut self, pool: &mut FramePool, page: Page) -> Option<u64> {
+        if let Some(table) = self.ways.find(page) {
+            return Some(table);
+        }
         let mut table = self.root.physical();
         for level in (1..=3).rev() {
             let entry = read(pool, table, page.index(level));
@@ -192,6 +253,7 @@ impl PageTable {
                 next
             };
         }
+        self.ways.remember(page, table);
         Some(table)
     }
 
@@ -251,6 +313,9 @@ impl PageTable {
     /// Returns how many tables [`PageTable::map`] would have to make for `page`.
     #[must_use]
     pub fn missing_tables(&self, pool: &FramePool, page: Page) -> u64 {
+        if self.ways.find(page).is_some() {
+            return 0;
+        }
         let mut table = self.root.physical();
         for level in (1..=3).rev() {
             match present(pool, table, page.index(level)) {
@@ -301,6 +366,30 @@ impl PageTable {
         })
     }
 
+    /// Returns the frame of `page` if the program may use it as `wanted` says, without a fault: what nearly every access of
+    /// the kernel to a program's memory finds.
+    #[inline(always)]
+    #[must_use]
+    pub fn permitted(
+        &self,
+        pool: &FramePool,
+        page: Page,
+        wanted: Protection,
+    ) -> Option<FrameRef<'_>> {
+        let table = match self.ways.find(page) {
+            Some(table) => table,
+            None => self.walk(pool, page)?,
+        };
+        let entry = read(pool, table, page.index(0));
+        let needed = bits(wanted | Protection::READ) & !NO_EXECUTE;
+        let forbidden = match wanted.contains(Protection::EXECUTE) {
+            true => NO_EXECUTE,
+            false => 0,
+        };
+        (entry & (needed | forbidden) == needed)
+            .then_some(FrameRef::from_number((entry & NUMBER) / PAGE_BYTES as u64))
+    }
+
     /// Returns the first mapped page at or behind `from` and before `until`. Empty tables are stepped over whole.
     #[must_use]
     pub fn next_mapped(&self, pool: &FramePool, from: Page, until: Page) -> Option<Page> {
@@ -343,6 +432,7 @@ impl PageTable {
                 // The processor may remember the way through a table that is about to be somebody else's frame.
                 crate::x86::processor::leave(self.root.physical());
                 self.stale = Stale::Everything;
+                self.ways.forget();
             }
             cut(pool, way[level as usize], page.index(level), &mut 1);
             count += 1;
@@ -353,6 +443,7 @@ impl PageTable {
     /// Gives back up to `budget` tables below the root; returns whether none is left. Every page must have been unmapped
     /// before. A program can make one table for each page it touches, so this is done a bounded part at a time.
     pub fn prune(&mut self, pool: &mut FramePool, budget: usize) -> bool {
+        self.ways.forget();
         let root = self.root.physical();
         crate::x86::processor::leave(root);
         let mut left = budget;
@@ -420,12 +511,23 @@ impl PageTable {
 
     /// Returns the address of the last table on the way to `page` and its entry there, when it is present.
     fn leaf(&self, pool: &FramePool, page: Page) -> Option<(u64, u64)> {
+        let table = match self.ways.find(page) {
+            Some(table) => table,
+            None => self.walk(pool, page)?,
+        };
+        let entry = read(pool, table, page.index(0));
+        (entry & PRESENT != 0).then_some((table, entry))
+    }
+
+    /// Returns the address of the last table on the way to `page`, and remembers it.
+    #[inline(never)]
+    fn walk(&self, pool: &FramePool, page: Page) -> Option<u64> {
         let mut table = self.root.physical();
         for level in (1..=3).rev() {
             table = present(pool, table, page.index(level))?;
         }
-        let entry = read(pool, table, page.index(0));
-        (entry & PRESENT != 0).then_some((table, entry))
+        self.ways.remember(page, table);
+        Some(table)
     }
 }
 
@@ -477,6 +579,7 @@ fn next_present(pool: &FramePool, table: u64, index: usize) -> usize {
     found.map_or(512, |ahead| index + ahead)
 }
 
+#[inline(always)]
 fn read(pool: &FramePool, table: u64, index: usize) -> u64 {
     word(pool.bytes(frame_of(table)), index) & !COUNT
 }
@@ -501,11 +604,10 @@ const fn frame_of<'a>(table: u64) -> FrameRef<'a> {
     FrameRef::from_number(table / PAGE_BYTES as u64)
 }
 
+#[inline(always)]
 fn word(bytes: &[u8; PAGE_BYTES], index: usize) -> u64 {
-    let entry = bytes[index * 8..]
-        .first_chunk()
-        .expect("an index is below 512");
-    u64::from_le_bytes(*entry)
+    let (entries, _) = bytes.as_chunks();
+    u64::from_le_bytes(entries[index % ENTRIES])
 }
 
 fn set_word(bytes: &mut [u8; PAGE_BYTES], index: usize, entry: u64) {

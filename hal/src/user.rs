@@ -130,8 +130,8 @@ impl Default for ExtendedState {
     }
 }
 
-/// What a program is told of itself at once: the calls getpid, gettid and getppid are answered where they enter, without
-/// leaving user mode for its caller. Their answers cannot change while the program runs, because nothing else does.
+/// What a program is told of itself at once: calls that ask who it is are answered where they enter, without leaving user
+/// mode for its caller. Their answers cannot change while the program runs, because nothing else does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Identity {
@@ -141,25 +141,61 @@ pub struct Identity {
     pub thread: u64,
     /// For getppid(2).
     pub parent: u64,
+    /// For getuid(2).
+    pub user: u64,
+    /// For geteuid(2).
+    pub effective_user: u64,
+    /// For getgid(2).
+    pub group: u64,
+    /// For getegid(2).
+    pub effective_group: u64,
 }
 
+/// The numbers of those calls (Linux arch/x86/entry/syscalls/syscall_64.tbl).
 impl Identity {
-    /// getpid's number (Linux arch/x86/entry/syscalls/syscall_64.tbl).
     pub(crate) const PROCESS: u32 = 39;
-    /// gettid's.
-    pub(crate) const THREAD: u32 = 186;
-    /// getppid's.
+    pub(crate) const USER: u32 = 102;
+    pub(crate) const GROUP: u32 = 104;
+    pub(crate) const EFFECTIVE_USER: u32 = 107;
+    pub(crate) const EFFECTIVE_GROUP: u32 = 108;
     pub(crate) const PARENT: u32 = 110;
+    pub(crate) const THREAD: u32 = 186;
+    /// The highest of them.
+    pub(crate) const LAST: u32 = Self::THREAD;
+
+    /// A bit for each.
+    pub(crate) const NUMBERS: [u64; 3] = {
+        let numbers = [
+            Self::PROCESS,
+            Self::USER,
+            Self::GROUP,
+            Self::EFFECTIVE_USER,
+            Self::EFFECTIVE_GROUP,
+            Self::PARENT,
+            Self::THREAD,
+        ];
+        let mut bits = [0; 3];
+        let mut at = 0;
+        while at < numbers.len() {
+            bits[numbers[at] as usize / 64] |= 1 << (numbers[at] % 64);
+            at += 1;
+        }
+        bits
+    };
 
     /// Returns the answer to a call with this number; `None` for all others, which reach the kernel.
     #[must_use]
     pub const fn answer(&self, number: u64) -> Option<u64> {
-        match number as u32 {
-            Self::PROCESS => Some(self.process),
-            Self::THREAD => Some(self.thread),
-            Self::PARENT => Some(self.parent),
-            _ => None,
-        }
+        Some(match number as u32 {
+            Self::PROCESS => self.process,
+            Self::THREAD => self.thread,
+            Self::PARENT => self.parent,
+            Self::USER => self.user,
+            Self::EFFECTIVE_USER => self.effective_user,
+            Self::GROUP => self.group,
+            Self::EFFECTIVE_GROUP => self.effective_group,
+            _ => return None,
+        })
     }
 }
 
@@ -170,7 +206,7 @@ pub struct Context {
     /// General registers, instruction pointer, flags and segment bases. Whatever stands in `rflags`, the program runs
     /// with interrupts on and without privileges; a non-canonical `rip` is a fault of the program.
     pub registers: Registers,
-    /// Set before each entry.
+    /// Who it is, set by the kernel before it runs.
     pub identity: Identity,
     /// Floating point and vector state.
     pub extended: ExtendedState,

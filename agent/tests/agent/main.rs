@@ -1,6 +1,7 @@
 //! Conversations: a scripted host, the agent, a scripted kernel.
 
 mod bad_input;
+mod channels;
 mod claims;
 mod conversation;
 mod defect;

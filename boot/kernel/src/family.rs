@@ -106,6 +106,7 @@ impl<B: Block> System<B> {
             let signal = process.kin.death_signal;
             let (child_group, child_session) = (process.group, process.session);
             let parent = *adopter.get_or_insert_with(|| self.adopter(pid, view, kin.parent));
+            self.is_renamed = true;
             if let Some(process) = self.table.processes.get_mut(child) {
                 process.kin.parent = parent;
                 process.kin.exit_signal = Some(known(number::CHLD));

@@ -4,6 +4,7 @@ use crate::account::{Account, Accounts, Counters, Resource};
 use crate::change::Changes;
 use crate::fs::{AgentPipes, AgentStream, Credentials, Files, Host, PipeId};
 use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
+use crate::meter::Meter;
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::run_queue::RunQueue;
@@ -95,6 +96,8 @@ impl<U: User, B: Block> Kernel<U, B> {
             own_credentials: Credentials::default(),
             wakes: WakeQueue::default(),
             now: Instant::ZERO,
+            meter: Meter::default(),
+            is_renamed: false,
             epoch: Duration::ZERO,
             has_epoch: false,
             clock_page: None,

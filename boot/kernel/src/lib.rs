@@ -72,6 +72,7 @@ mod live;
 mod loading_tests;
 #[cfg(test)]
 mod memory_tests;
+mod meter;
 mod out_of_memory;
 #[cfg(test)]
 mod owner_tests;
@@ -107,6 +108,8 @@ mod user_memory;
 #[cfg(test)]
 mod user_tests;
 mod view;
+#[cfg(test)]
+mod vsock_tests;
 pub mod wait;
 #[cfg(test)]
 mod warm_tests;

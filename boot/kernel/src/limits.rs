@@ -45,6 +45,10 @@ pub const MOST_SLICE: Duration = Duration::from_millis(16);
 /// How long a task runs at least although a sleeping one's time comes earlier.
 pub const LEAST_SLICE: Duration = Duration::from_micros(100);
 
+/// Nanoseconds on the processor that come together before they are put on the bills of task, process and account: so much
+/// less than it used may a program be found to have used while it runs, by others than itself.
+pub const UNBILLED_NANOS: u64 = 10_000;
+
 /// The period of a quota of processor time whose period nobody set (Linux kernel/sched/fair.c `default_cfs_period`).
 pub const CPU_PERIOD: Duration = Duration::from_millis(100);
 
@@ -155,17 +159,6 @@ pub const LIVE_BYTES: usize = 1024;
 
 /// Files in all epoll lists together. One more is ENOSPC, as at Linux's `max_user_watches`.
 pub const MAX_INTERESTS: usize = 8192;
-
-/// Inotify instances in the whole VM (Linux `fs.inotify.max_user_instances` is 128, for each user). One more is EMFILE. Watches
-/// are limited together with the files in epoll lists.
-pub const MAX_NOTIFIERS: usize = 128;
-
-/// Bytes of events that wait in one inotify instance: five hundred with short names (Linux keeps 16384 of any length). Behind them
-/// the program is told of an overflow.
-pub const NOTIFY_QUEUE_BYTES: usize = 16 * 1024;
-
-/// Heads of the chains in which watches are found; made with the first one.
-pub const NOTIFY_BUCKETS: usize = 512;
 
 /// Files one epoll_wait tells of at most, whatever it asked for; the others are told by the next one.
 pub const EPOLL_BATCH: usize = 64;
@@ -388,11 +381,14 @@ const _: () = assert!(READY_DESCRIPTORS <= SPARE_DESCRIPTORS && READY_AREAS <= S
 pub const PIPES_PER_PROCESS: usize = 3;
 
 /// Returns for how many containers tables are made ready, by the processes they are made ready for: in the proportion of
-/// the agent's limits.
+/// the agent's limits, and for one where RAM is scarce.
 #[must_use]
 pub const fn ready_views(processes: usize) -> usize {
-    (processes * agent::limits::MAX_CONTAINERS).div_ceil(agent::limits::MAX_PROCESSES)
+    let views = processes * agent::limits::MAX_CONTAINERS / agent::limits::MAX_PROCESSES;
+    if views == 0 { 1 } else { views }
 }
+
+const _: () = assert!(ready_views(agent::limits::MAX_PROCESSES) == agent::limits::MAX_CONTAINERS);
 
 /// Trees made ready for each container's view: its own, and that of a deleted one that still forgets its names.
 pub const TREES_PER_VIEW: usize = 2;

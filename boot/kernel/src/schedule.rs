@@ -2,22 +2,23 @@
 //!
 //! A task is in the run queue exactly while its activity is [`Activity::Ready`] and it is not the one that runs.
 
-use crate::account::AccountId;
 use crate::errno::Errno;
+use crate::identity::Identity;
 use crate::limits::LEAST_SLICE;
-use crate::process::{Life, ProcessId};
+use crate::meter::Payer;
+use crate::process::{Life, Process};
 use crate::signal::{Delivery, cause_of};
 use crate::space::Denial;
 use crate::syscall::{self, Call};
 use crate::system::System;
-use crate::task::{Activity, PastCall, TaskId};
+use crate::task::{Activity, PastCall, Task, TaskId};
 use crate::user_memory::Access;
 use crate::wait::{Stall, Why};
 use agent::kernel::{ExitStatus, Signal};
 use hal::block::Block;
 use hal::clock::{Clock, Instant};
 use hal::page_table::Page;
-use hal::user::{Fault, Identity, Trap, User};
+use hal::user::{Fault, Trap, User};
 
 /// Whether a task goes on in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl<B: Block> System<B> {
     }
 
     /// Does everything that stands between a task and user mode: its unfinished call, then its signals.
-    fn approach_user(&mut self, id: TaskId) -> Turn {
+    fn clear_way(&mut self, id: TaskId) -> Turn {
         let Some(task) = self.table.tasks.get(id) else {
             return Turn::Over;
         };
@@ -109,58 +110,35 @@ impl<B: Block> System<B> {
             .is_some_and(|task| task.saved_mask.is_some())
     }
 
-    /// Begins the call a task's registers ask for.
-    fn begin_call(&mut self, id: TaskId) -> Turn {
-        let Some(task) = self.table.tasks.get_mut(id) else {
-            return Turn::Over;
-        };
-        let Some(process) = self.table.processes.get(task.process) else {
-            return Turn::Over;
-        };
-        let r = &task.context.registers;
-        task.call = Some(Call {
-            task: id,
-            process: task.process,
-            space: process.space,
-            // Linux takes `eax` (arch/x86/entry/common.c, `do_syscall_64`).
-            number: r.rax as u32,
-            arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
-            progress: 0,
-            deadline: None,
-            restart: syscall::Restart::IfAsked,
-        });
-        self.try_call(id)
+    /// Tries again the call a task is inside of.
+    fn try_call(&mut self, id: TaskId) -> Turn {
+        match self.table.tasks.get(id).and_then(|task| task.call) {
+            Some(mut call) => self.carry_out(&mut call),
+            None => Turn::Over,
+        }
     }
 
-    /// Tries the call a task is inside of.
-    fn try_call(&mut self, id: TaskId) -> Turn {
-        let Some(mut call) = self.table.tasks.get(id).and_then(|task| task.call) else {
-            return Turn::Over;
-        };
-        let outcome = syscall::dispatch(self, &mut call).unwrap_or_else(|| {
-            self.count_unknown(call.number);
-            Err(Errno::ENOSYS.into())
-        });
-        let ended = outcome.or_else(|stall| stall.errno().map(Errno::as_return).ok_or(stall));
-        let result = match ended {
-            Ok(value) => value,
-            Err(stall) => {
-                let Some(task) = self.table.tasks.get_mut(id) else {
-                    return Turn::Over;
-                };
-                task.call = Some(call);
-                if stall.is_interruptible() && self.has_signal(id) {
-                    // The signal ends the wait before it began.
-                    return self.interrupted(id);
-                }
-                return self.park(id, stall, call.deadline);
+    /// Tries a call. One that does not end is kept in its task.
+    fn carry_out(&mut self, call: &mut Call) -> Turn {
+        let outcome = match syscall::dispatch(self, call) {
+            Some(outcome) => outcome,
+            None => {
+                self.count_unknown(call.number);
+                Err(Errno::ENOSYS.into())
             }
         };
-        let Some(task) = self.table.tasks.get_mut(id) else {
+        let result = match outcome {
+            Ok(value) => value,
+            Err(stall) => match stall.errno() {
+                Some(errno) => errno.as_return(),
+                None => return self.keep_call(call, stall),
+            },
+        };
+        let Some(task) = self.table.tasks.get_mut_here(call.task) else {
             return Turn::Over;
         };
-        // A call that sets all registers itself (rt_sigreturn, execve) has taken `call` away.
-        if task.call.take().is_some() {
+        task.call = None;
+        if !call.sets_registers {
             task.context.registers.rax = result;
         }
         task.history.write(PastCall {
@@ -171,6 +149,20 @@ impl<B: Block> System<B> {
             Activity::Ready => Turn::Goes,
             _ => Turn::Over,
         }
+    }
+
+    /// Lets a task wait inside a call.
+    fn keep_call(&mut self, call: &Call, stall: Stall) -> Turn {
+        let id = call.task;
+        let Some(task) = self.table.tasks.get_mut(id) else {
+            return Turn::Over;
+        };
+        task.call = Some(*call);
+        if stall.is_interruptible() && self.has_signal(id) {
+            // The signal ends the wait before it began.
+            return self.interrupted(id);
+        }
+        self.park(id, stall, call.deadline)
     }
 
     /// Delivers the signals that came while a call waits. When no handler took it over, the call goes on waiting.
@@ -254,36 +246,17 @@ impl<B: Block> System<B> {
             .is_some_and(|forker| forker != id && tasks.get(forker).is_some())
     }
 
-    /// Counts the time a turn took, also when the process has ended in it.
-    fn charge_time(&mut self, payer: Payer, user: u64, kernel: u64) {
-        if let Some(process) = self.table.processes.get_mut(payer.process) {
-            process.user_nanos += user;
-            process.kernel_nanos += kernel;
-        }
-        if let Some(account) = self.accounts.get_mut(payer.account) {
-            account.counters.user_nanos += user;
-            account.counters.kernel_nanos += kernel;
-        }
-        self.ready.charge(payer.account, user + kernel);
-    }
-
     /// Returns whose time a task's turn is; `None` when it cannot have one.
     fn payer(&self, id: TaskId) -> Option<Payer> {
         let task = self.table.tasks.get(id)?;
         let process = self.table.processes.get(task.process)?;
         let runs = task.activity == Activity::Ready && matches!(process.life, Life::Running);
         runs.then_some(Payer {
+            task: id,
             process: task.process,
             account: process.account,
         })
     }
-}
-
-/// Whose time it is.
-#[derive(Clone, Copy)]
-struct Payer {
-    process: ProcessId,
-    account: AccountId,
 }
 
 /// Nanoseconds that looking at a held task counts for.
@@ -307,7 +280,7 @@ pub(crate) fn run_next<U: User, B: Block>(
             system.ready.charge(payer.account, HELD_NANOS);
             system.ready.push_spent(id);
         } else {
-            run_turn(user, system, id, payer, clock);
+            run_turn(user, system, payer, clock);
             return true;
         }
     }
@@ -318,39 +291,37 @@ pub(crate) fn run_next<U: User, B: Block>(
 fn run_turn<U: User, B: Block>(
     user: &mut U,
     system: &mut System<B>,
-    id: TaskId,
     payer: Payer,
     clock: &impl Clock,
 ) {
+    let id = payer.task;
+    let Ok(space) = system.process(payer.process).map(|process| process.space) else {
+        return;
+    };
+    let mut call = Call::of(id, payer.process, space);
     let began = system.now;
     let turn_of_it = system.tasks_slice(id);
     let slice = system.ready.slice(payer.account, turn_of_it, began);
     let end = (began + slice).min(system.next_timer.max(began + LEAST_SLICE));
-    let mut entered = began;
-    let mut turn = system.approach_user(id);
+    system.meter.begin(payer, began);
+    system.is_renamed = true;
+    let mut turn = system.clear_way(id);
     while turn == Turn::Goes {
-        let Some(trap) = enter(user, system, id, payer, end, clock, &mut entered) else {
-            turn = Turn::Over;
-            break;
+        turn = match enter(user, system, payer, end, clock, &mut call) {
+            Entry::Barred => system.clear_way(id),
+            Entry::Called => system.carry_out(&mut call),
+            Entry::Faulted(fault) => system.answer_fault(id, fault),
+            Entry::Interrupted => Turn::Yields,
+            Entry::Gone => Turn::Over,
         };
-        turn = match trap {
-            Trap::Syscall => system.begin_call(id),
-            Trap::Fault(fault) => system.answer_fault(id, fault),
-            Trap::Interrupt | Trap::Deadline => Turn::Yields,
-        };
-        if turn == Turn::Goes {
-            turn = if system.now >= end {
-                Turn::Yields
-            } else {
-                system.approach_user(id)
-            };
+        if turn == Turn::Goes && system.now >= end {
+            turn = Turn::Yields;
         }
     }
     let now = clock.now();
-    let kernel = now.since(entered).as_nanos() as u64;
-    system.charge_time(payer, 0, kernel);
+    system.meter.on_entry(now);
+    system.bill();
     if let Some(task) = system.table.tasks.get_mut(id) {
-        task.kernel_nanos += kernel;
         task.context.extended.settle();
         if turn == Turn::Yields {
             system.ready.push_again(id, now.since(began) >= turn_of_it);
@@ -362,33 +333,80 @@ fn run_turn<U: User, B: Block>(
     }
 }
 
-/// Enters user mode once. The time before it is the kernel's, the time in it the program's.
-fn enter<U: User, B: Block>(
-    user: &mut U,
-    system: &mut System<B>,
-    id: TaskId,
-    payer: Payer,
-    end: Instant,
-    clock: &impl Clock,
-    entered: &mut Instant,
-) -> Option<Trap> {
-    let task = system.table.tasks.get_mut(id)?;
-    let process = system.table.processes.get(payer.process)?;
-    task.context.identity = Identity {
+/// What came of an entry into user mode.
+enum Entry {
+    /// The task is inside a call, or a signal waits for it: it was not entered.
+    Barred,
+    /// It made a call.
+    Called,
+    /// It caused an exception.
+    Faulted(Fault),
+    /// A device wants attention, or its time is up.
+    Interrupted,
+    /// It is not there any more.
+    Gone,
+}
+
+/// Returns what a task is told of itself without a way through the kernel.
+#[inline(never)]
+fn told(task: &Task, process: &Process, identity: &Identity) -> hal::user::Identity {
+    hal::user::Identity {
         process: process.pid.0.into(),
         thread: task.tid.into(),
         parent: process.kin.parent.into(),
+        user: identity.user.real.into(),
+        effective_user: identity.user.effective.into(),
+        group: identity.group.real.into(),
+        effective_group: identity.group.effective.into(),
+    }
+}
+
+/// Enters user mode once. The time before it is the kernel's, the time in it the program's. `call` is what it asks for when
+/// it made a call.
+#[inline(always)]
+fn enter<U: User, B: Block>(
+    user: &mut U,
+    system: &mut System<B>,
+    payer: Payer,
+    end: Instant,
+    clock: &impl Clock,
+    call: &mut Call,
+) -> Entry {
+    let table = &mut system.table;
+    let (Some(task), Some(process)) = (
+        table.tasks.get_mut_here(payer.task),
+        table.processes.get(payer.process),
+    ) else {
+        return Entry::Gone;
     };
-    let space = system.spaces.get_mut(process.space)?;
-    let before = clock.now();
+    let signals = task.pending.set().union(process.pending.set());
+    if task.call.is_some() || task.saved_mask.is_some() || !signals.without(task.mask).is_empty() {
+        return Entry::Barred;
+    }
+    if system.is_renamed {
+        system.is_renamed = false;
+        let Some(identity) = table.identities.get(process.identity) else {
+            return Entry::Gone;
+        };
+        task.context.identity = told(task, process, identity);
+    }
+    let Some(space) = system.spaces.get_mut_here(process.space) else {
+        return Entry::Gone;
+    };
+    system.meter.on_entry(clock.now());
     let trap = user.run(&mut system.pool, &mut space.table, &mut task.context, end);
-    let after = clock.now();
-    let kernel = before.since(*entered).as_nanos() as u64;
-    let used = after.since(before).as_nanos() as u64;
-    task.user_nanos += used;
-    task.kernel_nanos += kernel;
-    system.charge_time(payer, used, kernel);
-    *entered = after;
-    system.now = after;
-    Some(trap)
+    system.now = clock.now();
+    let is_much = system.meter.on_trap(system.now);
+    let entry = match trap {
+        Trap::Syscall => {
+            call.begin(process.space, &task.context.registers);
+            Entry::Called
+        }
+        Trap::Fault(fault) => Entry::Faulted(fault),
+        Trap::Interrupt | Trap::Deadline => Entry::Interrupted,
+    };
+    if is_much {
+        system.bill();
+    }
+    entry
 }

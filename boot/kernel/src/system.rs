@@ -9,6 +9,7 @@ use crate::errno::Errno;
 use crate::fs::{Context, Credentials, Files};
 use crate::identity::Identity;
 use crate::limits::{MAX_MEMORY_KILLS, MAX_PROCESSES, MAX_SPACES, MAX_UNKNOWN_CALLS};
+use crate::meter::Meter;
 use crate::process::{Process, ProcessId, ProcessTable};
 use crate::random::Random;
 use crate::rlimit;
@@ -46,6 +47,10 @@ pub(crate) struct System<B> {
     pub(crate) wakes: WakeQueue,
     /// When this entry into the kernel began.
     pub(crate) now: Instant,
+    /// The time of the turn that runs.
+    pub(crate) meter: Meter,
+    /// Whether who somebody is has changed since the task whose turn it is was told.
+    pub(crate) is_renamed: bool,
     /// Wall time at [`Instant::ZERO`].
     pub(crate) epoch: Duration,
     /// Whether the platform knew it.
@@ -164,6 +169,7 @@ impl<B: Block> System<B> {
     /// ESRCH when it is gone.
     pub(crate) fn identity_mut(&mut self, id: ProcessId) -> Result<&mut Identity, Errno> {
         let id = self.process(id)?.identity;
+        self.is_renamed = true;
         self.table.identities.get_mut(id).ok_or(Errno::ESRCH)
     }
 

@@ -5,13 +5,14 @@
 //! mode cannot happen, and a bad pointer is EFAULT.
 
 use crate::errno::Errno;
+use crate::slab::Slab;
 use crate::space::{AddressSpace, Denial, SpaceId};
 use crate::system::System;
 use crate::wait::Stall;
 use hal::block::Block;
 use hal::frame::{FramePool, FrameRef};
 use hal::limits::PAGE_BYTES;
-use hal::page_table::Page;
+use hal::page_table::{Page, Protection};
 
 /// An address a program named. Nothing is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +86,29 @@ impl Span {
     }
 }
 
+/// Returns the frame and the place in it of the bytes from `address` on, if their page is there and the program has the
+/// right to `access` it: what nearly always is. They end with the page or with `len`, whichever comes first.
+#[inline(always)]
+fn at_hand<'a>(
+    spaces: &'a Slab<AddressSpace>,
+    pool: &FramePool,
+    space: SpaceId,
+    address: UserAddr,
+    len: usize,
+    access: Access,
+) -> Option<(FrameRef<'a>, core::ops::Range<usize>)> {
+    let wanted = match access {
+        Access::Read => Protection::READ,
+        Access::Write => Protection::WRITE,
+        Access::Execute => Protection::EXECUTE,
+        Access::Load => return None,
+    };
+    let page = Page::containing(address.0)?;
+    let frame = spaces.get(space)?.table.permitted(pool, page, wanted)?;
+    let offset = address.0 as usize % PAGE_BYTES;
+    Some((frame, offset..offset + len.min(PAGE_BYTES - offset)))
+}
+
 impl<B: Block> System<B> {
     /// Checks the bytes from `address` on and brings their page in. The span ends with the page or with `len`,
     /// whichever comes first; it is never empty unless `len` is 0.
@@ -102,7 +126,7 @@ impl<B: Block> System<B> {
         let page = Page::containing(address.0).ok_or(Errno::EFAULT)?;
         let offset = (address.0 - page.address()) as usize;
         let len = len.min(PAGE_BYTES - offset);
-        if len > 0 {
+        if len > 0 && at_hand(&self.spaces, &self.pool, space, address, len, access).is_none() {
             self.page_in(space, page, access)
                 .map_err(|denial| match denial {
                     Denial::OutOf(shortage) => self.on_shortage(space, shortage),
@@ -126,10 +150,17 @@ impl<B: Block> System<B> {
         let mut done = 0;
         while done < into.len() {
             let at = address.offset(done as u64)?;
-            let span = self.span(space, at, into.len() - done, Access::Read)?;
-            let frame = span.frame(self.space(space)?, &self.pool)?;
-            into[done..done + span.len].copy_from_slice(&self.pool.bytes(frame)[span.range()]);
-            done += span.len;
+            let (left, access) = (into.len() - done, Access::Read);
+            let (frame, range) = match at_hand(&self.spaces, &self.pool, space, at, left, access) {
+                Some(found) => found,
+                None => {
+                    let span = self.span(space, at, left, access)?;
+                    (span.frame(self.space(space)?, &self.pool)?, span.range())
+                }
+            };
+            let bytes = &self.pool.bytes(frame)[range];
+            into[done..done + bytes.len()].copy_from_slice(bytes);
+            done += bytes.len();
         }
         Ok(())
     }
@@ -163,11 +194,18 @@ impl<B: Block> System<B> {
         let mut done = 0;
         while done < from.len() {
             let at = address.offset(done as u64)?;
-            let span = self.span(space, at, from.len() - done, access)?;
-            let space = self.spaces.get(space).ok_or(Errno::EFAULT)?;
-            let frame = span.frame(space, &self.pool)?;
-            self.pool.bytes_mut(frame)[span.range()].copy_from_slice(&from[done..done + span.len]);
-            done += span.len;
+            let left = from.len() - done;
+            let (frame, range) = match at_hand(&self.spaces, &self.pool, space, at, left, access) {
+                Some(found) => found,
+                None => {
+                    let span = self.span(space, at, left, access)?;
+                    let space = self.spaces.get(space).ok_or(Errno::EFAULT)?;
+                    (span.frame(space, &self.pool)?, span.range())
+                }
+            };
+            let bytes = &mut self.pool.bytes_mut(frame)[range];
+            bytes.copy_from_slice(&from[done..done + bytes.len()]);
+            done += bytes.len();
         }
         Ok(())
     }

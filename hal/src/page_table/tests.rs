@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::frame::tests::pool_of;
+use std::vec;
 use std::vec::Vec;
 
 const RW: Protection = Protection::READ.union(Protection::WRITE);
@@ -266,4 +267,64 @@ fn sharing_ends_at_its_budget_at_its_table_and_where_no_frame_is_left() {
     pool.release(taken.pop().expect("some were free"));
     assert_eq!(turn(0x600, 9, &mut pool), (0x800, 1, 1));
     assert_eq!(turn(0x601, 9, &mut pool), (0x800, 0, 0), "nothing is left");
+}
+
+#[test]
+fn a_program_may_use_a_page_as_far_as_its_protection_goes() {
+    let mut pool = pool_of(&[8], 8);
+    let mut space = space(&mut pool);
+    let physical = map(&mut pool, &mut space, 0x400);
+    let (read, write, execute) = (Protection::READ, Protection::WRITE, Protection::EXECUTE);
+    for (protection, allowed) in [
+        (Protection::empty(), vec![]),
+        (read, vec![read]),
+        // On x86 what can be written or executed can be read.
+        (write, vec![read, write]),
+        (execute, vec![read, execute]),
+        (RW, vec![read, write]),
+        (read | execute, vec![read, execute]),
+    ] {
+        assert!(space.protect(&mut pool, page(0x400), protection));
+        for wanted in [read, write, execute] {
+            let frame = space.permitted(&pool, page(0x400), wanted);
+            let found = frame.map(|frame| frame.physical());
+            let expected = allowed.contains(&wanted).then_some(physical);
+            assert_eq!(found, expected, "{wanted:?} of {protection:?}");
+        }
+    }
+    assert!(space.permitted(&pool, page(0x401), read).is_none());
+    assert!(space.permitted(&pool, page(0x800), read).is_none());
+}
+
+#[test]
+fn a_table_that_was_given_back_is_not_looked_into_again() {
+    let mut pool = pool_of(&[32], 32);
+    let mut space = space(&mut pool);
+    // More regions than are remembered, and two looks at each.
+    let numbers = [0x400, 0x600, 0x800, 0xa00, 1 << 30, (1 << 30) + 512];
+    let frames = numbers.map(|number| map(&mut pool, &mut space, number));
+    for _ in 0..2 {
+        for (number, physical) in numbers.into_iter().zip(frames) {
+            let mapping = space.lookup(&pool, page(number)).expect("it is mapped");
+            assert_eq!(mapping.frame.physical(), physical);
+        }
+    }
+    for number in numbers {
+        let frame = space.unmap(&mut pool, page(number)).expect("it is mapped");
+        pool.release(frame);
+        assert!(space.trim(&mut pool, page(number)) > 0);
+        // Whoever gets the table's frame fills it with what would pass for entries.
+        let mut strangers: Vec<_> = std::iter::from_fn(|| pool.take_zeroed().ok()).collect();
+        for stranger in &strangers {
+            pool.bytes_mut(stranger).fill(0xff);
+        }
+        assert!(space.lookup(&pool, page(number)).is_none());
+        assert!(
+            space
+                .permitted(&pool, page(number), Protection::READ)
+                .is_none()
+        );
+        assert_ne!(space.missing_tables(&pool, page(number)), 0);
+        strangers.drain(..).for_each(|frame| pool.release(frame));
+    }
 }

@@ -80,14 +80,18 @@ pub(crate) fn lend(state: &mut ExtendedState) {
 /// # Panics
 ///
 /// When it was, and another was lent before it was settled: its x87 and upper halves are lost.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn is_lent(state: &ExtendedState) -> bool {
     let loan = state.loan();
-    assert!(
-        loan == 0 || loan == LOAN.load(Ordering::Relaxed),
-        "extended state lost: its loan was not settled"
-    );
+    if loan != 0 && loan != LOAN.load(Ordering::Relaxed) {
+        lost();
+    }
     loan != 0
+}
+
+#[cold]
+fn lost() -> ! {
+    panic!("extended state lost: its loan was not settled");
 }
 
 /// Completes the bytes of a state on loan, or of a copy of one, with what the processor holds.

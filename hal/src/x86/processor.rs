@@ -138,6 +138,8 @@ pub struct Processor {
     timer: Timer,
     /// Waits in which the processor was halted.
     halts: u64,
+    /// The segment bases that the processor holds, FS and GS; they are loaded when others are wanted.
+    bases: [u64; 2],
 }
 
 impl Processor {
@@ -169,6 +171,7 @@ impl Processor {
             clock,
             timer,
             halts: 0,
+            bases: [read_msr(msr::FS_BASE), read_msr(msr::GS_BASE)],
         }
     }
 
@@ -217,34 +220,54 @@ impl Processor {
         }
     }
 
-    fn load_bases(&self, context: &Context) {
-        let (fs, gs) = (context.registers.fs_base, context.registers.gs_base);
+    /// Gives the processor the segment bases of a context; returns whether it takes them.
+    #[inline(always)]
+    fn load_bases(&mut self, context: &Context) -> bool {
+        let wanted = [context.registers.fs_base, context.registers.gs_base];
+        // Without FSGSBASE a program that loads a selector changes a base unseen. QEMU's translator lets a program set bases
+        // that no processor takes.
+        let is_low = (wanted[0] | wanted[1]) >> 47 == 0;
+        if self.features.fsgsbase && is_low && self.bases == wanted {
+            return true;
+        }
+        self.change_bases(wanted)
+    }
+
+    #[inline(never)]
+    fn change_bases(&mut self, wanted: [u64; 2]) -> bool {
+        let [fs, gs] = wanted;
+        if !is_canonical(fs) || !is_canonical(gs) {
+            return false;
+        }
         if self.features.fsgsbase {
-            // SAFETY: CR4.FSGSBASE is set, the address is canonical (checked by `refused`), the kernel uses neither.
+            // SAFETY: CR4.FSGSBASE is set, the address is canonical, the kernel uses neither segment.
             unsafe { asm!("wrfsbase {}", in(reg) fs, options(nomem, nostack, preserves_flags)) };
             // SAFETY: as above.
             unsafe { asm!("wrgsbase {}", in(reg) gs, options(nomem, nostack, preserves_flags)) };
         } else {
-            // SAFETY: the address is canonical (checked by `refused`), and the kernel does not use the segment.
+            // SAFETY: the address is canonical, and the kernel does not use the segment.
             unsafe { write_msr(msr::FS_BASE, fs) };
             // SAFETY: as above.
             unsafe { write_msr(msr::GS_BASE, gs) };
         }
+        self.bases = wanted;
+        true
     }
 
-    fn save_bases(&self, context: &mut Context) {
+    #[inline(always)]
+    fn save_bases(&mut self, context: &mut Context) {
         if !self.features.fsgsbase {
             // Only the kernel sets them then (a selector loaded by the program is its own loss).
             return;
         }
+        let (fs, gs): (u64, u64);
         // SAFETY: CR4.FSGSBASE is set; reading has no effect.
-        unsafe {
-            asm!("rdfsbase {}", out(reg) context.registers.fs_base, options(nomem, nostack, preserves_flags));
-        }
+        unsafe { asm!("rdfsbase {}", out(reg) fs, options(nomem, nostack, preserves_flags)) };
         // SAFETY: as above.
-        unsafe {
-            asm!("rdgsbase {}", out(reg) context.registers.gs_base, options(nomem, nostack, preserves_flags));
-        }
+        unsafe { asm!("rdgsbase {}", out(reg) gs, options(nomem, nostack, preserves_flags)) };
+        context.registers.fs_base = fs;
+        context.registers.gs_base = gs;
+        self.bases = [fs, gs];
     }
 }
 
@@ -277,15 +300,14 @@ impl User for Processor {
         context: &mut Context,
         deadline: Instant,
     ) -> Trap {
-        if let Some(fault) = refused(context) {
-            return Trap::Fault(fault);
+        if !is_reachable(context.registers.rip) || !self.load_bases(context) {
+            return Trap::Fault(REFUSAL);
         }
         context.registers.rflags = user_flags(context.registers.rflags);
         if !extended::is_lent(&context.extended) {
             extended::lend(&mut context.extended);
         }
         self.switch(space);
-        self.load_bases(context);
         loop {
             if !self.timer.is_armed_until(deadline) {
                 let now = self.clock.now();
@@ -308,7 +330,9 @@ impl User for Processor {
                     if self.clock.now() >= deadline {
                         return Trap::Deadline;
                     }
-                    self.load_bases(context);
+                    if !self.load_bases(context) {
+                        return Trap::Fault(REFUSAL);
+                    }
                 }
                 trap::DEVICE => {
                     self.timer.acknowledge();
@@ -332,17 +356,16 @@ impl User for Processor {
     }
 }
 
-/// Returns the fault of a program whose registers the processor would refuse to load, in the kernel's name.
-fn refused(context: &Context) -> Option<Fault> {
-    let registers = &context.registers;
-    let fits = Page::containing(registers.rip).is_some()
-        && is_canonical(registers.fs_base)
-        && is_canonical(registers.gs_base);
-    (!fits).then_some(Fault {
-        vector: 13,
-        code: 0,
-        address: 0,
-    })
+/// The fault of a program whose registers the processor would refuse to load, in the kernel's name.
+const REFUSAL: Fault = Fault {
+    vector: 13,
+    code: 0,
+    address: 0,
+};
+
+/// Whether a program may go on at an address. `sysret` to a non-canonical one would fault in the kernel.
+const fn is_reachable(address: u64) -> bool {
+    Page::containing(address).is_some()
 }
 
 /// Returns what a program may run with of the flags that stand in its context.
@@ -431,33 +454,24 @@ pub(crate) unsafe fn write_msr(number: u32, value: u64) {
 mod tests {
     use super::*;
 
-    fn context(change: impl FnOnce(&mut Context)) -> Context {
-        let mut context = Context::default();
-        context.registers.rip = 0x40_0000;
-        change(&mut context);
-        context
-    }
-
     #[test]
     fn refuses_an_instruction_pointer_that_sysret_would_fault_on_in_the_kernel() {
-        let at = |rip| refused(&context(|context| context.registers.rip = rip)).is_some();
-        assert!(!at(0));
-        assert!(!at(0x7fff_ffff_efff));
-        assert!(at(0x7fff_ffff_f000), "the page below the hole is never one");
-        assert!(at(0x8000_0000_0000));
-        assert!(at(0xffff_ffff_8010_0000));
-        assert!(at(u64::MAX));
+        assert!(is_reachable(0));
+        assert!(is_reachable(0x7fff_ffff_efff));
+        let hole = 0x7fff_ffff_f000;
+        assert!(!is_reachable(hole), "the page below the hole is never one");
+        assert!(!is_reachable(0x8000_0000_0000));
+        assert!(!is_reachable(0xffff_ffff_8010_0000));
+        assert!(!is_reachable(u64::MAX));
     }
 
     #[test]
-    fn refuses_segment_bases_in_the_canonical_hole() {
-        let at = |base| refused(&context(|context| context.registers.fs_base = base)).is_some();
-        assert!(!at(0x7fff_ffff_ffff));
-        assert!(at(0x8000_0000_0000));
-        assert!(at(0xffff_7fff_ffff_ffff));
-        assert!(!at(0xffff_8000_0000_0000));
-        let gs = context(|context| context.registers.gs_base = 1 << 60);
-        assert!(refused(&gs).is_some());
+    fn segment_bases_in_the_canonical_hole_are_none() {
+        assert!(is_canonical(0x7fff_ffff_ffff));
+        assert!(!is_canonical(0x8000_0000_0000));
+        assert!(!is_canonical(1 << 60));
+        assert!(!is_canonical(0xffff_7fff_ffff_ffff));
+        assert!(is_canonical(0xffff_8000_0000_0000));
     }
 
     #[test]

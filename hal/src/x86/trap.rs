@@ -138,7 +138,8 @@ pub(crate) unsafe extern "sysv64" fn enter(context: *mut Context) -> u64 {
         "mov [rip + {scratch} + {kernel_stack}], rsp",
         "mov [rip + {scratch} + {context}], rdi",
         ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-        "movaps xmm\\n, [rdi + {xmm} + 16 * \\n]",
+        "movq xmm\\n, [rdi + {xmm} + 16 * \\n]",
+        "movhps xmm\\n, [rdi + {xmm} + 16 * \\n + 8]",
         ".endr",
         "ldmxcsr [rdi + {mxcsr}]",
         "mov rcx, [rdi + {rip}]",
@@ -207,17 +208,15 @@ global_asm!(
 // The target of `syscall`: rcx = rip, r11 = flags, everything else as the program had it, rsp too. SFMASK has cleared
 // the flags that matter to us.
 //
-// Who a program is does not change while it runs: three calls are answered here, with nothing touched but rax. Under
-// single-step they take the long way, for the reason that `enter` has.
+// Who a program is does not change while it runs: the calls that ask for it are answered here, with nothing touched but
+// rax. Under single-step they take the long way, for the reason that `enter` has.
 .section .text.trap, "ax"
 .balign 16
 mote_trap_syscall:
-    cmp eax, {getpid}
-    je 5f
-    cmp eax, {getppid}
-    je 6f
-    cmp eax, {gettid}
-    je 7f
+    cmp eax, {last}
+    ja 4f
+    bt dword ptr [rip + mote_identity_numbers], eax
+    jc 5f
 4:  mov [rip + {scratch} + {user_stack}], rsp
     mov rsp, [rip + {scratch} + {context}]
     mov [rsp + {rax}], rax
@@ -230,18 +229,28 @@ mote_trap_syscall:
     mov qword ptr [rip + {scratch} + {vector}], {syscall}
     jmp mote_trap_leave
 
-.macro mote_identity label, answer
-\label:
-    bt r11d, 8
+5:  bt r11d, 8
     jc 4b
+.macro mote_identity number, answer
+    cmp eax, \number
+    jne 6f
     mov rax, [rip + {scratch} + {context}]
     mov rax, [rax + \answer]
     sysretq
+6:
 .endm
+    mote_identity {getpid}, {process}
+    mote_identity {gettid}, {thread}
+    mote_identity {getuid}, {user}
+    mote_identity {geteuid}, {effective_user}
+    mote_identity {getgid}, {group}
+    mote_identity {getegid}, {effective_group}
+    mote_identity {getppid}, {parent}
+    jmp 4b
 
-mote_identity 5, {process}
-mote_identity 6, {parent}
-mote_identity 7, {thread}
+.balign 8
+mote_identity_numbers:
+    .quad {numbers_0}, {numbers_1}, {numbers_2}
 
 // An exception or interrupt from user mode. On the stack: vector, code, rip, cs, flags, rsp, ss.
 .balign 16
@@ -388,12 +397,24 @@ mote_trap_exception:
 "#,
     scratch = sym SCRATCH,
     fault = sym on_kernel_fault,
+    last = const Identity::LAST,
+    numbers_0 = const Identity::NUMBERS[0],
+    numbers_1 = const Identity::NUMBERS[1],
+    numbers_2 = const Identity::NUMBERS[2],
     getpid = const Identity::PROCESS,
-    getppid = const Identity::PARENT,
     gettid = const Identity::THREAD,
+    getuid = const Identity::USER,
+    geteuid = const Identity::EFFECTIVE_USER,
+    getgid = const Identity::GROUP,
+    getegid = const Identity::EFFECTIVE_GROUP,
+    getppid = const Identity::PARENT,
     process = const identity(offset_of!(Identity, process)),
-    parent = const identity(offset_of!(Identity, parent)),
     thread = const identity(offset_of!(Identity, thread)),
+    user = const identity(offset_of!(Identity, user)),
+    effective_user = const identity(offset_of!(Identity, effective_user)),
+    group = const identity(offset_of!(Identity, group)),
+    effective_group = const identity(offset_of!(Identity, effective_group)),
+    parent = const identity(offset_of!(Identity, parent)),
     syscall = const SYSCALL,
     timer_vector = const TIMER as i32,
     device_vector = const DEVICE as i32,

@@ -44,7 +44,7 @@ fn ask(guest: &GuestConnection) -> Result<()> {
     }
 }
 
-/// Nanoseconds of a `getuid`, which has nothing to do in the kernel, as a program in the guest measures it.
+/// Nanoseconds of a `umask`, which has next to nothing to do in the kernel, as a program in the guest measures it.
 ///
 /// # Errors
 ///

@@ -208,7 +208,7 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
     })?;
     measure(&progress, "system call", || {
         report.add(row(
-            "null system call",
+            "null system call (umask)",
             "ns",
             call::null_call(&guest, effort)?,
             Goal::None,

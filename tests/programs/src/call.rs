@@ -50,6 +50,8 @@ const BRK: u64 = 12;
 const IOCTL: u64 = 16;
 const SETITIMER: u64 = 38;
 const GETPID: u64 = 39;
+const UMASK: u64 = 95;
+const GETPPID: u64 = 110;
 const KILL: u64 = 62;
 const FTRUNCATE: u64 = 77;
 const GETUID: u64 = 102;
@@ -334,7 +336,19 @@ pub fn process_id() -> u64 {
     unsafe { system_call(GETPID, [0; 6]) }.unwrap_or(0)
 }
 
-/// The user this process acts for. No call that reaches its handler has less to do.
+/// This process's parent.
+pub fn parent_id() -> u64 {
+    // SAFETY: touches no memory.
+    unsafe { system_call(GETPPID, [0; 6]) }.unwrap_or(u64::MAX)
+}
+
+/// Sets which rights new files do not get, and returns which these were. No call that reaches its handler has less to do.
+pub fn umask(mask: u64) -> u64 {
+    // SAFETY: touches no memory.
+    unsafe { system_call(UMASK, [mask, 0, 0, 0, 0, 0]) }.unwrap_or(u64::MAX)
+}
+
+/// The user this process acts for.
 pub fn user_id() -> u64 {
     // SAFETY: touches no memory.
     unsafe { system_call(GETUID, [0; 6]) }.unwrap_or(u64::MAX)

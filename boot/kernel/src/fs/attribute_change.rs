@@ -6,7 +6,6 @@ use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind, SET_GROUP};
 use crate::fs::context::Context;
 use crate::fs::dentry::DentryId;
-use crate::fs::notify::Told;
 use crate::fs::place::PlaceRef;
 use crate::wait::Stall;
 use core::marker::PhantomData;
@@ -52,7 +51,6 @@ impl<B: Block> Files<B> {
         let inode = self.own(place)?;
         inode.attributes.permissions = permissions;
         inode.attributes.changed = context.wall;
-        self.tell_entry(place.0, Told::ATTRIB);
         Ok(())
     }
 
@@ -86,9 +84,6 @@ impl<B: Block> Files<B> {
             known.give_up_rights();
         }
         known.changed = context.wall;
-        if uid.is_some() || gid.is_some() {
-            self.tell_entry(place.0, Told::ATTRIB);
-        }
         Ok(())
     }
 
@@ -125,14 +120,6 @@ impl<B: Block> Files<B> {
         known.accessed = apply(accessed, known.accessed);
         known.modified = apply(modified, known.modified);
         known.changed = context.wall;
-        self.tell_entry(
-            place.0,
-            match (accessed, modified) {
-                (_, NewTime::Keep) => Told::ACCESS,
-                (NewTime::Keep, _) => Told::MODIFY,
-                _ => Told::ATTRIB,
-            },
-        );
         Ok(())
     }
 
@@ -156,8 +143,6 @@ impl<B: Block> Files<B> {
         let inode = self.inode_at(place.0)?;
         self.permit_writer(inode)?;
         self.own(place)?;
-        self.set_length(context, inode, length)?;
-        self.tell_entry(place.0, Told::MODIFY);
-        Ok(())
+        self.set_length(context, inode, length)
     }
 }

@@ -8,7 +8,6 @@ use crate::fs::context::Context;
 use crate::fs::dentry::{Dentry, DentryId, State};
 use crate::fs::inode::{Inode, InodeId, Node, Union};
 use crate::fs::mount::Sort;
-use crate::fs::notify::Told;
 use crate::fs::place::PlaceRef;
 use crate::fs::text::Text;
 use crate::fs::walk::{LastName, Resolved};
@@ -81,7 +80,6 @@ impl<B: Block> Files<B> {
             return Err(errno);
         }
         self.directory_changed(context, directory, matches!(make, Make::Directory) as i32);
-        self.tell_directory(found.entry.0, Told::CREATE);
         Ok(id)
     }
 
@@ -381,10 +379,6 @@ impl<B: Block> Files<B> {
         }
         self.take_name(context, found.entry.0)?;
         self.directory_changed(context, found.directory.0, -i32::from(is_rmdir));
-        if !is_rmdir {
-            self.tell_file(found.entry.0, Told::ATTRIB);
-        }
-        self.tell_directory(found.entry.0, Told::DELETE);
         Ok(())
     }
 
@@ -480,8 +474,6 @@ impl<B: Block> Files<B> {
             return Err(errno);
         }
         self.directory_changed(context, found.directory.0, 0);
-        self.tell_file(found.entry.0, Told::ATTRIB);
-        self.tell_directory(found.entry.0, Told::CREATE);
         Ok(())
     }
 }

@@ -1,11 +1,10 @@
-//! Events that are files: counters (eventfd), timers (timerfd), signals (signalfd), and what is told of watched files (inotify).
+//! Events that are files: counters (eventfd), timers (timerfd), and signals (signalfd).
 
 use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::context::Context;
 use crate::fs::description::{DescriptionId, Target};
 use crate::fs::flags::OpenFlags;
-use crate::fs::notify::NotifierId;
 use crate::fs::table::TableId;
 use crate::slab::{Id, Slab};
 use crate::wait::WakeKey;
@@ -37,8 +36,6 @@ pub enum Event {
     },
     /// signalfd(2): the bits of the signals that are read from it.
     Signals(u64),
-    /// inotify(7): the instance, and how many bytes of events wait.
-    Watches(NotifierId, u32),
 }
 
 impl Event {
@@ -51,7 +48,6 @@ impl Event {
             Self::Counter { value, .. } => value > 0,
             Self::Timer { due, .. } => due <= now,
             Self::Signals(signals) => signals & pending != 0,
-            Self::Watches(_, waiting) => waiting > 0,
         }
     }
 
@@ -87,7 +83,7 @@ impl Event {
                 *due = next;
                 Some(count)
             }
-            Self::Signals(_) | Self::Watches(..) => None,
+            Self::Signals(_) => None,
         }
     }
 
@@ -134,14 +130,9 @@ impl<B: Block> Files<B> {
         event: Event,
         flags: OpenFlags,
     ) -> Result<i32, Errno> {
-        // Watches are only read.
-        let access = match event {
-            Event::Watches(..) => OpenFlags::empty(),
-            _ => OpenFlags::RDWR,
-        };
         let event = self.events.insert(event);
         let event = event.map_err(|(_, full)| full.errno(Errno::ENFILE))?;
-        let flags = flags | access;
+        let flags = flags | OpenFlags::RDWR;
         let id = self.describe(context, Target::Event(event), None, flags)?;
         let close_on_exec = flags.contains(OpenFlags::CLOEXEC);
         self.install(context, table, 0, id, close_on_exec)

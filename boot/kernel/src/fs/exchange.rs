@@ -51,8 +51,6 @@ impl<B: Block> Files<B> {
             self.own(end.entry.by_ref())?.attributes.changed = wall;
             self.directory_changed(context, end.directory.0, links);
         }
-        self.tell_renamed(from, to, one);
-        self.tell_renamed(to, from, other);
         Ok(())
     }
 }

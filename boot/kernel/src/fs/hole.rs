@@ -5,7 +5,6 @@ use crate::errno::Errno;
 use crate::fs::Files;
 use crate::fs::context::Context;
 use crate::fs::inode::{InodeId, Node};
-use crate::fs::notify::Told;
 use crate::fs::page_cache::{Content, Owner};
 use crate::fs::place::PlaceRef;
 use crate::fs::seal::Seals;
@@ -46,7 +45,6 @@ impl<B: Block> Files<B> {
             pages -= usize::from(self.clear_part(context, id, range.start, within, count)?);
             range.start += count;
         }
-        self.tell_entry(place.0, Told::MODIFY);
         Ok(())
     }
 

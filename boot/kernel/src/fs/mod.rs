@@ -48,7 +48,6 @@ mod mounting;
 mod name_charge;
 mod nameless;
 mod names;
-mod notify;
 mod open;
 mod owner;
 mod page_cache;
@@ -88,7 +87,6 @@ pub use inode::{Inode, InodeId};
 pub use listing::Listed;
 pub use lock::{LAST_BYTE, Lock, LockKind, LockOwner};
 pub use mount::Sort;
-pub use notify::{LONGEST_EVENT_BYTES, NotifierId, Wanted};
 pub(crate) use owner::{FileOwner, Setter, kind as owner_kind};
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
@@ -128,7 +126,6 @@ use initrd::Initrd;
 use lock::Locks;
 use mount::Mount;
 use name_charge::NameCharges;
-use notify::Notifiers;
 use owner::Owners;
 use page_cache::PageCache;
 use table::Slots;
@@ -137,7 +134,7 @@ use volume::Volumes;
 use walk::SCRATCH_BYTES;
 
 /// Clean names are kept in proportion to memory, within these bounds.
-const MIN_WARM_NAMES: usize = 96;
+const MIN_WARM_NAMES: usize = 48;
 const MAX_WARM_NAMES: usize = 8192;
 
 /// All file state of the machine.
@@ -185,8 +182,6 @@ pub struct Files<B> {
     epolls: Epolls,
     /// Who is told of open files.
     owners: Owners,
-    /// Who watches which files.
-    notifiers: Notifiers,
 }
 
 impl<B: Block> Files<B> {
@@ -221,7 +216,6 @@ impl<B: Block> Files<B> {
             events: Slab::new(MAX_OPEN_FILES),
             epolls: Epolls::new(),
             owners: Owners::new(),
-            notifiers: Notifiers::new(),
         }
     }
 

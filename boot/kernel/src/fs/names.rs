@@ -11,7 +11,6 @@ use crate::fs::directory::DirectoriesId;
 use crate::fs::flags::Last;
 use crate::fs::listing::Listed;
 use crate::fs::mount::Sort;
-use crate::fs::notify::Told;
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::rename::Existing;
 use crate::fs::table::TableId;
@@ -259,8 +258,6 @@ impl<B: Block> Files<B> {
         if listed.is_err() {
             // What does not show is behind it.
             self.skip_entry(id, cookie);
-        } else {
-            self.tell_open(id, Told::ACCESS);
         }
         listed
     }

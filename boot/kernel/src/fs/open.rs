@@ -8,7 +8,6 @@ use crate::fs::change::Make;
 use crate::fs::context::Context;
 use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::flags::{Last, OpenFlags};
-use crate::fs::notify::Told;
 use crate::fs::pipe::PipeEnd;
 use crate::fs::proc::Jump;
 use crate::fs::table::TableId;
@@ -128,9 +127,7 @@ impl<B: Block> Files<B> {
                 return Err(Errno::ENXIO.into());
             }
         };
-        let is_cut =
-            attributes.kind == Kind::Regular && flags.contains(OpenFlags::TRUNC) && !is_new;
-        if is_cut {
+        if attributes.kind == Kind::Regular && flags.contains(OpenFlags::TRUNC) && !is_new {
             self.own(found.entry.by_ref())?;
             self.set_length(context, inode, 0)?;
         }
@@ -138,12 +135,6 @@ impl<B: Block> Files<B> {
         let id = self.describe(context, target, Some(place), flags)?;
         if let Some(file) = self.descriptions.get_mut(id) {
             file.offset = since;
-        }
-        if !is_path {
-            self.tell_entry(entry, Told::OPEN);
-        }
-        if is_cut {
-            self.tell_entry(entry, Told::MODIFY);
         }
         Ok(id)
     }

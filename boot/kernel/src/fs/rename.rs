@@ -5,7 +5,6 @@ use crate::fs::Files;
 use crate::fs::attributes::{Access, Attributes, Kind};
 use crate::fs::context::Context;
 use crate::fs::dentry::{DentryId, State};
-use crate::fs::notify::Told;
 use crate::fs::text::Text;
 use crate::fs::walk::{LastName, Resolved};
 use crate::wait::Stall;
@@ -107,18 +106,7 @@ impl<B: Block> Files<B> {
         self.directory_changed(context, from.directory.0, -step);
         let replaced_directory = i32::from(is_directory && replaced.is_some());
         self.directory_changed(context, to.directory.0, step - replaced_directory);
-        if !is_directory && replaced.is_some() {
-            self.tell_file(target, Told::ATTRIB);
-        }
-        self.tell_renamed(from, to, source);
         Ok(())
-    }
-
-    /// Tells who watches that a file went from one name to another.
-    pub(super) fn tell_renamed(&mut self, from: &Resolved, to: &Resolved, moved: DentryId) {
-        if let (LastName::Name(old), LastName::Name(new)) = (&from.last, &to.last) {
-            self.tell_move((from.directory.0, old), (to.directory.0, new), moved);
-        }
     }
 
     /// Returns whether `entry` is `directory` or lies below it.

@@ -3,16 +3,13 @@
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::fs::Files;
-use crate::fs::attributes::Access;
 use crate::fs::context::Context;
 use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::device::Device;
 use crate::fs::directory::{Directories, DirectoriesId};
-use crate::fs::event::Event;
 use crate::fs::flags::OpenFlags;
 use crate::fs::lock::LockOwner;
 use crate::fs::mount::Sort;
-use crate::fs::notify::Told;
 use crate::fs::pipe::{AgentStream, PipeEnd, PipeId};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::table::{Descriptor, Table, TableId};
@@ -466,15 +463,6 @@ impl<B: Block> Files<B> {
         self.count_writer(description.target, description.flags, -1);
         self.release_target(context, description.target);
         if let Some(place) = description.place {
-            if description.target != Target::Nothing {
-                let writes = description.flags.access().contains(Access::WRITE);
-                let told = if writes {
-                    Told::CLOSE_WRITE
-                } else {
-                    Told::CLOSE_NOWRITE
-                };
-                self.tell_entry(place.0, told);
-            }
             self.release_place(place);
         }
     }
@@ -485,9 +473,7 @@ impl<B: Block> Files<B> {
             Target::Socket(socket) => self.close_socket(context, socket),
             Target::Terminal(end) => self.terminals.close(context, end),
             Target::Event(event) => {
-                if let Some(Event::Watches(notifier, _)) = self.events.remove(event) {
-                    self.close_notifier(context, notifier);
-                }
+                self.events.remove(event);
             }
             Target::Epoll(epoll) => self.epolls.remove(context, epoll),
             Target::Inode(_) | Target::Device(_) | Target::Nothing => {}

@@ -72,7 +72,6 @@ impl<B: Block> Files<B> {
             || self.volumes.has_unused()
             || self.dentries.has_fallen()
             || !self.name_charges.is_empty()
-            || self.notifiers.has_news()
     }
 
     /// Returns whether pages of files that were cut or removed wait to be given back.
@@ -97,7 +96,6 @@ impl<B: Block> Files<B> {
         self.give_pages_back(context.pool, context.accounts);
         self.volumes.forget_some(&mut self.pages, context.pool);
         self.settle_names(context.accounts);
-        self.spread_news(context);
         true
     }
 
@@ -247,9 +245,7 @@ impl<B: Block> Files<B> {
         mount.is_abandoned = true;
         mount.over = None;
         self.teardown.mounts += 1;
-        let root = mount.root.take();
-        self.unwatch_tree(id);
-        if let Some(root) = root {
+        if let Some(root) = mount.root.take() {
             if let Ok(entry) = self.dentries.get_mut(root) {
                 entry.state = State::Detached;
             }

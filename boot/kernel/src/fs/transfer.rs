@@ -6,10 +6,8 @@ use crate::fs::attributes::{Access, Attributes, Kind};
 use crate::fs::context::{Context, Span};
 use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::device::Device;
-use crate::fs::event::Event;
 use crate::fs::flags::OpenFlags;
 use crate::fs::inode::Node;
-use crate::fs::notify::Told;
 use crate::fs::pipe::{PipeEnd, PipeId};
 use crate::limits::FILE_BYTES;
 use crate::wait::{Stall, WakeKey, Why};
@@ -89,9 +87,6 @@ impl<B: Block> Files<B> {
             }
         };
         self.advance(id, position, at + done as u64);
-        if done > 0 {
-            self.tell_open(id, Told::ACCESS);
-        }
         Ok(done)
     }
 
@@ -140,9 +135,6 @@ impl<B: Block> Files<B> {
         };
         let done = self.write_content(context, inode, at, span)?;
         self.advance(id, position, at + done as u64);
-        if done > 0 {
-            self.tell_open(id, Told::MODIFY);
-        }
         Ok(done)
     }
 
@@ -350,14 +342,12 @@ impl<B: Block> Files<B> {
                 }
                 Ok(attributes.size.saturating_sub(file.offset))
             }
-            Target::Event(event) => match self.events.get(event) {
-                Some(Event::Watches(_, waiting)) => Ok(u64::from(*waiting)),
-                _ => Err(Errno::ENOTTY),
-            },
             // Terminals count for themselves.
-            Target::Device(_) | Target::Terminal(_) | Target::Epoll(_) | Target::Nothing => {
-                Err(Errno::ENOTTY)
-            }
+            Target::Device(_)
+            | Target::Terminal(_)
+            | Target::Event(_)
+            | Target::Epoll(_)
+            | Target::Nothing => Err(Errno::ENOTTY),
         }
     }
 

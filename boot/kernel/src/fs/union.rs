@@ -174,7 +174,7 @@ impl<B: Block> Files<B> {
     }
 
     /// Returns the union inode of `mount` over a base, with a reference; takes the references of the bases. Names of
-    /// one file share it, and a file that is watched has the same one when its name was forgotten.
+    /// one file share it.
     fn union_over(
         &mut self,
         context: &mut Context<'_>,
@@ -184,8 +184,7 @@ impl<B: Block> Files<B> {
     ) -> Result<InodeId, Errno> {
         let known = self.inodes.get(base).ok_or(Errno::EIO)?;
         let (attributes, over) = (known.attributes, known.over);
-        let may_be_watched = self.notifiers.is_watching() && attributes.kind != Kind::Block;
-        if may_be_watched || attributes.kind != Kind::Directory && attributes.links > 1 {
+        if attributes.kind != Kind::Directory && attributes.links > 1 {
             let mut next = over;
             while let Some(id) = next {
                 let Some(inode) = self.inodes.get_mut(id) else {
@@ -197,9 +196,7 @@ impl<B: Block> Files<B> {
                 next = union.next_over_base;
                 if union.mount == mount {
                     inode.references += 1;
-                    for base in deeper.into_iter().chain([base]) {
-                        self.release_inode(base);
-                    }
+                    self.release_inode(base);
                     return Ok(id);
                 }
             }
@@ -335,9 +332,6 @@ impl<B: Block> Files<B> {
         };
         inode.references = inode.references.saturating_sub(1);
         if inode.references > 0 {
-            if self.notifiers.is_watching() {
-                self.tell_gone(id);
-            }
             return;
         }
         self.forget_base(id);

@@ -10,7 +10,6 @@ use crate::fs::Files;
 use crate::fs::attributes::{Access, Kind};
 use crate::fs::context::Context;
 use crate::fs::inode::{InodeId, Node};
-use crate::fs::notify::Told;
 use crate::fs::page_cache::Owner;
 use crate::fs::place::PlaceRef;
 use crate::limits::ATTRIBUTE_PAGE;
@@ -254,7 +253,6 @@ impl<B: Block> Files<B> {
         if let Some(inode) = self.inodes.get_mut(id) {
             inode.attributes.changed = context.wall;
         }
-        self.tell_entry(place.0, Told::ATTRIB);
         Ok(())
     }
 }

@@ -321,6 +321,7 @@ impl<B: Block> System<B> {
         if let Some(task) = self.table.tasks.get_mut(call.task) {
             start.set(&mut task.context);
             task.tid = pid;
+            self.is_renamed = true;
             task.name = name;
             task.alternate_stack = AlternateStack::default();
             task.clear_tid = UserAddr::NULL;

@@ -20,10 +20,11 @@ pub(super) fn alarm<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcom
 
 /// Returns what is left of an alarm, and how it repeats.
 fn told<B: Block>(
-    system: &System<B>,
+    system: &mut System<B>,
     call: &Call,
     which: Which,
 ) -> Result<(Duration, Duration), Errno> {
+    system.bill();
     let process = system.process(call.process)?;
     let counted = process.counted(which, system.now.as_nanos());
     let alarm = &process.alarms[which as usize];

@@ -110,11 +110,14 @@ impl<B: Block> System<B> {
     }
 }
 
-fn read_clock<B: Block>(system: &System<B>, call: &Call) -> Result<Duration, Errno> {
+fn read_clock<B: Block>(system: &mut System<B>, call: &Call) -> Result<Duration, Errno> {
     Ok(match meaning(system, call, call.int(0))? {
         Meaning::Wall => system.wall(),
         Meaning::Monotonic => system.now.since(Instant::ZERO),
-        Meaning::Processor(whose) => system.used(whose).ok_or(Errno::EINVAL)?,
+        Meaning::Processor(whose) => {
+            system.bill();
+            system.used(whose).ok_or(Errno::EINVAL)?
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::clock::{read_timespec, timespec};
 use super::descriptor::flags_of;
-use super::{Call, Outcome, inotify};
+use super::{Call, Outcome};
 use crate::errno::Errno;
 use crate::fs::{DescriptionId, Event, EventId, OpenFlags};
 use crate::signal::SignalSet;
@@ -73,9 +73,6 @@ pub(super) fn read<B: Block>(
     if let Event::Signals(signals) = event {
         return read_signals(system, call, (id, name), signals, (address, len));
     }
-    if let Event::Watches(notifier, _) = event {
-        return inotify::read(system, call, (id, name), notifier, (address, len));
-    }
     if len < COUNT_BYTES {
         return Err(Errno::EINVAL.into());
     }
@@ -112,7 +109,7 @@ pub(super) fn write<B: Block>(
     Ok(COUNT_BYTES as u64)
 }
 
-pub(super) fn wait<B: Block>(system: &System<B>, id: DescriptionId, name: EventId) -> Stall {
+fn wait<B: Block>(system: &System<B>, id: DescriptionId, name: EventId) -> Stall {
     let stall = Stall::wait(WakeKey::Event(name.index()));
     system.files.wait_or_again(id, stall)
 }

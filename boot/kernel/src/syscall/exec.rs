@@ -64,7 +64,7 @@ fn exec<B: Block>(
         parts.files.close_on_exec(&mut parts.context, table)?;
     }
     // All registers are the new program's, `rax` included.
-    system.task_mut(call.task)?.call = None;
+    call.sets_registers = true;
     Ok(0)
 }
 

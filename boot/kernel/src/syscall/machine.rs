@@ -55,6 +55,7 @@ pub(super) fn sysinfo<B: Block>(system: &mut System<B>, call: &mut Call) -> Outc
 /// times(2).
 pub(super) fn times<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     if !call.address(0).is_null() {
+        system.bill();
         let process = system.process(call.process)?;
         let (user, kernel) = (ticks(process.user_nanos), ticks(process.kernel_nanos));
         let mut bytes = [0; 32];
@@ -72,6 +73,7 @@ pub(super) fn getrusage<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
     const SELF: i32 = 0;
     const CHILDREN: i32 = -1;
     const THREAD: i32 = 1;
+    system.bill();
     let mut bytes = [0; 144];
     match call.int(0) {
         which @ (SELF | THREAD) => {

@@ -23,7 +23,6 @@ mod file_time;
 mod futex;
 mod group;
 mod identity;
-mod inotify;
 mod io_priority;
 mod kill;
 mod limit;
@@ -60,6 +59,7 @@ use crate::user_memory::UserAddr;
 use crate::wait::Stall;
 use hal::block::Block;
 use hal::clock::Instant;
+use hal::user::Registers;
 
 /// What becomes of a call that a signal handler interrupts while it is parked (signal(7), "Interruption of system
 /// calls and library functions by signal handlers").
@@ -96,9 +96,40 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
     /// What a signal does while the call is parked.
     pub(crate) restart: Restart,
+    /// Whether it has set all registers itself, so that its result goes nowhere (rt_sigreturn, execve).
+    pub(crate) sets_registers: bool,
 }
 
 impl Call {
+    /// Makes room for the calls of a task.
+    pub(crate) const fn of(task: TaskId, process: ProcessId, space: SpaceId) -> Self {
+        Self {
+            task,
+            process,
+            space,
+            number: 0,
+            arguments: [0; 6],
+            progress: 0,
+            deadline: None,
+            restart: Restart::IfAsked,
+            sets_registers: false,
+        }
+    }
+
+    /// Becomes the call that registers ask for.
+    #[inline(always)]
+    pub(crate) const fn begin(&mut self, space: SpaceId, registers: &Registers) {
+        let r = registers;
+        self.space = space;
+        // Linux takes `eax` (arch/x86/entry/common.c, `do_syscall_64`).
+        self.number = r.rax as u32;
+        self.arguments = [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9];
+        self.progress = 0;
+        self.deadline = None;
+        self.restart = Restart::IfAsked;
+        self.sets_registers = false;
+    }
+
     /// Returns argument `nth` as a number.
     pub(crate) const fn number(&self, nth: usize) -> u64 {
         self.arguments[nth]
@@ -357,9 +388,6 @@ calls! {
     247 waitid => wait::waitid;
     251 ioprio_set => io_priority::ioprio_set;
     252 ioprio_get => io_priority::ioprio_get;
-    253 inotify_init => inotify::inotify_init;
-    254 inotify_add_watch => inotify::inotify_add_watch;
-    255 inotify_rm_watch => inotify::inotify_rm_watch;
     257 openat => open::openat;
     258 mkdirat => directory::mkdirat;
     259 mknodat => directory::mknodat;
@@ -396,7 +424,6 @@ calls! {
     291 epoll_create1 => epoll::epoll_create1;
     292 dup3 => descriptor::dup3;
     293 pipe2 => descriptor::pipe2;
-    294 inotify_init1 => inotify::inotify_init1;
     295 preadv => transfer::preadv;
     296 pwritev => transfer::pwritev;
     297 rt_tgsigqueueinfo => kill::rt_tgsigqueueinfo;

@@ -189,17 +189,25 @@ fn poll_until<B: Block>(system: &mut System<B>, call: &mut Call, end: Instant) -
     let mut entries = [0; POLL_BATCH * ENTRY_BYTES];
     for first in (0..count).step_by(POLL_BATCH) {
         let bytes = (count - first).min(POLL_BATCH) * ENTRY_BYTES;
-        let entries = &mut entries[..bytes];
+        let (entries, mut changed) = (&mut entries[..bytes], false);
         let at = call.address(0).offset((first * ENTRY_BYTES) as u64)?;
         system.read_user(call.space, at, entries)?;
         let known = system.files.table(table)?;
         for entry in entries.chunks_exact_mut(ENTRY_BYTES) {
             let found = system.files.answer_poll(known, entry, &mut watch).bits();
             ready += u64::from(found != 0);
+            changed |= entry[6..] != found.to_le_bytes();
             entry[6..].copy_from_slice(&found.to_le_bytes());
         }
-        // Also when nothing changed: an answer that cannot be written is an error whatever it is.
-        system.write_user(call.space, at, entries)?;
+        // Also when nothing changed: an answer that cannot be written is an error whatever it is. They lie in two pages at
+        // most, each of which holds an end of them.
+        if changed {
+            system.write_user(call.space, at, entries)?;
+        } else {
+            let last = bytes - ENTRY_BYTES;
+            system.write_user(call.space, at, &entries[..ENTRY_BYTES])?;
+            system.write_user(call.space, at.offset(last as u64)?, &entries[last..])?;
+        }
     }
     if ready > 0 {
         return Ok(ready);

@@ -163,14 +163,12 @@ pub(super) fn rt_sigreturn<B: Block>(system: &mut System<B>, call: &mut Call) ->
     match system.leave_handler(call.task) {
         Ok(()) => {
             // All registers are the frame's, `rax` included.
-            system.task_mut(call.task)?.call = None;
+            call.sets_registers = true;
             Ok(0)
         }
         Err(stall) if stall.is_error() => {
             system.force_segv(call.task);
-            if let Ok(task) = system.task_mut(call.task) {
-                task.call = None;
-            }
+            call.sets_registers = true;
             Ok(0)
         }
         Err(stall) => Err(stall),

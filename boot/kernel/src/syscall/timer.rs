@@ -86,6 +86,7 @@ pub(super) fn timer_settime<B: Block>(system: &mut System<B>, call: &mut Call) -
     }
     let interval = read_timespec(system, call.space, new)?;
     let first = read_timespec(system, call.space, new.offset(TIME_BYTES)?)?;
+    system.bill();
     let id = named(system, call)?;
     if !old.is_null() {
         tell(system, call, id, old)?;
@@ -112,6 +113,7 @@ pub(super) fn timer_settime<B: Block>(system: &mut System<B>, call: &mut Call) -
 
 /// timer_gettime(2).
 pub(super) fn timer_gettime<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    system.bill();
     let id = named(system, call)?;
     tell(system, call, id, call.address(1))
 }

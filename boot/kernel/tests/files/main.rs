@@ -9,7 +9,6 @@ mod machine;
 mod memory;
 mod mounts;
 mod names;
-mod notify;
 mod pipes;
 mod shares;
 mod sockets;

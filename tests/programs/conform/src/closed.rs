@@ -49,12 +49,6 @@ const OF_FILES: &[Shape] = &[
     ("tee from", libc::SYS_tee, "it pipe 1"),
     ("tee to", libc::SYS_tee, "pipe it 1"),
     ("vmsplice", libc::SYS_vmsplice, "it zeroes 1"),
-    (
-        "inotify_add_watch",
-        libc::SYS_inotify_add_watch,
-        "it text 2",
-    ),
-    ("inotify_rm_watch", libc::SYS_inotify_rm_watch, "it 1"),
     ("signalfd", libc::SYS_signalfd, "it zeroes 8"),
     ("signalfd4", libc::SYS_signalfd4, "it zeroes 8"),
     ("timerfd_settime", libc::SYS_timerfd_settime, "it 0 zeroes"),

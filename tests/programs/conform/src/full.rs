@@ -30,8 +30,6 @@ const MAKERS: &[Shape] = &[
     ("timerfd_create", libc::SYS_timerfd_create, "1"),
     ("epoll_create", libc::SYS_epoll_create, "1"),
     ("epoll_create1", libc::SYS_epoll_create1, ""),
-    ("inotify_init", libc::SYS_inotify_init, ""),
-    ("inotify_init1", libc::SYS_inotify_init1, ""),
     ("memfd_create", libc::SYS_memfd_create, "file"),
 ];
 

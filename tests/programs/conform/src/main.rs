@@ -30,7 +30,6 @@ mod full;
 mod group;
 mod handle;
 mod identity;
-mod inotify;
 mod interrupt;
 mod io_priority;
 mod limit;
@@ -85,7 +84,6 @@ const FAMILIES: &[(&str, fn())] = &[
     ("full", full::run),
     ("group", group::run),
     ("identity", identity::run),
-    ("inotify", inotify::run),
     ("interrupt", interrupt::run),
     ("limit", limit::run),
     ("io_priority", io_priority::run),

@@ -1,6 +1,6 @@
 //! Paths that lead nowhere, given to every call that takes one.
 
-use crate::check::{BAD, CLOSED, sys};
+use crate::check::{BAD, CLOSED};
 use crate::child::apart;
 use crate::handle::{close, opened};
 use crate::path::long;
@@ -43,11 +43,6 @@ const FROM_HERE: &[Shape] = &[
     ("removexattr", libc::SYS_removexattr, "path text"),
     ("lremovexattr", libc::SYS_lremovexattr, "path text"),
     ("utime", libc::SYS_utime, "path"),
-    (
-        "inotify_add_watch",
-        libc::SYS_inotify_add_watch,
-        "watcher path 2",
-    ),
     ("utimes", libc::SYS_utimes, "path"),
     ("execve", libc::SYS_execve, "path zeroes zeroes"),
 ];
@@ -80,16 +75,6 @@ const FROM_A_FOLDER: &[Shape] = &[
 
 const HERE: i64 = libc::AT_FDCWD as i64;
 
-/// The descriptor of who watches files.
-const WATCHER: i64 = 45;
-
-fn begin() {
-    let watcher = sys!(SYS_inotify_init1, 0).expect("an instance");
-    sys!(SYS_dup2, watcher, WATCHER).expect("it is free");
-    close(watcher);
-    fs::write("file", b"").expect("new");
-}
-
 /// Tries a call with a path from a folder.
 fn walk(shape: &Shape, case: &str, path: &CStr, folder: i64) {
     at(shape, case, path.as_ptr() as i64, folder);
@@ -103,13 +88,12 @@ fn at(shape: &Shape, case: &str, path: i64, folder: i64) {
         ("file", c"file".as_ptr() as i64),
         ("new", c"new".as_ptr() as i64),
         ("fifo", i64::from(libc::S_IFIFO | 0o600)),
-        ("watcher", WATCHER),
     ];
     tried(shape, case, &meaning);
 }
 
 pub(crate) fn run() {
-    begin();
+    fs::write("file", b"").expect("new");
     symlink("circle", "circle").expect("new");
     let long_path = CString::new(b"./".repeat(2048)).expect("no NUL");
     let file = opened(c"file", 0);
@@ -131,7 +115,7 @@ pub(crate) fn run() {
 
 /// Paths through a folder that somebody else keeps closed: root goes everywhere.
 pub(crate) fn closed() {
-    begin();
+    fs::write("file", b"").expect("new");
     fs::create_dir("closed").expect("new");
     fs::set_permissions("closed", fs::Permissions::from_mode(0o700)).expect("ours");
     let folder = opened(c"closed", libc::O_DIRECTORY);

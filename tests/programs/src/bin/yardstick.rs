@@ -1,4 +1,4 @@
-//! `yardstick [ROUNDS [DIVISOR [NAME]]]`: what twelve things cost that programs do all the time.
+//! `yardstick [ROUNDS [DIVISOR [NAME]]]`: what some things cost that programs do all the time.
 //!
 //! Prints a line `NAME COUNTS` for each of them in each round, in counts of the time stamp counter, and at last
 //! `clock NANOSECONDS COUNTS`: what the kernel's clock and the counter went in between. The counter is the machine's, so
@@ -34,8 +34,9 @@ const BRIEF: &CStr = c"/tmp/yardstick-brief";
 /// One of the things: its name, how often it is repeated, and the work that many times.
 type Thing = (&'static str, u64, fn(u64, &Arguments) -> Result<u64, Errno>);
 
-const THINGS: [Thing; 12] = [
+const THINGS: [Thing; 13] = [
     ("null", 20_000, null),
+    ("into", 20_000, into),
     ("getpid", 20_000, getpid),
     ("fork_exit", 200, fork_exit),
     ("fork_exec_exit", 100, fork_exec_exit),
@@ -96,9 +97,17 @@ fn check(holds: bool) -> Result<(), Errno> {
     if holds { Ok(()) } else { Err(Errno::EIO) }
 }
 
-/// The way into the kernel and back: getuid, which has nothing to do there, and which no kernel answers on the way.
+/// The call that lmbench takes for one that does nothing: getppid.
 fn null(times: u64, _: &Arguments) -> Result<u64, Errno> {
-    each(times, || check(call::user_id() != u64::MAX))
+    each(times, || check(call::parent_id() != u64::MAX))
+}
+
+/// The way into the kernel and back: umask, which has next to nothing to do there, and which no kernel answers on the way.
+fn into(times: u64, _: &Arguments) -> Result<u64, Errno> {
+    let before = call::umask(0o22);
+    let counts = each(times, || check(call::umask(0o22) == 0o22))?;
+    call::umask(before);
+    Ok(counts)
 }
 
 fn getpid(times: u64, _: &Arguments) -> Result<u64, Errno> {

@@ -209,6 +209,12 @@ impl Sockets {
         }
     }
 
+    /// Returns how many there are, ends of the agent's included.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.table.len()
+    }
+
     /// Returns a socket.
     ///
     /// # Errors

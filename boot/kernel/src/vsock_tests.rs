@@ -1,0 +1,416 @@
+//! Sockets to the host: what a program sees of what the agent tells, who waits, and what is given back.
+
+use crate::account::Resource;
+use crate::bench::{Bench, exit};
+use crate::limits::MAX_CHANNELS;
+use crate::signal_tests::handle;
+use crate::tests::{AT, call, map, steps};
+use agent::kernel::{ChannelId, Event, ExitStatus, Input, Kernel as _, Over, Signal, View};
+use core::time::Duration;
+use fakes::user::Step::{self, *};
+use hal::vsock::{Address, Direction, Port};
+use std::vec;
+use std::vec::Vec;
+
+const READ: u64 = 0;
+const WRITE: u64 = 1;
+const CLOSE: u64 = 3;
+const SIGRETURN: u64 = 15;
+const PAUSE: u64 = 34;
+const SOCKET: u64 = 41;
+const CONNECT: u64 = 42;
+const ACCEPT: u64 = 43;
+const BIND: u64 = 49;
+const LISTEN: u64 = 50;
+const GETSOCKNAME: u64 = 51;
+const GETSOCKOPT: u64 = 55;
+
+const EINTR: i64 = -4;
+const EACCES: i64 = -13;
+const ECONNRESET: i64 = -104;
+const ETIMEDOUT: i64 = -110;
+const EPIPE: i64 = -32;
+const EADDRNOTAVAIL: i64 = -99;
+const EALREADY: i64 = -114;
+const EINPROGRESS: i64 = -115;
+
+const NAME: u64 = AT + 256;
+const PLACE: u64 = AT + 512;
+const NONBLOCK: u64 = 0o4000;
+const ANY: u32 = u32::MAX;
+
+/// A `sockaddr_vm`.
+fn name(cid: u32, port: u32) -> Vec<u8> {
+    let mut bytes = vec![40, 0, 0, 0];
+    bytes.extend(port.to_le_bytes());
+    bytes.extend(cid.to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes
+}
+
+/// A socket at descriptor `fd` and the host's port 5000 as a name.
+fn socket(fd: i64, flags: u64) -> Vec<Step> {
+    vec![
+        call(SOCKET, &[40, 1 | flags, 0]),
+        Expect(fd),
+        Store(NAME, name(2, 5000)),
+    ]
+}
+
+fn connect() -> Step {
+    call(CONNECT, &[0, NAME, 16])
+}
+
+/// A socket that listens on port 7000, with room for `backlog` connections that nobody has accepted.
+fn listener(backlog: u64) -> Vec<Step> {
+    vec![
+        call(SOCKET, &[40, 1, 0]),
+        Expect(0),
+        Store(NAME, name(ANY, 7000)),
+        call(BIND, &[0, NAME, 16]),
+        Expect(0),
+        call(LISTEN, &[0, backlog]),
+        Expect(0),
+    ]
+}
+
+const LOCAL: Address = Address {
+    cid: 3,
+    port: Port(0x1234),
+};
+
+impl Bench {
+    /// Takes the dial the agent is told of.
+    fn dialled(&mut self) -> ChannelId {
+        self.settle();
+        match self.kernel.next_event() {
+            Some(Event::Dial(channel, Port(5000), patience)) => {
+                assert_eq!(patience, Duration::from_secs(2));
+                channel
+            }
+            other => panic!("nobody dials: {other:?}"),
+        }
+    }
+
+    fn channel_ready(&mut self, channel: ChannelId) {
+        self.settle();
+        let event = self.kernel.next_event();
+        assert_eq!(event, Some(Event::ChannelReady(channel)));
+    }
+
+    fn pipe_frames(&self) -> u64 {
+        let system = &self.kernel.system;
+        let account = system.accounts.get(system.own_account).unwrap();
+        account.used(Resource::KernelFrames)
+    }
+
+    fn sockets(&self) -> usize {
+        self.kernel.system.files.sockets.count()
+    }
+}
+
+#[test]
+fn a_connection_is_made_carries_bytes_and_ends() {
+    let mut bench = Bench::new(256);
+    let frames = bench.pipe_frames();
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        socket(0, 0),
+        vec![
+            connect(),
+            Expect(0),
+            Store(PLACE, 16_u32.to_le_bytes().to_vec()),
+            call(GETSOCKNAME, &[0, NAME, PLACE]),
+            Expect(0),
+            Load(NAME, name(3, 0x1234)),
+            Store(PLACE, b"to the host".to_vec()),
+            call(WRITE, &[0, PLACE, 11]),
+            Expect(11),
+            call(READ, &[0, PLACE, 100]),
+            Expect(14),
+            Load(PLACE, b"to the program".to_vec()),
+            call(READ, &[0, PLACE, 100]),
+            Expect(0),
+            exit(0),
+        ],
+    ]));
+    let channel = bench.dialled();
+    assert_eq!(bench.kernel.next_event(), None, "told once");
+    bench.kernel.connected(channel, LOCAL);
+    bench.channel_ready(channel);
+    let sent = bench.kernel.sent(channel);
+    assert_eq!((sent.bytes, sent.ended), (&b"to the host"[..], false));
+    bench.kernel.take_sent(channel, 11);
+    let taken = bench.kernel.deliver(channel, b"to the program");
+    assert_eq!(taken, Input::Took(14));
+    bench.settle();
+    bench.kernel.hang_up(channel, Direction::Receive);
+    bench.channel_ready(channel);
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+    assert!(bench.kernel.sent(channel).ended);
+    assert_eq!(bench.kernel.deliver(channel, b"late"), Input::Broken);
+    assert_eq!(bench.sockets(), 1, "the agent's end is the agent's");
+    bench.kernel.end_channel(channel, Over::Closed);
+    assert_eq!((bench.sockets(), bench.pipe_frames()), (0, frames));
+    bench.kernel.end_channel(channel, Over::Closed);
+}
+
+#[test]
+fn a_dial_that_comes_to_nothing_is_told_by_its_reason_and_may_be_tried_again() {
+    for (how, errno) in [
+        (Over::Refused, ECONNRESET),
+        (Over::Reset, ECONNRESET),
+        (Over::TimedOut, ETIMEDOUT),
+        (Over::Full, EADDRNOTAVAIL),
+    ] {
+        let mut bench = Bench::new(256);
+        let pid = bench.run(steps(vec![
+            map(1, 3),
+            socket(0, 0),
+            vec![connect(), Expect(errno), connect(), Expect(0), exit(0)],
+        ]));
+        let first = bench.dialled();
+        bench.kernel.end_channel(first, how);
+        let second = bench.dialled();
+        assert_ne!(first, second);
+        bench.kernel.connected(second, LOCAL);
+        bench.channel_ready(second);
+        assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+        bench.kernel.end_channel(second, Over::Closed);
+        assert_eq!(bench.sockets(), 0, "{how:?}");
+    }
+}
+
+#[test]
+fn who_does_not_wait_is_told_later_and_once() {
+    let mut bench = Bench::new(256);
+    let error = |errno: i32| {
+        vec![
+            Store(PLACE, 4_u32.to_le_bytes().to_vec()),
+            call(GETSOCKOPT, &[0, 1, 4, PLACE + 8, PLACE]),
+            Expect(0),
+            Load(PLACE + 8, errno.to_le_bytes().to_vec()),
+        ]
+    };
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        socket(0, NONBLOCK),
+        vec![connect(), Expect(EINPROGRESS), connect(), Expect(EALREADY)],
+        vec![
+            // POLLOUT
+            Store(PLACE, vec![0, 0, 0, 0, 4, 0, 0, 0]),
+            call(7, &[PLACE, 1, u64::MAX]),
+            Expect(1),
+            Load(PLACE, vec![0, 0, 0, 0, 4, 0, 12, 0]),
+        ],
+        error(110),
+        error(0),
+        vec![exit(0)],
+    ]));
+    let channel = bench.dialled();
+    bench.kernel.end_channel(channel, Over::TimedOut);
+    bench.settle();
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+    assert_eq!(bench.sockets(), 0);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_host_and_a_further_call_goes_on_with_it() {
+    let mut bench = Bench::new(256);
+    let pid = bench.run(steps(vec![
+        // 0-4 set up, 5-7 make the socket; 13 is the handler, 14 its restorer.
+        handle(10, 13, 14, 0x1000_0000),
+        socket(0, 0),
+        vec![connect(), Expect(EINTR), connect(), Expect(0), exit(0)],
+        vec![Return, call(SIGRETURN, &[])],
+    ]));
+    let channel = bench.dialled();
+    bench
+        .kernel
+        .signal(pid, Signal::from_number(10).unwrap())
+        .unwrap();
+    bench.settle();
+    bench.kernel.connected(channel, LOCAL);
+    bench.channel_ready(channel);
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+}
+
+#[test]
+fn a_reset_is_read_once_behind_what_came_and_writing_breaks() {
+    let mut bench = Bench::new(256);
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        // SIGPIPE ignored.
+        vec![
+            Store(PLACE, 1_u64.to_le_bytes().to_vec()),
+            Store(PLACE + 8, vec![0; 24]),
+            call(13, &[13, PLACE, 0, 8]),
+            Expect(0),
+        ],
+        socket(0, 0),
+        vec![
+            connect(),
+            Expect(0),
+            call(WRITE, &[0, NAME, 16]),
+            Expect(16),
+            call(READ, &[0, PLACE, 4]),
+            Expect(4),
+            call(READ, &[0, PLACE, 4]),
+            Expect(ECONNRESET),
+            call(READ, &[0, PLACE, 4]),
+            Expect(0),
+            call(WRITE, &[0, PLACE, 4]),
+            Expect(EPIPE),
+            exit(0),
+        ],
+    ]));
+    let channel = bench.dialled();
+    bench.kernel.connected(channel, LOCAL);
+    bench.channel_ready(channel);
+    assert_eq!(bench.kernel.deliver(channel, b"rest"), Input::Took(4));
+    bench.kernel.end_channel(channel, Over::Reset);
+    assert!(
+        bench.kernel.sent(channel).bytes.is_empty(),
+        "its id is void"
+    );
+    bench.settle();
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+    assert_eq!(bench.sockets(), 0, "the program's end was the last");
+}
+
+#[test]
+fn a_full_socket_holds_the_host_back_and_tells_of_room() {
+    let mut bench = Bench::new(256);
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        socket(0, 0),
+        vec![
+            connect(),
+            Expect(0),
+            call(READ, &[0, AT, 4096]),
+            Expect(4096),
+            call(PAUSE, &[]),
+        ],
+    ]));
+    let channel = bench.dialled();
+    let block = vec![7; 100_000];
+    assert_eq!(bench.kernel.deliver(channel, &block), Input::Took(65536));
+    assert_eq!(bench.kernel.deliver(channel, &block), Input::Took(0));
+    bench.settle();
+    assert_eq!(bench.kernel.next_event(), None, "there is no room");
+    bench.kernel.connected(channel, LOCAL);
+    bench.channel_ready(channel);
+    assert_eq!(bench.kernel.deliver(channel, &block), Input::Took(4096));
+    bench.kernel.signal(pid, Signal::KILL).unwrap();
+    bench.channel_ready(channel);
+    assert_eq!(bench.kernel.deliver(channel, &block), Input::Broken);
+    bench.kernel.end_channel(channel, Over::Closed);
+    assert_eq!(bench.sockets(), 0);
+}
+
+#[test]
+fn the_host_reaches_a_listener_until_enough_wait_and_closing_it_ends_them() {
+    let mut bench = Bench::new(256);
+    assert_eq!(bench.kernel.admit(Port(7000), Port(1)), None, "nobody");
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        listener(2),
+        vec![
+            call(ACCEPT, &[0, 0, 0]),
+            Expect(1),
+            call(READ, &[1, PLACE, 4]),
+            Expect(4),
+            call(READ, &[1, PLACE, 4]),
+            Expect(0),
+            call(CLOSE, &[0]),
+            Expect(0),
+            call(PAUSE, &[]),
+        ],
+    ]));
+    bench.settle();
+    assert_eq!(bench.kernel.admit(Port(7001), Port(1)), None);
+    let first = bench.kernel.admit(Port(7000), Port(1)).expect("it listens");
+    bench.settle();
+    let second = bench.kernel.admit(Port(7000), Port(2)).expect("one waits");
+    let third = bench.kernel.admit(Port(7000), Port(3)).expect("two wait");
+    assert_eq!(bench.kernel.admit(Port(7000), Port(4)), None, "enough wait");
+    bench.kernel.connected(first, LOCAL);
+    assert_eq!(bench.kernel.deliver(first, b"take"), Input::Took(4));
+    assert_eq!(bench.kernel.deliver(second, b"kept"), Input::Took(4));
+    bench.kernel.hang_up(first, Direction::Receive);
+    bench.settle();
+    for channel in [second, third] {
+        assert_eq!(
+            bench.kernel.next_event(),
+            Some(Event::ChannelReady(channel))
+        );
+        assert_eq!(bench.kernel.deliver(channel, &[]), Input::Broken);
+        bench.kernel.end_channel(channel, Over::Closed);
+    }
+    assert_eq!(bench.kernel.admit(Port(7000), Port(5)), None);
+    bench.kernel.signal(pid, Signal::KILL).unwrap();
+    bench.settle();
+    bench.channel_ready(first);
+    bench.kernel.end_channel(first, Over::Closed);
+    assert_eq!(bench.sockets(), 0);
+}
+
+#[test]
+fn one_container_has_its_share_of_connections_and_others_theirs() {
+    let mut bench = Bench::new(1024);
+    let other = bench
+        .kernel
+        .create_view("/", agent::kernel::Writes::Kept, None)
+        .unwrap();
+    let listens = |port: u32| {
+        let mut own = listener(128);
+        own[2] = Store(NAME, name(ANY, port));
+        own
+    };
+    for (view, port) in [(View::UTILITY_VM, 7000), (other, 7001)] {
+        let wait = vec![call(PAUSE, &[])];
+        bench.run_in(view, steps(vec![map(1, 3), listens(port), wait]));
+        bench.settle();
+    }
+    for port in [7000, 7001] {
+        for nth in 0..MAX_CHANNELS {
+            assert!(bench.kernel.admit(Port(port), Port(9)).is_some(), "{nth}");
+        }
+        assert_eq!(bench.kernel.admit(Port(port), Port(9)), None);
+    }
+}
+
+#[test]
+fn ports_of_the_session_and_of_others_are_not_given() {
+    let mut bench = Bench::new(256);
+    let bind = |fd: u64, port: u32, answer: i64| {
+        vec![
+            Store(NAME, name(ANY, port)),
+            call(BIND, &[fd, NAME, 16]),
+            Expect(answer),
+        ]
+    };
+    let dial = |port: u32| {
+        vec![
+            Store(NAME, name(2, port)),
+            call(CONNECT, &[0, NAME, 16]),
+            Expect(EACCES),
+        ]
+    };
+    let status = bench.finish(steps(vec![
+        map(1, 3),
+        socket(0, NONBLOCK),
+        socket(1, NONBLOCK),
+        dial(1),
+        dial(109),
+        dial(0x4000_0000),
+        dial(ANY - 1),
+        bind(0, 109, EACCES),
+        bind(0, 0x3fff_ffff, 0),
+        bind(1, 0x4000_0000, EACCES),
+        bind(1, 0x3fff_ffff, -98),
+        vec![call(READ, &[1, PLACE, 1]), Expect(-107), exit(0)],
+    ]));
+    assert_eq!(status, ExitStatus::Exited(0));
+    assert_eq!(bench.sockets(), 0);
+}
