@@ -5,14 +5,14 @@
 
 use crate::clock::Timestamp;
 use crate::failure::CutText;
-use crate::json::Writer;
 use crate::limits::{LOG_BUFFER_BYTES, LOG_REDIAL_MS, LOG_TEXT_BYTES, START_MS};
-use crate::outbox::Full;
+use crate::message::response;
 use crate::world::write_some;
 use core::fmt;
 use core::time::Duration;
 use hal::clock::Instant;
 use hal::vsock::{ConnectionId, Port, Purpose, Vsock};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 /// Where the connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +48,11 @@ struct Line<'a> {
     message: &'a str,
 }
 
-impl Line<'_> {
-    /// Writes it to the front of `room`, and returns its length.
-    fn write(&self, room: &mut [u8]) -> Result<usize, Full> {
-        let mut members = Writer::new(room);
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("Line", 3 + FIELDS.len())?;
         if let Some(time) = self.time {
-            members.shown("time", &Timestamp(time));
+            members.serialize_field("time", &response::Shown(&Timestamp(time)))?;
         }
         let level = match self.level {
             log::Level::Error => "error",
@@ -62,17 +61,17 @@ impl Line<'_> {
             log::Level::Debug => "debug",
             log::Level::Trace => "trace",
         };
-        members.string("level", level);
+        members.serialize_field("level", level)?;
         let mut message = self.message;
         while let Some((word, rest)) = message.split_once(' ')
             && let Some((name, value)) = word.split_once('=')
             && let Some(field) = FIELDS.into_iter().find(|field| *field == name)
         {
-            members.string(field, value);
+            members.serialize_field(field, value)?;
             message = rest;
         }
-        members.string("msg", message);
-        members.finish()
+        members.serialize_field("msg", message)?;
+        members.end()
     }
 }
 
@@ -200,7 +199,7 @@ impl LogStream {
             time,
             message,
         };
-        let Ok(length) = line.write(room) else {
+        let Ok(length) = response::write(&line, room) else {
             return false;
         };
         let Some(newline) = room.get_mut(length) else {

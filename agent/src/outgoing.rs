@@ -5,7 +5,7 @@ use crate::frame::Sequence;
 use crate::limits::{MAX_FRAME_BYTES, SMALL_RESPONSE_BYTES};
 use crate::message::MessageType;
 use crate::message::guid::Activity;
-use crate::message::response::{Answer, ExitNotification, Response};
+use crate::message::response::{self, Answer, ExitNotification, Response};
 use crate::outbox::{Full, Outbox};
 
 /// What must be remembered of a request to answer it, now or later.
@@ -124,7 +124,7 @@ impl Outgoing {
         let queued = self
             .outbox
             .push(buffer, MessageType::NOTIFICATION, Sequence(0), |room| {
-                notification.write(room)
+                response::write(notification, room)
             });
         if queued.is_err() {
             log::error!("no room for an exit notification");
@@ -135,7 +135,7 @@ impl Outgoing {
         let buffer = self.buffer.as_deref_mut().ok_or(Full)?;
         self.outbox
             .push(buffer, tag.message.response(), tag.sequence, |room| {
-                response.write(room)
+                response::write(response, room)
             })
     }
 

@@ -1,9 +1,9 @@
-//! JSON, read where it lies and written where it leaves.
+//! JSON, read where it lies.
 //!
 //! A document is checked once ([`check`]: UTF-8, grammar, nesting) without changing it, then read by a [`Cursor`] that
 //! hands out pieces of the buffer: strings are unescaped in place and lent as `&str`, string lists are packed in place,
 //! and a document that is carried in a string is read by another cursor on its own bytes. Nothing is allocated and
-//! nothing recurses. What leaves is written by a [`Writer`].
+//! nothing recurses.
 //!
 //! The reading rules are those of Go's `encoding/json` (gcs-protocol §15): member names match in any case, `null` reads as
 //! absent, unknown members are skipped, the last duplicate wins, integers have exact ranges and neither fraction nor
@@ -15,13 +15,11 @@ mod lexeme;
 mod list;
 mod object;
 mod peek;
-mod writer;
 
 pub use check::check;
 pub use cursor::{Cursor, Text};
 pub use object::{Field, Member};
 pub use peek::{Peek, peek};
-pub use writer::Writer;
 
 use core::fmt;
 

@@ -8,7 +8,7 @@ use core::fmt;
 pub struct Guid(pub [u8; 16]);
 
 /// Length of a GUID's text.
-pub const TEXT_BYTES: usize = 36;
+const TEXT_BYTES: usize = 36;
 
 impl Guid {
     /// `00000000-0000-0000-0000-000000000000`: the null container, and the activity of hosts that do not trace.
@@ -36,27 +36,17 @@ impl Guid {
         }
         Some(Self(bytes))
     }
-
-    /// Returns its text, in lower case.
-    #[must_use]
-    pub fn text(&self) -> heapless::String<TEXT_BYTES> {
-        let mut text = heapless::String::new();
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                // This and the digits fit: they are what the length is counted for.
-                let _ = text.push('-');
-            }
-            for digit in [byte >> 4, byte & 15] {
-                let _ = text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-            }
-        }
-        text
-    }
 }
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        for (at, byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 

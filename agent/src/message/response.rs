@@ -1,14 +1,16 @@
-//! What a response says, written straight into the outgoing frame.
+//! What a response says, written by serde straight into the outgoing frame.
 //!
-//! Member names, order and omissions are those of hcsshim `internal/guest/prot/protocol.go`.
+//! Member names, order and omissions are those of hcsshim `internal/guest/prot/protocol.go`. Go escapes `<`, `>`, `&`,
+//! U+2028 and U+2029 in strings, the serializer used here does not, so [`write`] does it behind it: none of these can stand
+//! outside a string.
 
 use super::guid::{Activity, Guid};
 use crate::failure::Failure;
 use crate::hresult::Hresult;
-use crate::json::Writer;
 use crate::kernel::Pid;
 use crate::outbox::Full;
 use core::fmt;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 /// A response.
 pub struct Response<'a> {
@@ -36,46 +38,44 @@ pub enum Answer<'a> {
     Stacks(&'a dyn fmt::Display),
 }
 
-impl Response<'_> {
-    /// Writes it to the front of `room`, and returns its length.
-    ///
-    /// # Errors
-    ///
-    /// [`Full`] when the room is too small.
-    pub fn write(&self, room: &mut [u8]) -> Result<usize, Full> {
-        let mut members = Writer::new(room);
+impl Serialize for Response<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("Response", 5)?;
         let result = match self.outcome {
             Ok(_) => Hresult::OK,
             Err(failure) => Hresult::from(&failure.cause),
         };
-        members.number("Result", result.0.into());
+        members.serialize_field("Result", &result.0)?;
         if let Activity(Some(guid)) = self.activity {
-            members.string("ActivityId", &guid.text());
+            members.serialize_field("ActivityId", &Shown(&guid))?;
         }
         match &self.outcome {
             Err(failure) => {
                 let text = failure.text();
-                members.string("ErrorMessage", text.as_str());
-                members.array_of_one("ErrorRecords", |record| {
-                    record.number("Result", result.0.into());
-                    record.string("Message", text.as_str());
-                    record.string("ModuleName", "gcs");
-                    record.string("FileName", failure.file_name());
-                    record.number("Line", failure.place.line().into());
-                });
+                members.serialize_field("ErrorMessage", text.as_str())?;
+                let record = ErrorRecord {
+                    result: result.0,
+                    message: text.as_str(),
+                    module_name: "gcs",
+                    file_name: failure.file_name(),
+                    line: failure.place.line(),
+                };
+                members.serialize_field("ErrorRecords", &[record])?;
             }
             Ok(Answer::Done) => {}
             Ok(Answer::Negotiated) => {
-                members.number("Version", PROTOCOL_VERSION.into());
-                members.json("Capabilities", CAPABILITIES);
+                members.serialize_field("Version", &PROTOCOL_VERSION)?;
+                members.serialize_field("Capabilities", &CAPABILITIES)?;
             }
-            Ok(Answer::Created) => members.number("SelectedProtocolVersion", 0),
-            Ok(Answer::Started(pid)) => members.number("ProcessId", pid.0.into()),
-            Ok(Answer::Exited(code)) => members.number("ExitCode", (*code).into()),
-            Ok(Answer::Properties(document)) => members.shown("Properties", document),
-            Ok(Answer::Stacks(text)) => members.shown("GuestStacks", text),
+            Ok(Answer::Created) => members.serialize_field("SelectedProtocolVersion", &0)?,
+            Ok(Answer::Started(pid)) => members.serialize_field("ProcessId", &pid.0)?,
+            Ok(Answer::Exited(code)) => members.serialize_field("ExitCode", code)?,
+            Ok(Answer::Properties(document)) => {
+                members.serialize_field("Properties", &Shown(document))?;
+            }
+            Ok(Answer::Stacks(text)) => members.serialize_field("GuestStacks", &Shown(text))?,
         }
-        members.finish()
+        members.end()
     }
 }
 
@@ -83,11 +83,57 @@ impl Response<'_> {
 pub const PROTOCOL_VERSION: u32 = 4;
 
 /// What is announced. `NamespaceAddRequestSupported` is left out, which means false: there is no network.
-const CAPABILITIES: &str = concat!(
-    r#"{"SupportedSchemaVersions":[{"Major":2,"Minor":1}],"RuntimeOsType":"Linux","#,
-    r#""GuestDefinedCapabilities":{"SignalProcessSupported":true,"DumpStacksSupported":true,"#,
-    r#""DeleteContainerStateSupported":true}}"#
-);
+const CAPABILITIES: Capabilities = Capabilities {
+    schema_versions: [SchemaVersion { major: 2, minor: 1 }],
+    os: "Linux",
+    guest_defined: GuestDefinedCapabilities {
+        signal_process: true,
+        dump_stacks: true,
+        delete_container_state: true,
+    },
+};
+
+#[derive(serde::Serialize)]
+struct Capabilities {
+    #[serde(rename = "SupportedSchemaVersions")]
+    schema_versions: [SchemaVersion; 1],
+    #[serde(rename = "RuntimeOsType")]
+    os: &'static str,
+    #[serde(rename = "GuestDefinedCapabilities")]
+    guest_defined: GuestDefinedCapabilities,
+}
+
+#[derive(serde::Serialize)]
+struct SchemaVersion {
+    #[serde(rename = "Major")]
+    major: u32,
+    #[serde(rename = "Minor")]
+    minor: u32,
+}
+
+#[derive(serde::Serialize)]
+struct GuestDefinedCapabilities {
+    #[serde(rename = "SignalProcessSupported")]
+    signal_process: bool,
+    #[serde(rename = "DumpStacksSupported")]
+    dump_stacks: bool,
+    #[serde(rename = "DeleteContainerStateSupported")]
+    delete_container_state: bool,
+}
+
+#[derive(serde::Serialize)]
+struct ErrorRecord<'a> {
+    #[serde(rename = "Result")]
+    result: i32,
+    #[serde(rename = "Message")]
+    message: &'a str,
+    #[serde(rename = "ModuleName")]
+    module_name: &'static str,
+    #[serde(rename = "FileName")]
+    file_name: &'static str,
+    #[serde(rename = "Line")]
+    line: u32,
+}
 
 /// How a container ended (hcsshim `prot.NotificationType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,26 +157,89 @@ pub struct ExitNotification<'a> {
     pub exit: ExitType,
 }
 
-impl ExitNotification<'_> {
-    /// Writes it to the front of `room`, and returns its length.
-    ///
-    /// # Errors
-    ///
-    /// [`Full`] when the room is too small.
-    pub fn write(&self, room: &mut [u8]) -> Result<usize, Full> {
-        let mut members = Writer::new(room);
-        members.string("ContainerId", self.container);
+impl Serialize for ExitNotification<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("ExitNotification", 5)?;
+        members.serialize_field("ContainerId", self.container)?;
         // The host insists on a GUID here, even when Create had none.
-        members.string("ActivityId", &self.activity.0.unwrap_or(Guid::ZERO).text());
+        let activity = self.activity.0.unwrap_or(Guid::ZERO);
+        members.serialize_field("ActivityId", &Shown(&activity))?;
         let exit = match self.exit {
             ExitType::Unexpected => "UnexpectedExit",
             ExitType::Graceful => "GracefulExit",
             ExitType::Forced => "ForcedExit",
         };
-        members.string("Type", exit);
-        members.string("Operation", "None");
-        members.number("Result", 0);
-        members.finish()
+        members.serialize_field("Type", exit)?;
+        members.serialize_field("Operation", "None")?;
+        members.serialize_field("Result", &0)?;
+        members.end()
+    }
+}
+
+/// A string that is written by `Display`.
+pub(crate) struct Shown<'a, T: ?Sized>(pub(crate) &'a T);
+
+impl<T: fmt::Display + ?Sized> Serialize for Shown<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// Writes `value` as JSON to the front of `buffer`, escaped as Go escapes, and returns its length.
+///
+/// # Errors
+///
+/// [`Full`] when the buffer is too small.
+pub fn write<T: Serialize>(value: &T, buffer: &mut [u8]) -> Result<usize, Full> {
+    let length = serde_json_core::to_slice(value, buffer).or(Err(Full))?;
+    escape(buffer, length)
+}
+
+/// Replaces in `buffer[..length]` what Go escapes and serde-json-core does not, and returns the new length.
+fn escape(buffer: &mut [u8], length: usize) -> Result<usize, Full> {
+    let mut growth = 0;
+    let mut at = 0;
+    while at < length {
+        let (size, escaped) = escaped_form(&buffer[at..length]);
+        growth += escaped.map_or(0, |escaped| escaped.len() - size);
+        at += size;
+    }
+    if growth == 0 {
+        return Ok(length);
+    }
+    if buffer.len() - length < growth {
+        return Err(Full);
+    }
+    // Shift everything up, then read there and write at the front: the gap shrinks as escapes are written.
+    buffer.copy_within(..length, growth);
+    let (mut read, mut write) = (growth, 0);
+    let end = length + growth;
+    while read < end {
+        let (size, escaped) = escaped_form(&buffer[read..end]);
+        match escaped {
+            Some(escaped) => {
+                buffer[write..write + escaped.len()].copy_from_slice(escaped);
+                write += escaped.len();
+            }
+            None => {
+                buffer.copy_within(read..read + size, write);
+                write += size;
+            }
+        }
+        read += size;
+    }
+    Ok(end)
+}
+
+/// Looks at the front of `bytes`: how many belong together, and what stands for them.
+fn escaped_form(bytes: &[u8]) -> (usize, Option<&'static [u8]>) {
+    match bytes {
+        [b'<', ..] => (1, Some(b"\\u003c")),
+        [b'>', ..] => (1, Some(b"\\u003e")),
+        [b'&', ..] => (1, Some(b"\\u0026")),
+        [0xe2, 0x80, 0xa8, ..] => (3, Some(b"\\u2028")),
+        [0xe2, 0x80, 0xa9, ..] => (3, Some(b"\\u2029")),
+        _ => (1, None),
     }
 }
 
@@ -140,9 +249,9 @@ mod tests {
     use crate::failure::Cause;
     use std::string::{String, ToString};
 
-    fn json(response: &Response<'_>) -> String {
+    fn json<T: Serialize>(value: &T) -> String {
         let mut buffer = [0; 8192];
-        let length = response.write(&mut buffer).unwrap();
+        let length = write(value, &mut buffer).unwrap();
         core::str::from_utf8(&buffer[..length]).unwrap().to_string()
     }
 
@@ -169,29 +278,26 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_to_a_negotiation_announces_what_works() {
-        // gcs-protocol §5.3.
+    fn strings_are_escaped_as_go_escapes_them() {
         let response = Response {
             activity: Activity(None),
-            outcome: Ok(Answer::Negotiated),
+            outcome: Ok(Answer::Stacks(
+                &"<a>&\u{2028}\u{2029}\u{20ac}\"\\\n\t\u{1}\u{7f}",
+            )),
         };
-        let value: serde_json::Value = serde_json::from_str(&json(&response)).unwrap();
         assert_eq!(
-            value,
-            serde_json::json!({
-                "Result": 0,
-                "Version": 4,
-                "Capabilities": {
-                    "SupportedSchemaVersions": [{"Major": 2, "Minor": 1}],
-                    "RuntimeOsType": "Linux",
-                    "GuestDefinedCapabilities": {
-                        "SignalProcessSupported": true,
-                        "DumpStacksSupported": true,
-                        "DeleteContainerStateSupported": true,
-                    },
-                },
-            })
+            json(&response),
+            "{\"Result\":0,\"GuestStacks\":\"\\u003ca\\u003e\\u0026\\u2028\\u2029\u{20ac}\\\"\\\\\\n\\t\\u0001\u{7f}\"}"
         );
+    }
+
+    #[test]
+    fn a_value_fits_at_its_escaped_size_and_not_below() {
+        let value = "<\u{2028}>";
+        let mut buffer = [0; 20];
+        assert_eq!(write(&value, &mut buffer), Ok(20));
+        assert_eq!(write(&value, &mut buffer[..19]), Err(Full));
+        assert_eq!(write(&value, &mut buffer[..3]), Err(Full));
     }
 
     #[test]
