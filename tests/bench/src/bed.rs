@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// The RAM of every measurement but that of the smallest RAM.
 pub const MEMORY_MIB: u32 = 64;
 /// Static programs of ours that are put on the disk.
-const PROGRAMS: [&str; 4] = ["nullcall", "reader", "true", "writer"];
+const PROGRAMS: [&str; 5] = ["nullcall", "reader", "spin", "true", "writer"];
 
 /// What all measurements stand on.
 pub struct Bed {

@@ -14,15 +14,23 @@ use std::time::{Duration, Instant};
 ///
 /// The end of the bridge.
 pub fn round_trips(guest: &GuestConnection, effort: Effort) -> Result<Vec<Duration>> {
-    let once = || {
-        let started = Instant::now();
-        ask(guest)?;
-        Ok(started.elapsed())
-    };
     for _ in 0..50 {
-        once()?;
+        round_trip(guest)?;
     }
-    (0..effort.repetitions(5000)).map(|_| once()).collect()
+    (0..effort.repetitions(5000))
+        .map(|_| round_trip(guest))
+        .collect()
+}
+
+/// One of these.
+///
+/// # Errors
+///
+/// The end of the bridge.
+pub fn round_trip(guest: &GuestConnection) -> Result<Duration> {
+    let started = Instant::now();
+    ask(guest)?;
+    Ok(started.elapsed())
 }
 
 /// How many of the same requests wait for their answers at once.

@@ -14,6 +14,7 @@ pub mod container;
 pub mod exec;
 pub mod idle;
 pub mod linux;
+pub mod load;
 pub mod memory;
 pub mod parallel;
 pub mod reconnect;

@@ -49,7 +49,7 @@ pub struct Report {
 }
 
 /// The keys of the JSON object, all of them, in this order.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 25] = [
     "image_bytes",
     "min_ram_small_mib",
     "min_ram_busybox_mib",
@@ -58,6 +58,10 @@ pub const KEYS: [&str; 21] = [
     "rpc_p50_us",
     "rpc_p99_us",
     "rpc_64_per_s",
+    "rpc_spinners_p50_us",
+    "rpc_spinners_p99_us",
+    "rpc_fork_bomb_p50_us",
+    "rpc_fork_bomb_p99_us",
     "exec_small_p50_us",
     "exec_busybox_p50_us",
     "exec_64_per_s",

@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Effort};
 use crate::report::{Goal, Report, Row};
 use crate::statistics::Samples;
-use crate::{boot, call, container, exec, idle, memory, reconnect, stream, whole};
+use crate::{boot, call, container, exec, idle, load, memory, reconnect, stream, whole};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mote_host::{ProcessConfig, Vm};
@@ -127,6 +127,33 @@ pub fn all(bed: &Bed, effort: Effort) -> Result<Report> {
             Goal::AtLeast(10_000.0),
             "rpc_64_per_s",
         )?);
+        Ok(())
+    })?;
+    measure(&progress, "round trips beside a load", || {
+        let vm = Vm::start(bed.config())?;
+        let guest = vm.connect()?;
+        let spinners = row(
+            "round trip beside 4 spinning",
+            "µs",
+            microseconds(&load::beside_spinners(&guest, effort)?),
+            Goal::None,
+            "rpc_spinners_p50_us",
+        )?;
+        report.add(Row {
+            p99_key: Some("rpc_spinners_p99_us"),
+            ..spinners
+        });
+        let bomb = row(
+            "round trip beside a fork bomb",
+            "µs",
+            microseconds(&load::beside_a_fork_bomb(&guest, effort)?),
+            Goal::None,
+            "rpc_fork_bomb_p50_us",
+        )?;
+        report.add(Row {
+            p99_key: Some("rpc_fork_bomb_p99_us"),
+            ..bomb
+        });
         Ok(())
     })?;
     measure(&progress, "processes", || {
