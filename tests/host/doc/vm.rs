@@ -19,11 +19,13 @@ fn vm(config: VmConfig) -> Result<()> {
     );
     let exit = vm.power_off()?;
     assert_eq!((exit.status, exit.by_host), (Some(0), false));
-    assert!(
-        vm.journal()
-            .since(0)
-            .iter()
-            .any(|line| line.text.contains("mote"))
-    );
+
+    // What it said is whole once nothing more comes.
+    let (journal, mut next) = (vm.journal(), 0);
+    while let Some(lines) = journal.wait_since(next, Duration::from_secs(60)) {
+        next = lines.last().map_or(next, |line| line.number + 1);
+    }
+    let lines = journal.since(0);
+    assert!(lines.iter().any(|line| line.text.contains("mote")));
     Ok(())
 }

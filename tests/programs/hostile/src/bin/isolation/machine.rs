@@ -84,7 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::own("segments of its own", "ENOSYS", || {
             call::words(sys!(SYS_modify_ldt, 1, 1_i64, 16))
         }),
-        Case::own("input and output rights", "ENOSYS", || {
+        Case::own("input and output rights", "EPERM", || {
             call::words(sys!(SYS_iopl, 4))
         }),
     ]
