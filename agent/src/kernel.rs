@@ -360,6 +360,14 @@ pub trait Kernel {
         sandbox: Option<View>,
     ) -> Result<View, Refusal>;
 
+    /// Gives a view a name of its own: uname(2) tells it to programs there, and to those of its pod's containers that have
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoView`], [`Refusal::Limit`] for a longer name than Linux lets a machine have, [`Refusal::OutOfMemory`].
+    fn name_view(&mut self, view: View, name: &str) -> Result<(), Refusal>;
+
     /// Removes a view and everything that was written in it. Processes that are left in it are killed; they vanish
     /// without events.
     fn remove_view(&mut self, view: View);

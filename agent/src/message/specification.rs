@@ -26,6 +26,8 @@ pub struct Specification<'a> {
     pub process: Option<OciProcess<'a>>,
     /// `root.path`, empty when there is none.
     pub root: &'a str,
+    /// `hostname`, empty when there is none.
+    pub hostname: &'a str,
     /// `root.readonly`.
     pub root_read_only: bool,
     /// `mounts`, an array whose elements [`mount`] reads.
@@ -133,6 +135,7 @@ fn specification<'a>(
             "process",
             Field::Other(&mut |cursor| oci_process(cursor, &mut specification.process)),
         ),
+        ("hostname", Field::Path(&mut specification.hostname)),
         (
             "root",
             Field::Object(&mut [

@@ -81,6 +81,10 @@ impl Session {
             .kernel
             .create_view(specification.root, writes, sandbox)?;
         let limited = world.kernel.set_limits(view, limits);
+        let limited = match specification.hostname {
+            "" => limited,
+            name => limited.and_then(|()| world.kernel.name_view(view, name)),
+        };
         let mounted = match specification.mounts.take() {
             Some(mounts) => make_mounts(view, mounts, world.kernel),
             None => Ok(()),

@@ -328,3 +328,27 @@ fn a_user_s_name_is_handed_to_the_kernel_as_it_stands() {
         assert_eq!(stage.kernel.at(external).user, "");
     }
 }
+
+#[test]
+fn a_container_s_name_is_its_specification_s_host_name() {
+    let named = |name: &Value| {
+        let mut specification = specification();
+        specification["hostname"] = name.clone();
+        create_with("x", &specification)
+    };
+    for (name, given) in [
+        (json!("box"), Some("box")),
+        (json!(""), None),
+        (Value::Null, None),
+    ] {
+        let mut stage = Stage::negotiated();
+        assert_eq!(stage.ask(CREATE, &named(&name)).result(), 0, "{name}");
+        let names: Vec<_> = stage.kernel.names.values().map(String::as_str).collect();
+        assert_eq!(names, Vec::from_iter(given), "{name}");
+    }
+    for bad in [json!("a\0b"), json!(1)] {
+        let mut stage = Stage::negotiated();
+        assert_ne!(stage.ask(CREATE, &named(&bad)).result(), 0, "{bad}");
+        assert!(stage.kernel.views.is_empty());
+    }
+}

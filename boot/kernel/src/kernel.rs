@@ -3,7 +3,7 @@
 use crate::account::{Account, Accounts, Counters, Resource};
 use crate::change::Changes;
 use crate::fs::{AgentPipes, AgentStream, Credentials, Files, Host, PipeId};
-use crate::limits::{MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
+use crate::limits::{HOST_NAME_BYTES, MAX_PROCESSES, MAX_SPACES, MAX_VIEWS, PATH_BYTES};
 use crate::meter::Meter;
 use crate::process::{Life, Notices, Process, ProcessId, ProcessTable};
 use crate::random::Random;
@@ -298,6 +298,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             account,
             sandbox,
             init: 0,
+            host_name: Vec::new(),
             writes,
             user: None,
         };
@@ -308,6 +309,19 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             system.close_account(entry.account);
             Refusal::Limit("MAX_VIEWS", MAX_VIEWS - 1)
         })
+    }
+
+    fn name_view(&mut self, view: View, name: &str) -> Result<(), Refusal> {
+        if name.len() > HOST_NAME_BYTES {
+            return Err(Refusal::Limit("HOST_NAME_BYTES", HOST_NAME_BYTES));
+        }
+        let entry = self.system.views.get_mut(view).ok_or(Refusal::NoView)?;
+        let mut own = Vec::new();
+        own.try_reserve_exact(name.len())
+            .map_err(|_| Refusal::OutOfMemory)?;
+        own.extend_from_slice(name.as_bytes());
+        entry.host_name = own;
+        Ok(())
     }
 
     fn remove_view(&mut self, view: View) {

@@ -73,6 +73,8 @@ mod loading_tests;
 #[cfg(test)]
 mod memory_tests;
 mod meter;
+#[cfg(test)]
+mod name_tests;
 mod out_of_memory;
 #[cfg(test)]
 mod owner_tests;

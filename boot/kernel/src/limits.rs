@@ -31,6 +31,9 @@ pub const MAX_VIEWS: usize = 65;
 /// it asks between any two slices of time, in which one program or two can bring this about.
 pub const MAX_MEMORY_KILLS: usize = 4;
 
+/// Bytes of a container's name (Linux `__NEW_UTS_LEN`). Create is refused with a longer one.
+pub const HOST_NAME_BYTES: usize = 64;
+
 /// Areas of one address space (Linux `vm.max_map_count` is 65530). At the limit `mmap` gives ENOMEM.
 pub const MAX_AREAS: usize = 4096;
 

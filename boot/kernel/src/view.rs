@@ -11,6 +11,7 @@ use crate::account::AccountId;
 use crate::fs::Place;
 use crate::limits::MAX_VIEWS;
 use agent::kernel::{View, Writes};
+use alloc::vec::Vec;
 use hal::frame::Frame;
 
 /// Where a view's root is.
@@ -37,6 +38,8 @@ pub(crate) struct ViewEntry {
     pub(crate) sandbox: Option<View>,
     /// The pid of its first process, with which all others end; 0 when there is none.
     pub(crate) init: u32,
+    /// What its programs take for the machine's name; empty when that is the pod's, or the machine's own.
+    pub(crate) host_name: Vec<u8>,
     /// What becomes of its programs' writes.
     pub(crate) writes: Writes,
     /// User and group that its first process's name came to, when it had one.
@@ -66,6 +69,7 @@ impl Views {
             account,
             sandbox: None,
             init: 0,
+            host_name: Vec::new(),
             writes: Writes::Kept,
             user: None,
         };
@@ -117,6 +121,16 @@ impl Views {
     pub(crate) fn pod(&self, view: View) -> View {
         let sandbox = self.get(view).and_then(|entry| entry.sandbox);
         sandbox.unwrap_or(view)
+    }
+
+    /// Returns what the programs of a view take for the machine's name.
+    pub(crate) fn host_name(&self, view: View) -> &[u8] {
+        [view, self.pod(view)]
+            .into_iter()
+            .filter_map(|view| self.get(view))
+            .map(|entry| &entry.host_name[..])
+            .find(|name| !name.is_empty())
+            .unwrap_or(b"mote")
     }
 
     /// Returns a view for changing; `None` for a stale name.

@@ -37,6 +37,8 @@ pub struct FakeKernel {
     pub writes: Writes,
     /// The view of its pod's sandbox.
     pub sandbox: Option<View>,
+    /// Names that views were given, by slot.
+    pub names: HashMap<u16, String>,
     /// Every change there ever was.
     pub changes: Vec<Changed>,
     /// Whether changes are made at once; else [`FakeKernel::end_change`] does it.
@@ -84,6 +86,7 @@ impl FakeKernel {
             limits_refusal: None,
             writes: Writes::Kept,
             sandbox: None,
+            names: HashMap::new(),
             changes: Vec::with_capacity(1024),
             changes_at_once: true,
             change_error: None,

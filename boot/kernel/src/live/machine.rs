@@ -5,6 +5,7 @@ use crate::account::Counters;
 use crate::fs::Live;
 use crate::system::System;
 use crate::task::Activity;
+use agent::kernel::View;
 use core::fmt::{self, Write};
 use hal::block::Block;
 use hal::clock::Instant;
@@ -64,6 +65,13 @@ impl<B: Block> System<B> {
                     done.faults,
                     done.major_faults,
                 )
+            }
+            Live::HostName => {
+                let asker = self.table.find(self.table.current.get());
+                let view = asker.and_then(|asker| self.view_of(asker));
+                let name = self.views.host_name(view.unwrap_or(View::UTILITY_VM));
+                // It came as text.
+                writeln!(out, "{}", core::str::from_utf8(name).unwrap_or_default())
             }
             _ => self.tell_id(live, out),
         }

@@ -15,23 +15,26 @@ use hal::limits::PAGE_BYTES;
 /// Bytes of each field of `struct utsname`.
 const FIELD_BYTES: usize = 65;
 
+const _: () = assert!(crate::limits::HOST_NAME_BYTES < FIELD_BYTES);
+
 /// What uname(2) says. The release is that of the Linux whose calls these are, which C libraries compare with the
 /// oldest they run on.
 pub(crate) const RELEASE: &str = "6.6.0-mote";
 
 /// uname(2).
 pub(super) fn uname<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
+    let view = system.process(call.process)?.view;
     let fields = [
-        "Linux",
-        "mote",
-        RELEASE,
-        concat!("#1 mote ", env!("CARGO_PKG_VERSION")),
-        "x86_64",
-        "(none)",
+        b"Linux",
+        system.views.host_name(view),
+        RELEASE.as_bytes(),
+        concat!("#1 mote ", env!("CARGO_PKG_VERSION")).as_bytes(),
+        b"x86_64",
+        b"(none)",
     ];
     let mut bytes = [0; 6 * FIELD_BYTES];
     for (field, text) in bytes.chunks_exact_mut(FIELD_BYTES).zip(fields) {
-        field[..text.len()].copy_from_slice(text.as_bytes());
+        field[..text.len()].copy_from_slice(text);
     }
     system.write_user(call.space, call.address(0), &bytes)?;
     Ok(0)

@@ -33,6 +33,11 @@ impl Kernel for FakeKernel {
         })
     }
 
+    fn name_view(&mut self, view: View, name: &str) -> Result<(), Refusal> {
+        uncounted(|| self.names.insert(view.index, name.into()));
+        Ok(())
+    }
+
     fn remove_view(&mut self, view: View) {
         assert!(
             self.views.remove(&view.index).is_some(),

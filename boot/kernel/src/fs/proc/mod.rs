@@ -106,6 +106,8 @@ pub(crate) enum Live {
     Load,
     /// `/proc/vmstat`.
     Paging,
+    /// `/proc/sys/kernel/hostname`.
+    HostName,
     /// `/proc/sys/kernel/random/boot_id`.
     BootId,
     /// `/proc/sys/kernel/random/uuid`.
@@ -134,7 +136,11 @@ const SYSTEM: [(u8, &str, ProcNode); 25] = [
     (1, "random", ProcNode::Folder(4)),
     (1, "ostype", ProcNode::Knob("Linux\n")),
     (1, "osrelease", ProcNode::Knob("6.6.0-mote\n")),
-    (1, "hostname", ProcNode::Knob("mote\n")),
+    (
+        1,
+        "hostname",
+        ProcNode::Live(Live::HostName, Owner::MACHINE),
+    ),
     (1, "domainname", ProcNode::Knob("(none)\n")),
     (1, "pid_max", ProcNode::Knob("4194304\n")),
     (1, "threads-max", ProcNode::Knob("512\n")),
