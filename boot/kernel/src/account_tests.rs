@@ -159,6 +159,36 @@ fn a_container_over_its_limit_loses_its_fattest_process_and_nobody_else_does() {
 }
 
 #[test]
+fn who_is_to_be_ended_for_memory_can_be_said_but_nobody_is_exempt() {
+    for (adjustments, is_first) in [
+        ([0, 0], false),
+        ([0, -1000], true),
+        ([100, 0], true),
+        ([10, 0], false),
+        ([-1000, -1000], false),
+    ] {
+        let mut bench = Bench::new(2000);
+        let small = bench.container(memory(250));
+        let thin = bench.run_in(small, touch_and_wait(60));
+        let fat = bench.run_in(small, touch_and_wait(120));
+        bench.settle();
+        for (pid, adjustment) in [thin, fat].into_iter().zip(adjustments) {
+            let id = bench.id(pid);
+            let process = bench.kernel.system.process_mut(id).expect("it lives");
+            process.blame.adjustment = adjustment;
+        }
+        let asker = bench.run_in(small, touch_and_wait(80));
+        let id = bench.id(asker);
+        let process = bench.kernel.system.process_mut(id).expect("it lives");
+        process.blame.adjustment = -1000;
+        bench.settle();
+        let ended = if is_first { thin } else { fat };
+        let (killed, _) = bench.killed();
+        assert_eq!(killed[0].0, ended, "{adjustments:?}");
+    }
+}
+
+#[test]
 fn a_machine_without_frames_ends_the_fattest_of_the_account_that_has_the_most() {
     let mut bench = Bench::new(700);
     let [hog, other, third] = [0; 3].map(|_| bench.container(Limits::default()));

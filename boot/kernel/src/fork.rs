@@ -219,6 +219,7 @@ impl<B: Block> System<B> {
             look_at: NEVER,
             next_timer: 0,
             limits: parent.limits,
+            blame: parent.blame,
             name: parent.name.clone(),
             life: Life::Made {
                 maker: call.task,

@@ -28,6 +28,21 @@ pub(crate) enum Shortage {
     Frames,
 }
 
+/// How readily a process is ended for want of memory (`/proc/PID/oom_score_adj`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Blame {
+    /// Thousandths of all memory that it counts for more than it has; of who would never be ended, Linux's `-1000`, the others
+    /// end first.
+    pub(crate) adjustment: i16,
+    /// The least it may give itself.
+    pub(crate) least: i16,
+}
+
+impl Blame {
+    /// The largest adjustment, and the smallest below zero (linux/oom.h, `OOM_SCORE_ADJ_MAX`).
+    pub(crate) const MOST: i16 = 1000;
+}
+
 impl<B: Block> System<B> {
     /// Deals with a page of an address space that could not be had. Returns [`Stall::AGAIN`] when it may be had soon; the
     /// process that asks may have ended then. Else ENOMEM.
@@ -77,14 +92,24 @@ impl<B: Block> System<B> {
             .map(|(account, _)| account)
     }
 
-    /// Returns the running process of an account that has the most memory; among equals the youngest.
+    /// Returns the running process of an account that has the most memory, as far as it was said to count; among equals the
+    /// youngest.
     fn fattest_process(&self, account: AccountId) -> Option<ProcessId> {
         let processes = self.table.in_order();
         processes
             .filter(|(_, process)| {
                 process.account == account && matches!(process.life, Life::Running)
             })
-            .max_by_key(|(_, process)| self.spaces.get(process.space).map(|space| space.charged))
+            .max_by_key(|(_, process)| {
+                let frames = self
+                    .spaces
+                    .get(process.space)
+                    .map_or(0, |space| space.charged);
+                let adjustment = process.blame.adjustment;
+                let more =
+                    i64::from(adjustment) * self.pool.total() as i64 / i64::from(Blame::MOST);
+                (adjustment != -Blame::MOST, frames as i64 + more)
+            })
             .map(|(id, _)| id)
     }
 

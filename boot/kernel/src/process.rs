@@ -6,6 +6,7 @@ use crate::family::Kin;
 use crate::fork::CloneFlags;
 use crate::fs::{AgentPipes, DirectoriesId, Place, TableId};
 use crate::identity::Identity;
+use crate::out_of_memory::Blame;
 use crate::program::Load;
 use crate::rlimit::Limits;
 use crate::signal::{Actions, Job, Pending, Queue};
@@ -107,6 +108,8 @@ pub(crate) struct Process {
     pub(crate) next_timer: u32,
     /// What it may have.
     pub(crate) limits: Limits,
+    /// How readily it is ended for want of memory.
+    pub(crate) blame: Blame,
     /// File name of its program, cut as Linux's `comm` is.
     pub(crate) name: heapless::String<15>,
     /// Where it is in its life.

@@ -10,6 +10,7 @@ use crate::limits::{
     ACCOUNT_SHARE, ARGUMENT_BYTES, MAX_PROCESSES, MAX_SPACES, MAX_TASKS, PATH_BYTES,
     SHOWN_PER_PROCESS, SPACES_PER_PROCESS, USER_NAME_BYTES, ready_processes, ready_views,
 };
+use crate::out_of_memory::Blame;
 use crate::process::{Life, Notices, Process, ProcessId};
 use crate::program::Load;
 use crate::rlimit::{Bounds, Limits};
@@ -142,6 +143,7 @@ impl<B: Block> System<B> {
             look_at: NEVER,
             next_timer: 0,
             limits,
+            blame: Blame::default(),
             name: base_name(program.args.iter().next().unwrap_or_default()),
             life: Life::Loading(Load::new(space, strings)),
             notices: Notices::default(),

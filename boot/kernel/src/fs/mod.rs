@@ -90,7 +90,7 @@ pub use mount::Sort;
 pub(crate) use owner::{FileOwner, Setter, kind as owner_kind};
 pub use pipe::{AgentStream, PIPE_BYTES, PipeEnd, PipeId, Pipes};
 pub use place::{Place, PlaceRef};
-pub(crate) use proc::{Live, Owner, escape};
+pub(crate) use proc::{Live, Owner, Written, escape};
 pub use rename::Existing;
 pub use seal::Seals;
 pub use sharing::AgentPipes;

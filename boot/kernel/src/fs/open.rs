@@ -8,6 +8,7 @@ use crate::fs::change::Make;
 use crate::fs::context::Context;
 use crate::fs::description::{Description, DescriptionId, Target};
 use crate::fs::flags::{Last, OpenFlags};
+use crate::fs::inode::Node;
 use crate::fs::pipe::PipeEnd;
 use crate::fs::proc::Jump;
 use crate::fs::table::TableId;
@@ -127,7 +128,15 @@ impl<B: Block> Files<B> {
                 return Err(Errno::ENXIO.into());
             }
         };
-        if attributes.kind == Kind::Regular && flags.contains(OpenFlags::TRUNC) && !is_new {
+        let is_kept = matches!(
+            self.inodes.get(inode).map(|it| &it.node),
+            Some(Node::Union(_))
+        );
+        let is_cut = attributes.kind == Kind::Regular
+            && flags.contains(OpenFlags::TRUNC)
+            && !is_new
+            && is_kept;
+        if is_cut {
             self.own(found.entry.by_ref())?;
             self.set_length(context, inode, 0)?;
         }

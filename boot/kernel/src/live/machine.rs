@@ -3,6 +3,7 @@
 use super::{PAGE_KIB, Part, hundredths, processor};
 use crate::account::Counters;
 use crate::fs::Live;
+use crate::limits::MAX_OPEN_FILES;
 use crate::system::System;
 use crate::task::Activity;
 use agent::kernel::View;
@@ -73,6 +74,7 @@ impl<B: Block> System<B> {
                 // It came as text.
                 writeln!(out, "{}", core::str::from_utf8(name).unwrap_or_default())
             }
+            Live::OpenFiles => writeln!(out, "{}\t0\t{MAX_OPEN_FILES}", self.files.open_count()),
             _ => self.tell_id(live, out),
         }
     }

@@ -8,8 +8,10 @@ mod machine;
 mod maps;
 mod process;
 mod processor;
+mod write;
 
 pub(crate) use process::name;
+pub(crate) use write::write;
 
 use crate::fs::{DescriptionId, Live, Owner, Sink};
 use crate::limits::LIVE_BYTES;

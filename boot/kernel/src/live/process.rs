@@ -49,6 +49,9 @@ impl<B: Block> System<B> {
             (Live::Limits, _) => {
                 let _ = limit::tell(&process.limits, out);
             }
+            (Live::Blame, _) => {
+                let _ = writeln!(out, "{}", process.blame.adjustment);
+            }
             (Live::Pages, space) => {
                 let (pages, mapped) = sizes(space);
                 let _ = writeln!(out, "{pages} {mapped} 0 0 0 0 0");

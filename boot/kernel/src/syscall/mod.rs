@@ -49,6 +49,7 @@ mod xattr;
 
 pub(crate) use clock::{Meaning, Used};
 pub(crate) use machine::RELEASE;
+pub(crate) use prctl::NAME_BYTES as TASK_NAME_BYTES;
 
 use crate::errno::Errno;
 use crate::process::ProcessId;

@@ -5,7 +5,7 @@ use super::{Call, Outcome, capability};
 use crate::capability::Secure;
 use crate::errno::Errno;
 use crate::system::System;
-use crate::wait::Stall;
+use crate::task::TaskId;
 use agent::kernel::Signal;
 use hal::block::Block;
 
@@ -35,7 +35,7 @@ const GET_HUGE_PAGES_DISABLED: i32 = 42;
 const AMBIENT: i32 = 47;
 
 /// Bytes of a task's name with its NUL.
-const NAME_BYTES: usize = 16;
+pub(crate) const NAME_BYTES: usize = 16;
 
 /// prctl(2).
 pub(super) fn prctl<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
@@ -119,20 +119,33 @@ fn set_name<B: Block>(system: &mut System<B>, call: &Call) -> Outcome {
         }
         *byte = one[0];
     }
-    let length = bytes.iter().position(|&byte| byte == 0);
-    let bytes = &bytes[..length.unwrap_or(bytes.len())];
-    let mut name = heapless::String::new();
-    for chunk in bytes.utf8_chunks() {
-        // A name of fifteen bytes fits; a mark for a bad byte that does not is left out.
-        let _ = name.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            let _ = name.push('?');
-        }
-    }
-    let process = system.process_mut(call.process).map_err(Stall::from)?;
-    if process.leader == Some(call.task) {
-        process.name.clone_from(&name);
-    }
-    system.task_mut(call.task)?.name = name;
+    system.name_task(call.task, &bytes)?;
     Ok(0)
+}
+
+impl<B: Block> System<B> {
+    /// Names a task by at most fifteen bytes, up to a NUL; the first one's name is its process's.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH when it is gone.
+    pub(crate) fn name_task(&mut self, id: TaskId, bytes: &[u8]) -> Result<(), Errno> {
+        let length = bytes.iter().position(|&byte| byte == 0);
+        let bytes = &bytes[..length.unwrap_or(bytes.len())];
+        let mut name = heapless::String::new();
+        for chunk in bytes.utf8_chunks() {
+            // A name of fifteen bytes fits; a mark for a bad byte that does not is left out.
+            let _ = name.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                let _ = name.push('?');
+            }
+        }
+        let owner = self.task_mut(id)?.process;
+        let process = self.process_mut(owner)?;
+        if process.leader == Some(id) {
+            process.name.clone_from(&name);
+        }
+        self.task_mut(id)?.name = name;
+        Ok(())
+    }
 }

@@ -252,6 +252,12 @@ fn transfer<B: Block>(
         let (address, len, _) = memory.rest(system, call, 0)?;
         return crate::live::read(system, call, (id, live), position, (address, len));
     }
+    if direction == Direction::Write
+        && let Some(written) = system.files.written_of(id)
+    {
+        let (address, len, _) = memory.rest(system, call, 0)?;
+        return crate::live::write(system, call, written, (address, len));
+    }
     if let Ok((event, _)) = system.files.event_of(id) {
         // As one piece, from the first buffer.
         let (address, len, _) = memory.rest(system, call, 0)?;

@@ -57,6 +57,7 @@ mod task;
 mod thread;
 mod time;
 mod timer;
+mod told;
 mod user;
 mod variant;
 mod wait;
@@ -109,6 +110,7 @@ const FAMILIES: &[(&str, fn())] = &[
     ("thread", thread::run),
     ("time", time::run),
     ("timer", timer::run),
+    ("told", told::run),
     ("user", user::run),
     ("variant", variant::run),
     ("wait", wait::run),

@@ -79,11 +79,11 @@ impl<B: Block> Files<B> {
                     .find(|file| file.0.as_bytes() == name)?;
                 Some(of(Owner { pid, tid }))
             }
-            ProcNode::Descriptors(pid) => {
+            ProcNode::Descriptors(pid) | ProcNode::DescriptorTexts(pid) => {
                 let fd = number()?;
                 let table = context.processes.files(pid)?.table?;
                 self.table(table).ok()?.get(fd).ok()?;
-                Some(ProcNode::Descriptor(pid, fd))
+                Some(descriptor(node, pid, fd))
             }
             ProcNode::Folder(folder) => SYSTEM
                 .iter()
@@ -141,10 +141,10 @@ impl<B: Block> Files<B> {
                 let (name, of) = PROCESS_FILES[..PROCESS_FILES.len() - 1].get(at)?;
                 listed(name.as_bytes(), of(Owner { pid, tid }), cookie + 1)
             }
-            ProcNode::Descriptors(pid) => {
+            ProcNode::Descriptors(pid) | ProcNode::DescriptorTexts(pid) => {
                 let table = context.processes.files(pid)?.table?;
                 let (fd, _) = self.table(table).ok()?.next_used(at)?;
-                let node = ProcNode::Descriptor(pid, fd as i32);
+                let node = descriptor(node, pid, fd as i32);
                 numbered(fd as u32, node, fd as u64 + 1)
             }
             ProcNode::Folder(folder) => {
@@ -159,5 +159,13 @@ impl<B: Block> Files<B> {
             }
             _ => None,
         }
+    }
+}
+
+/// Returns what a directory of descriptors has for one of them.
+fn descriptor(directory: ProcNode, pid: Pid, fd: i32) -> ProcNode {
+    match directory {
+        ProcNode::DescriptorTexts(_) => ProcNode::DescriptorText(pid, fd),
+        _ => ProcNode::Descriptor(pid, fd),
     }
 }

@@ -52,6 +52,10 @@ pub(super) enum ProcNode {
     Descriptors(Pid),
     /// `/proc/PID/fd/N`.
     Descriptor(Pid, i32),
+    /// `/proc/PID/fdinfo`.
+    DescriptorTexts(Pid),
+    /// `/proc/PID/fdinfo/N`.
+    DescriptorText(Pid, i32),
     /// `/dev/pts`.
     Terminals,
     /// `/dev/pts/N`, and its owner.
@@ -126,14 +130,34 @@ pub(crate) enum Live {
     Status,
     /// `/proc/PID/limits`.
     Limits,
+    /// `/proc/PID/oom_score_adj`.
+    Blame,
+    /// `/proc/sys/fs/file-nr`.
+    OpenFiles,
+}
+
+/// A text that programs may write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// `/proc/PID/comm`.
+    Name,
+    /// `/proc/PID/oom_score_adj`.
+    Blame,
 }
 
 /// The files of `/proc/sys`: number of the directory, name, node. What they say is so for good.
-const SYSTEM: [(u8, &str, ProcNode); 25] = [
+const SYSTEM: [(u8, &str, ProcNode); 31] = [
     (0, "kernel", ProcNode::Folder(1)),
     (0, "vm", ProcNode::Folder(2)),
     (0, "fs", ProcNode::Folder(3)),
+    (0, "net", ProcNode::Folder(5)),
     (1, "random", ProcNode::Folder(4)),
+    (
+        1,
+        "version",
+        ProcNode::Knob(concat!("#1 mote ", env!("CARGO_PKG_VERSION"), "\n")),
+    ),
+    (1, "core_pattern", ProcNode::Knob("core\n")),
     (1, "ostype", ProcNode::Knob("Linux\n")),
     (1, "osrelease", ProcNode::Knob("6.6.0-mote\n")),
     (
@@ -153,18 +177,25 @@ const SYSTEM: [(u8, &str, ProcNode); 25] = [
     (2, "mmap_min_addr", ProcNode::Knob("65536\n")),
     (2, "swappiness", ProcNode::Knob("0\n")),
     (3, "file-max", ProcNode::Knob("16384\n")),
+    (
+        3,
+        "file-nr",
+        ProcNode::Live(Live::OpenFiles, Owner::MACHINE),
+    ),
     (3, "nr_open", ProcNode::Knob("1024\n")),
     (3, "pipe-max-size", ProcNode::Knob("65536\n")),
     (4, "boot_id", ProcNode::Live(Live::BootId, Owner::MACHINE)),
     (4, "uuid", ProcNode::Live(Live::NewId, Owner::MACHINE)),
     (4, "entropy_avail", ProcNode::Knob("256\n")),
     (4, "poolsize", ProcNode::Knob("256\n")),
+    (5, "core", ProcNode::Folder(6)),
+    (6, "somaxconn", ProcNode::Knob("128\n")),
 ];
 
 const _: () = {
     assert!(crate::limits::MAX_THREADS == 512 && crate::limits::MAX_OPEN_FILES == 16384);
     assert!(crate::limits::MAX_DESCRIPTORS == 1024 && crate::limits::MAX_AREAS == 4096);
-    assert!(crate::fs::PIPE_BYTES == 65536);
+    assert!(crate::fs::PIPE_BYTES == 65536 && crate::limits::MAX_BACKLOG == 128);
 };
 
 type Named<T> = (&'static str, T);
@@ -172,7 +203,10 @@ type Named<T> = (&'static str, T);
 /// Makes the node of a file of one process, or of one task.
 type OfProcess = fn(Owner) -> ProcNode;
 
-const ROOT_FILES: [Named<ProcNode>; 12] = [
+/// There is nothing to swap to.
+const SWAPS: &str = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+
+const ROOT_FILES: [Named<ProcNode>; 13] = [
     ("self", ProcNode::Current),
     ("thread-self", ProcNode::CurrentTask),
     ("version", ProcNode::Text(Report::Version)),
@@ -184,11 +218,12 @@ const ROOT_FILES: [Named<ProcNode>; 12] = [
     ("stat", ProcNode::Live(Live::Times, Owner::MACHINE)),
     ("loadavg", ProcNode::Live(Live::Load, Owner::MACHINE)),
     ("vmstat", ProcNode::Live(Live::Paging, Owner::MACHINE)),
+    ("swaps", ProcNode::Knob(SWAPS)),
     ("sys", ProcNode::Folder(0)),
 ];
 
 /// The last is for processes only.
-const PROCESS_FILES: [Named<OfProcess>; 15] = [
+const PROCESS_FILES: [Named<OfProcess>; 19] = [
     ("stat", |of| ProcNode::Live(Live::Stat, of)),
     ("status", |of| ProcNode::Live(Live::Status, of)),
     ("comm", |of| ProcNode::Text(Report::Name(of.pid, of.tid))),
@@ -203,6 +238,11 @@ const PROCESS_FILES: [Named<OfProcess>; 15] = [
     ("cmdline", |of| ProcNode::Live(Live::Arguments, of)),
     ("environ", |of| ProcNode::Live(Live::Environment, of)),
     ("limits", |of| ProcNode::Live(Live::Limits, of)),
+    ("oom_score_adj", |of| ProcNode::Live(Live::Blame, of)),
+    ("fdinfo", |of| ProcNode::DescriptorTexts(of.pid)),
+    // A container is all there is of a tree of groups; where a task waits inside the kernel is not told.
+    ("cgroup", |_| ProcNode::Knob("0::/\n")),
+    ("wchan", |_| ProcNode::Knob("0")),
     ("task", |of| ProcNode::Tasks(of.pid)),
 ];
 
@@ -214,6 +254,7 @@ impl ProcNode {
             | Self::Tasks(_)
             | Self::Task(..)
             | Self::Descriptors(_)
+            | Self::DescriptorTexts(_)
             | Self::Terminals
             | Self::Folder(_) => Kind::Directory,
             Self::Terminal(..) => Kind::Character,
@@ -225,7 +266,17 @@ impl ProcNode {
             | Self::MountTree
             | Self::Sorts
             | Self::Live(..)
+            | Self::DescriptorText(..)
             | Self::Knob(_) => Kind::Regular,
+        }
+    }
+
+    /// Returns what is written to it, and whose; `None` for what is only read.
+    const fn written(self) -> Option<(Written, Owner)> {
+        match self {
+            Self::Text(Report::Name(pid, tid)) => Some((Written::Name, Owner { pid, tid })),
+            Self::Live(Live::Blame, owner) => Some((Written::Blame, owner)),
+            _ => None,
         }
     }
 
@@ -237,6 +288,8 @@ impl ProcNode {
             | Self::Link(pid, _)
             | Self::Descriptors(pid)
             | Self::Descriptor(pid, _)
+            | Self::DescriptorTexts(pid)
+            | Self::DescriptorText(pid, _)
             | Self::Text(Report::Name(pid, _)) => Some(pid),
             Self::Live(_, owner) if owner.pid.0 != 0 => Some(owner.pid),
             _ => None,
@@ -263,6 +316,8 @@ impl ProcNode {
             Self::Process(_) => pid | 10,
             Self::Tasks(_) => pid | 11,
             Self::Descriptors(_) => pid | 12,
+            Self::DescriptorTexts(_) => pid | 16,
+            Self::DescriptorText(_, fd) => pid + 0x2_0000 + u64::from(fd as u32),
             Self::Link(_, kind) => pid + 13 + kind as u64,
             Self::Task(_, tid) => OF_TASK | u64::from(tid) << 32,
             Self::Live(live, Owner { tid: 0, .. }) => pid + 0x100 + live as u64,
@@ -287,7 +342,7 @@ impl ProcNode {
         let kind = self.kind();
         let is_private = matches!(
             self,
-            Self::Descriptors(_) | Self::Live(Live::Environment, _)
+            Self::Descriptors(_) | Self::DescriptorTexts(_) | Self::Live(Live::Environment, _)
         );
         Attributes {
             kind,
@@ -296,6 +351,7 @@ impl ProcNode {
                 (Kind::Character, _) => 0o620,
                 (Kind::Directory, false) => 0o555,
                 (Kind::Directory, true) => 0o500,
+                _ if self.written().is_some() => 0o644,
                 (_, false) => 0o444,
                 (_, true) => 0o400,
             },

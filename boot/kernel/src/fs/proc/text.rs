@@ -1,7 +1,7 @@
 //! The texts of `/proc` that files alone can tell.
 
 use super::sink::SpanSink;
-use super::{Live, Owner, ProcNode};
+use super::{Live, Owner, ProcNode, Written};
 use crate::errno::Errno;
 use crate::fs::context::{Context, Processes, Sink, Span};
 use crate::fs::dentry::DentryId;
@@ -12,6 +12,9 @@ use crate::wait::Stall;
 use agent::kernel::{Pid, Writes};
 use core::fmt::Write;
 use hal::block::Block;
+
+/// Added to a tree's place in the table. Linux's own root file system, under all that programs see, is 1.
+const FIRST_MOUNT: u32 = 2;
 
 impl<B: Block> Files<B> {
     /// Reads a text of `/proc` into one page of a program.
@@ -40,6 +43,9 @@ impl<B: Block> Files<B> {
                 written?;
             }
             ProcNode::Knob(text) => sink.put(text.as_bytes()),
+            ProcNode::DescriptorText(pid, fd) => {
+                self.report_descriptor(context.processes, pid, fd, &mut sink)?;
+            }
             // What needs more than files is read by `crate::live`.
             ProcNode::Live(..) => return Err(Errno::EINVAL.into()),
             ProcNode::Sorts => sink.put(b"nodev\toverlay\nnodev\ttmpfs\nnodev\tproc\n\text4\n"),
@@ -59,6 +65,17 @@ impl<B: Block> Files<B> {
         }
     }
 
+    /// Returns which text an open file is that is written to, and of whom.
+    pub(crate) fn written_of(&self, id: DescriptionId) -> Option<(Written, Owner)> {
+        let Target::Inode(inode) = self.descriptions.get(id)?.target else {
+            return None;
+        };
+        match self.inodes.get(inode)?.node {
+            Node::Proc(node) => node.written(),
+            _ => None,
+        }
+    }
+
     /// Returns where an open file is read next, and moves that on.
     pub(crate) fn pass(&mut self, id: DescriptionId, count: u64) -> u64 {
         self.descriptions.get_mut(id).map_or(0, |file| {
@@ -66,6 +83,11 @@ impl<B: Block> Files<B> {
             file.offset += count;
             at
         })
+    }
+
+    /// Returns how many files are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.descriptions.len()
     }
 
     /// Returns how many frames hold copies of what disks have.
@@ -101,6 +123,40 @@ impl<B: Block> Files<B> {
         result
     }
 
+    /// Tells where a descriptor's file is read next, how it was opened, and what it is (proc(5), `fdinfo`).
+    fn report_descriptor(
+        &self,
+        processes: &dyn Processes,
+        pid: Pid,
+        fd: i32,
+        out: &mut dyn Sink,
+    ) -> Result<(), Errno> {
+        const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+        let table = processes.files(pid).and_then(|files| files.table);
+        let known = self.table(table.ok_or(Errno::ENOENT)?)?.get(fd);
+        let known = known.map_err(|_| Errno::ENOENT)?;
+        let file = self
+            .descriptions
+            .get(known.description)
+            .ok_or(Errno::ENOENT)?;
+        let mut flags = file.flags.bits();
+        if known.close_on_exec {
+            flags |= CLOSE_ON_EXEC;
+        }
+        let (mut mount, mut number) = (0, 0);
+        if let Some(place) = &file.place {
+            mount = self.dentries.get(place.0)?.mount.index() + FIRST_MOUNT;
+            number = self.attributes_at(place.0)?.number;
+        }
+        // A sink takes everything.
+        let _ = writeln!(
+            out,
+            "pos:\t{}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{number}",
+            file.offset
+        );
+        Ok(())
+    }
+
     /// Names the trees mounted at or below `root`: the others are none of the asker's business. With what covers what, or
     /// without. `path` is room for a path.
     fn report_mounts(
@@ -110,8 +166,6 @@ impl<B: Block> Files<B> {
         path: &mut [u8],
         out: &mut dyn Sink,
     ) -> Result<(), Errno> {
-        /// Added to a tree's place in the table. Linux's own root file system, under all that programs see, is 1.
-        const FIRST: u32 = 2;
         for (id, mount) in self.mounts.iter() {
             let Some(top) = mount.root.filter(|_| !mount.is_abandoned) else {
                 continue;
@@ -128,13 +182,17 @@ impl<B: Block> Files<B> {
             if is_tree {
                 let over = mount.over.filter(|_| top != root);
                 let parent = match over.map(|over| self.dentries.get(over)) {
-                    Some(over) => over?.mount.index() + FIRST,
-                    None => FIRST - 1,
+                    Some(over) => over?.mount.index() + FIRST_MOUNT,
+                    None => FIRST_MOUNT - 1,
                 };
                 let device = self.attributes_at(top)?.device;
                 let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xf_ff00);
                 // A sink takes everything.
-                let _ = write!(out, "{} {parent} {major}:{minor} / ", id.index() + FIRST);
+                let _ = write!(
+                    out,
+                    "{} {parent} {major}:{minor} / ",
+                    id.index() + FIRST_MOUNT
+                );
                 escape(&path[..length], out);
                 let _ = writeln!(out, " {access} - {name} {name} {access}");
             } else {
