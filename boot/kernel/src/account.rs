@@ -6,8 +6,8 @@
 
 use crate::errno::Errno;
 use crate::limits::{
-    ACCOUNT_SHARE, MAX_INTERESTS, MAX_LOCKS, MAX_OPEN_FILES, MAX_PIPES, MAX_SIGNALS, MAX_TASKS,
-    NAME_MEMORY_BYTES,
+    ACCOUNT_SHARE, MAX_INTERESTS, MAX_LOCKS, MAX_OPEN_FILES, MAX_PIPES, MAX_SIGNALS, MAX_SOCKETS,
+    MAX_TASKS, NAME_MEMORY_BYTES,
 };
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
@@ -39,9 +39,11 @@ pub enum Resource {
     Pipes,
     /// Files in epoll lists.
     Interests,
+    /// Sockets.
+    Sockets,
 }
 
-const RESOURCES: usize = 10;
+const RESOURCES: usize = 11;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
@@ -53,6 +55,7 @@ const COST: [u64; RESOURCES] = [
     0,
     0,
     NAME_MEMORY_BYTES as u64,
+    0,
     0,
     0,
 ];
@@ -69,6 +72,7 @@ const MOST: [u64; RESOURCES] = [
     UNLIMITED,
     (MAX_PIPES / ACCOUNT_SHARE) as u64,
     (MAX_INTERESTS / ACCOUNT_SHARE) as u64,
+    (MAX_SOCKETS / ACCOUNT_SHARE) as u64,
 ];
 
 /// What was read from one disk.
@@ -207,7 +211,7 @@ impl Account {
         let used = self.used[index].saturating_add(count);
         if used > self.limit[index].min(MOST[index]) {
             return Err(match resource {
-                Resource::Files | Resource::Pipes => Errno::ENFILE,
+                Resource::Files | Resource::Pipes | Resource::Sockets => Errno::ENFILE,
                 Resource::Interests => Errno::ENOSPC,
                 Resource::Tasks | Resource::Signals => Errno::EAGAIN,
                 Resource::Locks => Errno::ENOLCK,
@@ -263,6 +267,7 @@ mod tests {
             (Resource::Locks, Errno::ENOLCK),
             (Resource::Pipes, Errno::ENFILE),
             (Resource::Interests, Errno::ENOSPC),
+            (Resource::Sockets, Errno::ENFILE),
         ] {
             let mut account = Account::unlimited();
             account.set_limit(resource, 5);
@@ -317,6 +322,7 @@ mod tests {
             (Resource::Locks, MAX_LOCKS),
             (Resource::Pipes, MAX_PIPES),
             (Resource::Interests, MAX_INTERESTS),
+            (Resource::Sockets, MAX_SOCKETS),
         ] {
             let mut account = Account::unlimited();
             let most = (table / ACCOUNT_SHARE) as u64;

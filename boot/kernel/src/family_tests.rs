@@ -160,7 +160,13 @@ fn forks_and_exits_leave_nothing_behind() {
             system.table.tasks.len(),
             system.table.processes.len(),
             system.table.actions.len() + system.table.identities.len(),
-            [Resource::Frames, Resource::Files, Resource::Tasks].map(|what| account.used(what)),
+            [
+                Resource::Frames,
+                Resource::Files,
+                Resource::Tasks,
+                Resource::Sockets,
+            ]
+            .map(|what| account.used(what)),
         )
     };
     let before = count(&bench);

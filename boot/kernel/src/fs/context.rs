@@ -42,8 +42,18 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Charges the account of this context.
     pub(crate) fn charge(&mut self, resource: Resource, count: u64) -> Result<(), Errno> {
+        self.charge_to(self.account, resource, count)
+    }
+
+    /// Charges an account.
+    pub(crate) fn charge_to(
+        &mut self,
+        account: AccountId,
+        resource: Resource,
+        count: u64,
+    ) -> Result<(), Errno> {
         self.accounts
-            .get_mut(self.account)
+            .get_mut(account)
             .ok_or(Errno::ENOMEM)?
             .charge(resource, count)
     }

@@ -72,7 +72,7 @@ impl<B: Block> Files<B> {
         of: SocketType,
         flags: OpenFlags,
     ) -> Result<i32, Errno> {
-        let socket = self.sockets.create(context, of)?;
+        let socket = self.sockets.create(context, of, context.account)?;
         self.install_socket(context, table, socket, flags)
     }
 
@@ -88,12 +88,15 @@ impl<B: Block> Files<B> {
         of: SocketType,
         flags: OpenFlags,
     ) -> Result<(i32, i32), Errno> {
-        let one = self.sockets.create(context, of)?;
+        let one = self.sockets.create(context, of, context.account)?;
         let first = self.install_socket(context, table, one, flags)?;
-        let second = self.sockets.create(context, of).and_then(|other| {
-            self.sockets.join(one, other)?;
-            self.install_socket(context, table, other, flags)
-        });
+        let second = self
+            .sockets
+            .create(context, of, context.account)
+            .and_then(|other| {
+                self.sockets.join(one, other)?;
+                self.install_socket(context, table, other, flags)
+            });
         match second {
             Ok(second) => Ok((first, second)),
             Err(errno) => {

@@ -9,7 +9,7 @@ use kernel::errno::Errno;
 use kernel::fs::{
     Family, OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind, SocketType,
 };
-use kernel::limits::{MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS};
+use kernel::limits::{ACCOUNT_SHARE, MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS, MAX_SOCKETS};
 use kernel::wait::{Stall, WakeKey};
 
 /// The pod most sockets here are of.
@@ -349,4 +349,56 @@ fn half_a_connection_can_end() {
     assert_eq!(bed.send(one, b"x", &[]), Err(Errno::EPIPE.into()));
     bed.send(other, b"back", &[]).unwrap();
     assert_eq!(bed.receive(one), Ok(Some((4, 0))));
+}
+
+#[test]
+fn an_account_has_half_of_all_sockets_and_gets_back_each_that_goes() {
+    let mut bed = bed();
+    let most = (MAX_SOCKETS / ACCOUNT_SHARE) as u64;
+    let used = |bed: &Bed| {
+        bed.accounts
+            .get(bed.account)
+            .unwrap()
+            .used(Resource::Sockets)
+    };
+    let [(first, _), (second, _)] = bed.socket_pair(SocketKind::Stream);
+    let (bound, listener) = bed.open_socket(SocketKind::Stream);
+    bed.bind(listener, b"\0here").unwrap();
+    bed.files.listen(listener, MAX_BACKLOG).unwrap();
+    // One that is accepted, one that is not, and one that is refused.
+    let clients = [0; 2].map(|_| bed.open_socket(SocketKind::Stream));
+    for (_, client) in clients {
+        bed.connect(client, listener).unwrap();
+    }
+    let table = bed.table;
+    let accepted = bed
+        .run(|files, context| files.accept(context, table, listener, OpenFlags::empty()))
+        .unwrap();
+    assert_eq!(used(&bed), 7);
+    let account = bed.account;
+    let payer = bed.accounts.get_mut(account).unwrap();
+    payer.charge(Resource::Sockets, most - 8).unwrap();
+    let (last, client) = bed.open_socket(SocketKind::Stream);
+    assert_eq!(used(&bed), most);
+    assert_eq!(bed.connect(client, listener), Err(Errno::ENFILE.into()));
+    let refused = bed.run(|files, context| {
+        let of = of(ALONE, SocketKind::Datagram);
+        Ok(files.open_socket(context, table, of, OpenFlags::empty())?)
+    });
+    assert_eq!(refused, Err(Errno::ENFILE));
+    assert_eq!(used(&bed), most);
+    let payer = bed.accounts.get_mut(account).unwrap();
+    payer.refund(Resource::Sockets, most - 8);
+    for fd in [
+        first,
+        second,
+        bound,
+        last,
+        accepted,
+        clients[0].0,
+        clients[1].0,
+    ] {
+        bed.close(fd);
+    }
+    assert_eq!(used(&bed), 0);
 }

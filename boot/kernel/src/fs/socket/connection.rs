@@ -77,10 +77,10 @@ impl Sockets {
         }
         let (of, owner, account) = (other.of(), other.owner, other.account);
         let address = Text::copy_of(self.address(to)?)?;
-        let made = self.create(context, of)?;
+        let made = self.create(context, of, account)?;
         let (asker, room) = (asker(context), self.queue_of(to)?.try_reserve(1));
         if room.is_err() {
-            self.table.remove(made);
+            self.discard(context, made);
             return Err(Errno::ENOMEM.into());
         }
         self.queue_of(to)?.push_back(made);
@@ -88,7 +88,6 @@ impl Sockets {
         end.state = State::Unaccepted(to, id);
         end.peer = asker;
         end.owner = owner;
-        end.account = account;
         // It is found under the listening socket, which has the file.
         end.address = Some(address);
         let socket = self.get_mut(id)?;

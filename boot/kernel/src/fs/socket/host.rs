@@ -214,11 +214,11 @@ impl Sockets {
         let more = (all + 1_usize).saturating_sub(self.told.len());
         self.told.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         let address = Text::copy_of(&encode(remote))?;
-        let id = self.create(context, SocketType::VSOCK)?;
+        // There are few of them, and they are counted above.
+        let id = self.add(context, SocketType::VSOCK, account)?;
         let end = self.get_mut(id)?;
         end.state = State::Connected(of);
         end.address = Some(address);
-        end.account = account;
         end.owner = NOBODY;
         end.relay = Some(super::Relay::default());
         self.get_mut(of)?.peer = NOBODY;
@@ -247,19 +247,18 @@ impl Sockets {
             port: to,
         }));
         self.queue_of(listener).ok()?.try_reserve(1).ok()?;
-        let id = self.create(context, SocketType::VSOCK).ok()?;
+        let id = self.create(context, SocketType::VSOCK, account).ok()?;
         let remote = Address {
             cid: HOST_CID as u32,
             port: from,
         };
         let Ok(end) = self.relay(context, id, account, remote) else {
-            self.table.remove(id);
+            self.discard(context, id);
             return None;
         };
         self.queue_of(listener).ok()?.push_back(id);
         let socket = self.table.get_mut(id)?;
         socket.state = State::Unaccepted(listener, end);
-        socket.account = account;
         socket.owner = owner;
         socket.address = local.ok();
         if let Some(end) = self.table.get_mut(end).and_then(|end| end.relay.as_mut()) {

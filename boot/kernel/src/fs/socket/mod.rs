@@ -19,7 +19,7 @@ mod right;
 pub use host::{Connecting, Host, UNBOUND};
 pub use message::Message;
 
-use crate::account::AccountId;
+use crate::account::{AccountId, Resource};
 use crate::errno::Errno;
 use crate::fs::context::Context;
 use crate::fs::inode::InodeId;
@@ -141,7 +141,7 @@ pub struct Socket {
     pub wants_sender: bool,
     /// SO_RCVTIMEO, SO_SNDTIMEO, and SO_VM_SOCKETS_CONNECT_TIMEOUT.
     pub timeouts: [Option<Duration>; 3],
-    /// Pays for what is in the ring.
+    /// Pays for it and what is in the ring.
     account: AccountId,
 }
 
@@ -233,16 +233,38 @@ impl Sockets {
         self.table.get_mut(id).ok_or(Errno::EBADF)
     }
 
-    /// Makes a socket.
+    /// Makes a socket of a program, which `account` pays for.
     ///
     /// # Errors
     ///
-    /// ENFILE at the limit, ENOMEM.
+    /// ENFILE at the limit or the account's, ENOMEM.
     #[inline(never)]
     pub(super) fn create(
         &mut self,
+        context: &mut Context<'_>,
+        of: SocketType,
+        account: AccountId,
+    ) -> Result<SocketId, Errno> {
+        context.charge_to(account, Resource::Sockets, 1)?;
+        let made = self.add(context, of, account);
+        if made.is_err() {
+            context.refund(account, Resource::Sockets, 1);
+        }
+        made
+    }
+
+    /// Takes back what [`Sockets::create`] made, of which nobody knows yet.
+    fn discard(&mut self, context: &mut Context<'_>, id: SocketId) {
+        if let Some(socket) = self.table.remove(id) {
+            context.refund(socket.account, Resource::Sockets, 1);
+        }
+    }
+
+    fn add(
+        &mut self,
         context: &Context<'_>,
         of: SocketType,
+        account: AccountId,
     ) -> Result<SocketId, Errno> {
         let socket = Socket {
             family: of.family,
@@ -265,7 +287,7 @@ impl Sockets {
             peer: Peer::default(),
             wants_sender: false,
             timeouts: [None; 3],
-            account: context.account,
+            account,
         };
         self.table
             .insert(socket)
@@ -278,6 +300,7 @@ impl Sockets {
             return;
         };
         socket.ring.clear(context, socket.account);
+        context.refund(socket.account, Resource::Sockets, 1);
         wake_both(context, id);
         let (State::Connected(peer) | State::Unaccepted(_, peer) | State::Connecting(peer)) =
             socket.state
