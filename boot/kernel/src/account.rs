@@ -6,8 +6,8 @@
 
 use crate::errno::Errno;
 use crate::limits::{
-    ACCOUNT_SHARE, MAX_INTERESTS, MAX_LOCKS, MAX_OPEN_FILES, MAX_PIPES, MAX_SIGNALS, MAX_SOCKETS,
-    MAX_TASKS, NAME_MEMORY_BYTES,
+    ACCOUNT_SHARE, FRAMES_PER_MESSAGE, MAX_INTERESTS, MAX_LOCKS, MAX_OPEN_FILES, MAX_PIPES,
+    MAX_SIGNALS, MAX_SOCKETS, MAX_TASKS, MESSAGE_MEMORY_BYTES, NAME_MEMORY_BYTES,
 };
 use crate::slab::{Id, Slab};
 use agent::kernel::UNLIMITED;
@@ -41,9 +41,11 @@ pub enum Resource {
     Interests,
     /// Sockets.
     Sockets,
+    /// Places for messages in sockets, and open files in such messages.
+    Messages,
 }
 
-const RESOURCES: usize = 11;
+const RESOURCES: usize = 12;
 
 /// Bytes of memory that one of each takes.
 const COST: [u64; RESOURCES] = [
@@ -58,6 +60,7 @@ const COST: [u64; RESOURCES] = [
     0,
     0,
     0,
+    MESSAGE_MEMORY_BYTES as u64,
 ];
 
 /// How much of each one account may have at most, whatever it was allowed.
@@ -73,6 +76,7 @@ const MOST: [u64; RESOURCES] = [
     (MAX_PIPES / ACCOUNT_SHARE) as u64,
     (MAX_INTERESTS / ACCOUNT_SHARE) as u64,
     (MAX_SOCKETS / ACCOUNT_SHARE) as u64,
+    UNLIMITED,
 ];
 
 /// What was read from one disk.
@@ -144,6 +148,14 @@ impl Account {
             memory_limit: UNLIMITED,
             counters: Counters::default(),
         }
+    }
+
+    /// Makes an account on a machine of `frames` frames, whose heap it has to share with others.
+    #[must_use]
+    pub fn on_machine(frames: usize) -> Self {
+        let mut account = Self::unlimited();
+        account.set_limit(Resource::Messages, (frames / FRAMES_PER_MESSAGE) as u64);
+        account
     }
 
     /// Returns how much of `resource` is in use.
@@ -268,6 +280,7 @@ mod tests {
             (Resource::Pipes, Errno::ENFILE),
             (Resource::Interests, Errno::ENOSPC),
             (Resource::Sockets, Errno::ENFILE),
+            (Resource::Messages, Errno::ENOMEM),
         ] {
             let mut account = Account::unlimited();
             account.set_limit(resource, 5);

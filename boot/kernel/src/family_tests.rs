@@ -165,6 +165,7 @@ fn forks_and_exits_leave_nothing_behind() {
                 Resource::Files,
                 Resource::Tasks,
                 Resource::Sockets,
+                Resource::Messages,
             ]
             .map(|what| account.used(what)),
         )

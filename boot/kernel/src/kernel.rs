@@ -77,7 +77,7 @@ impl<U: User, B: Block> Kernel<U, B> {
     #[must_use]
     pub fn new(user: U, pool: FramePool) -> Self {
         let mut accounts: Accounts = Slab::new(MAX_VIEWS);
-        let own_account = match accounts.insert(Account::unlimited()) {
+        let own_account = match accounts.insert(Account::on_machine(pool.total())) {
             Ok(account) => account,
             Err(_) => unreachable!("the heap is fresh and the table is empty"),
         };
@@ -283,7 +283,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
         let system = &mut self.system;
         let frame = system.pool.take().map_err(|_| Refusal::OutOfMemory)?;
         system.pool.bytes_mut(&frame)[..root.len()].copy_from_slice(root.as_bytes());
-        let mut account = Account::unlimited();
+        let mut account = Account::on_machine(system.pool.total());
         // The account is new and has no limit.
         let _ = account.charge(Resource::KernelFrames, 1);
         let account = match system.open_account(account) {

@@ -187,6 +187,16 @@ pub const VSOCK_CONNECT_MS: u64 = 2_000;
 /// Messages that wait in one socket; a sender waits when there are so many.
 pub const MAX_MESSAGES: usize = 256;
 
+/// Frames of memory for which one message, or one open file in a message, may wait in all sockets of an account: together
+/// they take a tenth of the heap. One more is ENOMEM.
+pub const FRAMES_PER_MESSAGE: usize = 8;
+
+/// Bytes that a place for a message is charged as: what is known of it, and the sender's address.
+pub const MESSAGE_MEMORY_BYTES: usize = 192;
+
+/// Places for messages a socket keeps when it is empty, so that it needs no memory for the next ones.
+pub const SPARE_MESSAGES: usize = 4;
+
 /// Connections that wait to be accepted (Linux `net.core.somaxconn` is 4096). Whoever connects waits when there are so many.
 pub const MAX_BACKLOG: usize = 128;
 

@@ -26,6 +26,7 @@ const GETSOCKNAME: u64 = 51;
 const GETSOCKOPT: u64 = 55;
 
 const EINTR: i64 = -4;
+const ENOMEM: i64 = -12;
 const EACCES: i64 = -13;
 const ECONNRESET: i64 = -104;
 const ETIMEDOUT: i64 = -110;
@@ -98,10 +99,11 @@ impl Bench {
         assert_eq!(event, Some(Event::ChannelReady(channel)));
     }
 
-    fn pipe_frames(&self) -> u64 {
+    /// Frames of queues, and places for messages in them.
+    fn queues(&self) -> [u64; 2] {
         let system = &self.kernel.system;
         let account = system.accounts.get(system.own_account).unwrap();
-        account.used(Resource::KernelFrames)
+        [Resource::KernelFrames, Resource::Messages].map(|what| account.used(what))
     }
 
     fn sockets(&self) -> usize {
@@ -112,7 +114,7 @@ impl Bench {
 #[test]
 fn a_connection_is_made_carries_bytes_and_ends() {
     let mut bench = Bench::new(256);
-    let frames = bench.pipe_frames();
+    let queues = bench.queues();
     let pid = bench.run(steps(vec![
         map(1, 3),
         socket(0, 0),
@@ -151,7 +153,7 @@ fn a_connection_is_made_carries_bytes_and_ends() {
     assert_eq!(bench.kernel.deliver(channel, b"late"), Input::Broken);
     assert_eq!(bench.sockets(), 1, "the agent's end is the agent's");
     bench.kernel.end_channel(channel, Over::Closed);
-    assert_eq!((bench.sockets(), bench.pipe_frames()), (0, frames));
+    assert_eq!((bench.sockets(), bench.queues()), (0, queues));
     bench.kernel.end_channel(channel, Over::Closed);
 }
 
@@ -306,6 +308,35 @@ fn a_full_socket_holds_the_host_back_and_tells_of_room() {
     assert_eq!(bench.kernel.deliver(channel, &block), Input::Broken);
     bench.kernel.end_channel(channel, Over::Closed);
     assert_eq!(bench.sockets(), 0);
+}
+
+#[test]
+fn a_host_whose_bytes_find_no_memory_is_cut_off_and_the_program_told() {
+    let mut bench = Bench::new(256);
+    let queues = bench.queues();
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        socket(0, 0),
+        vec![
+            connect(),
+            Expect(0),
+            call(READ, &[0, PLACE, 4]),
+            Expect(ENOMEM),
+            call(READ, &[0, PLACE, 4]),
+            Expect(0),
+            exit(0),
+        ],
+    ]));
+    let channel = bench.dialled();
+    bench.kernel.connected(channel, LOCAL);
+    let system = &mut bench.kernel.system;
+    let account = system.accounts.get_mut(system.own_account).unwrap();
+    account.set_limit(Resource::Messages, 0);
+    assert_eq!(bench.kernel.deliver(channel, b"lost"), Input::Broken);
+    bench.channel_ready(channel);
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+    bench.kernel.end_channel(channel, Over::Closed);
+    assert_eq!((bench.sockets(), bench.queues()), (0, queues));
 }
 
 #[test]

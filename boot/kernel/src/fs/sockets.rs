@@ -258,7 +258,7 @@ impl<B: Block> Files<B> {
         len: usize,
     ) -> Result<SocketId, Stall> {
         let to = self.sockets.receiver(id, to)?;
-        self.sockets.make_room(to, len)?;
+        self.sockets.permit_message(to, len)?;
         Ok(to)
     }
 
@@ -289,12 +289,12 @@ impl<B: Block> Files<B> {
     ) -> Result<usize, Stall> {
         let to = self.prepare_send(id, None, span.len)?;
         let put = self.sockets.put(context, to, span)?;
-        if put < span.len && self.sockets.get(id)?.kind() != SocketKind::Stream {
-            self.sockets.take_back(context, to, put);
-            return Err(Errno::ENOMEM.into());
+        let is_whole = put == span.len || self.sockets.get(id)?.kind() == SocketKind::Stream;
+        if is_whole && self.finish_send(context, id, to, put, Vec::new()).is_ok() {
+            return Ok(put);
         }
-        self.finish_send(context, id, to, put, Vec::new())?;
-        Ok(put)
+        self.sockets.take_back(context, to, put);
+        Err(Errno::ENOMEM.into())
     }
 
     /// Takes the last `count` bytes back that were put.

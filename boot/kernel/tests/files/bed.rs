@@ -513,17 +513,26 @@ impl Bed {
         }
     }
 
+    /// How much of `resource` the account is charged for.
+    pub(crate) fn used(&self, resource: Resource) -> u64 {
+        self.accounts.get(self.account).unwrap().used(resource)
+    }
+
+    /// Lets the account have so much of `resource`.
+    pub(crate) fn limit(&mut self, resource: Resource, most: u64) {
+        let account = self.accounts.get_mut(self.account).unwrap();
+        account.set_limit(resource, most);
+    }
+
     /// Frames charged to the account, once everything was given back that nobody can reach.
     pub(crate) fn used_frames(&mut self) -> u64 {
         while self.tear_down() {}
-        let account = self.accounts.get(self.account).unwrap();
-        account.used(Resource::FileFrames) + account.used(Resource::KernelFrames)
+        self.used(Resource::FileFrames) + self.used(Resource::KernelFrames)
     }
 
     pub(crate) fn limit_frames(&mut self, frames: u64) {
-        let account = self.accounts.get_mut(self.account).unwrap();
-        account.set_limit(Resource::FileFrames, frames);
-        account.set_limit(Resource::KernelFrames, frames);
+        self.limit(Resource::FileFrames, frames);
+        self.limit(Resource::KernelFrames, frames);
     }
 
     pub(crate) fn symlink(&mut self, path: &str, target: &str) -> Result<(), Errno> {

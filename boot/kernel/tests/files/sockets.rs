@@ -9,7 +9,9 @@ use kernel::errno::Errno;
 use kernel::fs::{
     Family, OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind, SocketType,
 };
-use kernel::limits::{ACCOUNT_SHARE, MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS, MAX_SOCKETS};
+use kernel::limits::{
+    ACCOUNT_SHARE, MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS, MAX_SOCKETS, SPARE_MESSAGES,
+};
 use kernel::wait::{Stall, WakeKey};
 
 /// The pod most sockets here are of.
@@ -73,13 +75,13 @@ impl Bed {
         let to = self.files.prepare_send(from, None, bytes.len())?;
         self.with_page(bytes, |files, context, span| {
             let put = files.put_into_socket(context, to, span)?;
-            match files.hold_rights(context, table, to, fds) {
-                Ok(rights) => Ok(files.finish_send(context, from, to, put, rights)?),
-                Err(errno) => {
+            let rights = files.hold_rights(context, table, to, fds);
+            rights
+                .and_then(|rights| files.finish_send(context, from, to, put, rights))
+                .map_err(|errno| {
                     files.take_back_from_socket(context, to, put);
-                    Err(errno.into())
-                }
-            }
+                    errno.into()
+                })
         })
     }
 
@@ -101,10 +103,7 @@ impl Bed {
     }
 
     fn frames(&self) -> u64 {
-        self.accounts
-            .get(self.account)
-            .unwrap()
-            .used(Resource::KernelFrames)
+        self.used(Resource::KernelFrames)
     }
 
     /// A listening socket with an abstract name.
@@ -149,6 +148,59 @@ fn so_many_messages_wait_and_no_more() {
     assert_eq!(bed.send(one, b"", &[]), Err(full));
     assert_eq!(bed.receive(other), Ok(Some((0, 0))));
     bed.send(one, b"", &[]).unwrap();
+}
+
+#[test]
+fn places_for_messages_and_files_in_them_are_paid_for_and_given_back() {
+    let mut bed = bed();
+    let [(one_fd, one), (other_fd, other)] = bed.socket_pair(SocketKind::Datagram);
+    let used = |bed: &Bed| bed.used(Resource::Messages);
+    bed.send(one, b"", &[]).unwrap();
+    assert_eq!(used(&bed), 1);
+    let (reader, writer) = bed.pipe();
+    bed.send(one, b"", &[reader, writer]).unwrap();
+    assert_eq!(used(&bed), 2 + 2);
+    assert_eq!(bed.receive(other), Ok(Some((0, 0))));
+    assert_eq!(bed.receive(other), Ok(Some((0, 2))));
+    assert_eq!(used(&bed), 2, "a few places are kept");
+    for _ in 0..=SPARE_MESSAGES {
+        bed.send(one, b"x", &[]).unwrap();
+    }
+    assert_eq!(used(&bed), 2 * SPARE_MESSAGES as u64);
+    for _ in 0..=SPARE_MESSAGES {
+        assert_eq!(bed.receive(other), Ok(Some((1, 0))));
+    }
+    assert_eq!(used(&bed), 0, "many are not");
+    for from in [one, other] {
+        bed.send(from, b"left", &[reader]).unwrap();
+    }
+    assert_eq!(used(&bed), 4);
+    bed.close(one_fd);
+    assert_eq!(used(&bed), 2);
+    bed.close(other_fd);
+    assert_eq!((used(&bed), bed.frames()), (0, 0));
+}
+
+#[test]
+fn an_account_has_so_many_messages_and_what_finds_no_place_is_not_sent() {
+    let mut bed = bed();
+    let [(_, one), (_, other)] = bed.socket_pair(SocketKind::Stream);
+    let (file, _) = bed.pipe();
+    let full = Err(Errno::ENOMEM.into());
+    bed.limit(Resource::Messages, 0);
+    assert_eq!(bed.send(one, b"a", &[]), full);
+    bed.limit(Resource::Messages, 1);
+    bed.send(one, b"b", &[]).unwrap();
+    bed.send(one, b"c", &[]).unwrap();
+    let files = bed.used(Resource::Files);
+    bed.limit(Resource::Messages, 2);
+    assert_eq!(bed.send(one, b"d", &[file]), full, "a place and a file");
+    assert_eq!(bed.used(Resource::Files), files);
+    bed.limit(Resource::Messages, 3);
+    bed.send(one, b"e", &[file]).unwrap();
+    assert_eq!(bed.receive(other), Ok(Some((2, 0))), "b and c");
+    assert_eq!(bed.receive(other), Ok(Some((1, 1))), "e");
+    assert_eq!(bed.used(Resource::Messages), 2);
 }
 
 #[test]
@@ -198,7 +250,7 @@ fn a_socket_that_goes_gives_back_its_frames_and_the_files_in_its_queue() {
     let mut bed = bed();
     let (reader, writer) = bed.pipe();
     let [(one_fd, one), (other_fd, _)] = bed.socket_pair(SocketKind::Stream);
-    let files = bed.accounts.get(bed.account).unwrap().used(Resource::Files);
+    let files = bed.used(Resource::Files);
     bed.send(one, b"take this", &[writer]).unwrap();
     bed.close(writer);
     let id = bed.description(reader);
@@ -207,7 +259,7 @@ fn a_socket_that_goes_gives_back_its_frames_and_the_files_in_its_queue() {
     assert_eq!(bed.files.readiness(id), Readiness::HANG_UP);
     assert_eq!(bed.frames(), 0);
     bed.close(one_fd);
-    let left = bed.accounts.get(bed.account).unwrap().used(Resource::Files);
+    let left = bed.used(Resource::Files);
     assert_eq!(left, files - 3);
 }
 
@@ -355,12 +407,7 @@ fn half_a_connection_can_end() {
 fn an_account_has_half_of_all_sockets_and_gets_back_each_that_goes() {
     let mut bed = bed();
     let most = (MAX_SOCKETS / ACCOUNT_SHARE) as u64;
-    let used = |bed: &Bed| {
-        bed.accounts
-            .get(bed.account)
-            .unwrap()
-            .used(Resource::Sockets)
-    };
+    let used = |bed: &Bed| bed.used(Resource::Sockets);
     let [(first, _), (second, _)] = bed.socket_pair(SocketKind::Stream);
     let (bound, listener) = bed.open_socket(SocketKind::Stream);
     bed.bind(listener, b"\0here").unwrap();

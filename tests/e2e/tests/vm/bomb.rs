@@ -41,6 +41,7 @@ fn whoever_takes_all_there_is_of_something_is_refused_it_alone() {
         ("signals", "EAGAIN"),
         ("sockets", "EMFILE"),
         ("messages", ""),
+        ("datagrams", "ENOMEM"),
         ("epoll", ""),
     ] {
         let init = ProcessConfig::new(["/bin/bomb", bomb]);

@@ -1,12 +1,14 @@
 //! What was sent to a socket and not yet received.
 
 use super::{Family, Peer, Socket, SocketId, SocketKind, Sockets, State, asker};
+use crate::account::Resource;
 use crate::errno::Errno;
 use crate::fs::context::{Context, Span};
 use crate::fs::description::DescriptionId;
 use crate::fs::ring::RING_BYTES;
+use crate::fs::sockets::ADDRESS_BYTES;
 use crate::fs::text::Text;
-use crate::limits::MAX_MESSAGES;
+use crate::limits::{MAX_MESSAGES, MESSAGE_MEMORY_BYTES, SPARE_MESSAGES};
 use crate::wait::{Stall, WakeKey};
 use alloc::vec::Vec;
 
@@ -58,9 +60,9 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// EMSGSIZE for what never does, ENOMEM; waits for room.
-    pub(in crate::fs) fn make_room(&mut self, to: SocketId, len: usize) -> Result<(), Stall> {
-        let socket = self.get_mut(to)?;
+    /// EMSGSIZE for what never does; waits for room.
+    pub(in crate::fs) fn permit_message(&self, to: SocketId, len: usize) -> Result<(), Stall> {
+        let socket = self.get(to)?;
         let wanted = match socket.kind {
             SocketKind::Stream => len.min(1),
             _ => len,
@@ -71,10 +73,7 @@ impl Sockets {
         if socket.ring.room() < wanted || socket.messages.len() >= MAX_MESSAGES {
             return Err(Stall::wait(WakeKey::SocketWritable(to.index())));
         }
-        socket
-            .messages
-            .try_reserve(1)
-            .map_err(|_| Errno::ENOMEM.into())
+        Ok(())
     }
 
     /// Puts bytes into a socket's ring. They belong to no message until [`Sockets::finish`]; [`Sockets::take_back`]
@@ -101,11 +100,11 @@ impl Sockets {
         }
     }
 
-    /// Makes the last `len` bytes a message. Room for it was made.
+    /// Makes the last `len` bytes a message.
     ///
     /// # Errors
     ///
-    /// ENOMEM for a long sender's address.
+    /// ENOMEM; the bytes stay, and the open files are the caller's again.
     pub(in crate::fs) fn finish(
         &mut self,
         context: &mut Context<'_>,
@@ -115,20 +114,21 @@ impl Sockets {
         rights: Vec<DescriptionId>,
     ) -> Result<(), (Errno, Vec<DescriptionId>)> {
         let sender = asker(context);
-        let address = match self.get(from).map(|socket| socket.address.as_deref()) {
-            Ok(Some(address)) => match Text::copy_of(address) {
-                Ok(address) => Some(address),
-                Err(errno) => return Err((errno, rights)),
-            },
+        let address = match self.get(from) {
+            Ok(socket) if socket.kind == SocketKind::Datagram => socket.address.as_deref(),
             _ => None,
+        };
+        let address = match address.map(Text::copy_of).transpose() {
+            Ok(address) => address,
+            Err(errno) => return Err((errno, rights)),
         };
         let socket = match self.get_mut(to) {
             Ok(socket) => socket,
             Err(errno) => return Err((errno, rights)),
         };
-        context.wakes.wake(WakeKey::SocketReadable(to.index()));
+        socket.append(context, len, rights, sender, address)?;
         let is_relayed = socket.relay.is_some();
-        socket.append(len, rights, sender, address);
+        context.wakes.wake(WakeKey::SocketReadable(to.index()));
         if is_relayed {
             self.tell_agent(to);
         }
@@ -211,8 +211,12 @@ impl Sockets {
         };
         message.len -= count;
         let rights = core::mem::take(&mut message.rights);
+        context.refund(socket.account, Resource::Messages, rights.len() as u64);
         if message.len == 0 {
             socket.messages.pop_front();
+            if socket.messages.is_empty() && socket.messages.capacity() > SPARE_MESSAGES {
+                socket.drop_messages(context);
+            }
         }
         socket.ring.take(context, socket.account, count);
         context.wakes.wake(WakeKey::SocketWritable(id.index()));
@@ -223,13 +227,18 @@ impl Sockets {
 
 impl Socket {
     /// Makes the last `len` bytes of the ring a message, or a part of the last one of a stream.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; the bytes stay, and the open files are the caller's again.
     pub(super) fn append(
         &mut self,
+        context: &mut Context<'_>,
         len: usize,
         rights: Vec<DescriptionId>,
         sender: Peer,
         from: Option<Text>,
-    ) {
+    ) -> Result<(), (Errno, Vec<DescriptionId>)> {
         if self.kind == SocketKind::Stream
             && rights.is_empty()
             && let Some(last) = self.messages.back_mut()
@@ -237,13 +246,49 @@ impl Socket {
             && last.sender == sender
         {
             last.len += len;
-            return;
+            return Ok(());
+        }
+        if let Err(errno) = self.pay_for_message(context, rights.len()) {
+            return Err((errno, rights));
         }
         self.messages.push_back(Message {
             len,
             rights,
             sender,
-            from: from.filter(|_| self.kind == SocketKind::Datagram),
+            from,
         });
+        Ok(())
+    }
+
+    /// Charges open files of one more message, and a place for it where there is none.
+    fn pay_for_message(&mut self, context: &mut Context<'_>, rights: usize) -> Result<(), Errno> {
+        let (used, places) = (self.messages.len(), self.messages.capacity());
+        let more = if used < places { 0 } else { places.max(1) };
+        let charge = (more + rights) as u64;
+        context.charge_to(self.account, Resource::Messages, charge)?;
+        // What is paid for is what is there: so many exactly.
+        if self
+            .messages
+            .try_reserve_exact(places + more - used)
+            .is_err()
+        {
+            context.refund(self.account, Resource::Messages, charge);
+            return Err(Errno::ENOMEM);
+        }
+        Ok(())
+    }
+
+    /// Lets all messages go, in which there are no open files any more, and their places.
+    pub(super) fn drop_messages(&mut self, context: &mut Context<'_>) {
+        let places = core::mem::take(&mut self.messages).capacity();
+        context.refund(self.account, Resource::Messages, places as u64);
+    }
+
+    /// Lets everything go that was sent to it. There are no open files in it any more.
+    pub(super) fn clear(&mut self, context: &mut Context<'_>) {
+        self.drop_messages(context);
+        self.ring.clear(context, self.account);
     }
 }
+
+const _: () = assert!(size_of::<Message>() + ADDRESS_BYTES <= MESSAGE_MEMORY_BYTES);

@@ -141,7 +141,7 @@ pub struct Socket {
     pub wants_sender: bool,
     /// SO_RCVTIMEO, SO_SNDTIMEO, and SO_VM_SOCKETS_CONNECT_TIMEOUT.
     pub timeouts: [Option<Duration>; 3],
-    /// Pays for it and what is in the ring.
+    /// Pays for it, what is in the ring, the messages and the open files in them.
     account: AccountId,
 }
 
@@ -299,7 +299,7 @@ impl Sockets {
         let Some(mut socket) = self.table.remove(id) else {
             return;
         };
-        socket.ring.clear(context, socket.account);
+        socket.clear(context);
         context.refund(socket.account, Resource::Sockets, 1);
         wake_both(context, id);
         let (State::Connected(peer) | State::Unaccepted(_, peer) | State::Connecting(peer)) =

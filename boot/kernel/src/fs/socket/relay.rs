@@ -138,12 +138,17 @@ impl Sockets {
             return Input::Took(0);
         }
         let was_empty = socket.messages.is_empty();
-        let done = match socket.messages.try_reserve(1) {
-            Ok(()) => socket.ring.put_bytes(context, socket.account, bytes),
-            Err(_) => 0,
-        };
+        let mut done = socket.ring.put_bytes(context, socket.account, bytes);
+        let sender = Peer::default();
+        if done > 0
+            && socket
+                .append(context, done, Vec::new(), sender, None)
+                .is_err()
+        {
+            socket.ring.take_back(context, socket.account, done);
+            done = 0;
+        }
         if done > 0 {
-            socket.append(done, Vec::new(), Peer::default(), None);
             context.wakes.wake(WakeKey::SocketReadable(id.index()));
         } else if was_empty {
             // There is no memory, and nobody whose reading would bring any.
@@ -229,8 +234,7 @@ impl Sockets {
     /// Throws away what a program has sent and the host will not take.
     fn drop_sent(&mut self, context: &mut Context<'_>, end: SocketId) {
         if let Some(socket) = self.table.get_mut(end) {
-            socket.messages.clear();
-            socket.ring.clear(context, socket.account);
+            socket.clear(context);
         }
     }
 

@@ -16,7 +16,7 @@ const DEPTH: u64 = 10_000;
 /// Takes one more; `nth` is how many there are.
 type Take = fn(nth: u64) -> Answer;
 
-const BOMBS: [(&str, Take); 9] = [
+const BOMBS: [(&str, Take); 10] = [
     ("descriptors", |_| sys!(SYS_dup, 0)),
     ("memory", |_| {
         let at = hostile::memory::pages(1);
@@ -101,6 +101,18 @@ const BOMBS: [(&str, Take); 9] = [
             sys!(SYS_close, end)?;
         }
         Ok(0)
+    }),
+    ("datagrams", |nth| {
+        // As many as wait in one socket, then into the next one.
+        const SENDER: i32 = 900;
+        if nth % 256 == 0 {
+            let mut ends = [0; 2];
+            let kind = SOCK_DGRAM | libc::SOCK_NONBLOCK;
+            sys!(SYS_socketpair, AF_UNIX, kind, 0, ends.as_mut_ptr())?;
+            sys!(SYS_dup2, ends[0], SENDER)?;
+            sys!(SYS_close, ends[0])?;
+        }
+        sys!(SYS_sendto, SENDER, 0, 0, 0, 0, 0)
     }),
     ("epoll", |nth| {
         // Lists in lists, and the last one in the first.
