@@ -377,6 +377,7 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             self.system.attach(id, Stdio::default())?;
         }
         let system = &mut self.system;
+        system.apply_limits(id);
         let process = system.process_mut(id).map_err(refusal)?;
         process.life = Life::Running;
         if let Some(leader) = process.leader

@@ -3,9 +3,11 @@
 use crate::bench::{Bench, exit};
 use crate::fork::CloneFlags;
 use crate::limits::STACK_BYTES;
+use crate::loading_tests::{large_bench, program, run_within};
 use crate::rlimit::{Limits, Resource};
 use crate::tests::{AT, PAGE, call, map, segv, steps};
-use agent::kernel::{ExitStatus, Pid};
+use agent::kernel::{ExitStatus, Pid, ProcessLimits, Signal};
+use core::time::Duration;
 use fakes::user::Step::{self, *};
 use hal::page_table::Page;
 use std::vec;
@@ -15,6 +17,7 @@ const MMAP: u64 = 9;
 const MPROTECT: u64 = 10;
 const BRK: u64 = 12;
 const MREMAP: u64 = 25;
+const GETPID: u64 = 39;
 const CLONE: u64 = 56;
 const SETUID: u64 = 105;
 const SETRLIMIT: u64 = 160;
@@ -228,4 +231,40 @@ fn a_user_has_as_many_tasks_as_it_may_and_not_one_more() {
     assert_eq!(children(1, &[EAGAIN]), ExitStatus::Exited(0));
     assert_eq!(children(3, &[1, 1, EAGAIN, EAGAIN]), ExitStatus::Exited(0));
     assert_eq!(children(512, &[1, 1, 1]), ExitStatus::Exited(0));
+}
+
+/// Plays a program that the agent starts with a limit.
+fn asked(number: usize, limit: (u64, u64), steps: Vec<Step>) -> ExitStatus {
+    let mut limits = ProcessLimits::default();
+    limits.asked[number] = Some(limit);
+    run_within(&mut large_bench(&program(), 1024), limits, steps)
+}
+
+#[test]
+fn what_the_agent_asks_for_holds_from_the_first_step_on() {
+    const DUP: u64 = 32;
+    const EMFILE: i64 = -24;
+    // Input, output and errors have the first three.
+    let descriptors = vec![
+        call(DUP, &[0]),
+        Expect(3),
+        call(DUP, &[0]),
+        Expect(EMFILE),
+        exit(0),
+    ];
+    assert_eq!(asked(7, (4, 8), descriptors), ExitStatus::Exited(0));
+    for (seconds, status) in [
+        (3, ExitStatus::Exited(0)),
+        (2, ExitStatus::Killed(Signal::KILL)),
+    ] {
+        let spins = vec![Spin(Duration::from_millis(2_500)), call(GETPID, &[])];
+        let program = steps(vec![spins, vec![exit(0)]]);
+        assert_eq!(asked(0, (seconds, seconds), program), status, "{seconds}");
+    }
+}
+
+#[test]
+fn a_program_starts_with_fewer_descriptors_than_it_was_given() {
+    let status = asked(7, (0, 0), vec![exit(4)]);
+    assert_eq!(status, ExitStatus::Exited(4));
 }

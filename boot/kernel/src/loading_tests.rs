@@ -105,6 +105,17 @@ pub(crate) fn large_bench(file: &[u8], frames: usize) -> Bench {
 }
 
 fn spawn(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Pid {
+    let limits = ProcessLimits::default();
+    spawn_within(bench, limits, args, env, cwd)
+}
+
+fn spawn_within(
+    bench: &mut Bench,
+    limits: ProcessLimits,
+    args: &[u8],
+    env: &[u8],
+    cwd: &str,
+) -> Pid {
     let program = Program {
         args: StringList::from_packed(args).expect("it ends with NUL"),
         env: StringList::from_packed(env).expect("it ends with NUL"),
@@ -112,7 +123,7 @@ fn spawn(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Pid {
         credentials: Credentials::default(),
         user: "",
         terminal: false,
-        limits: ProcessLimits::default(),
+        limits,
     };
     bench
         .kernel
@@ -123,6 +134,11 @@ fn spawn(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Pid {
 #[expect(clippy::result_large_err, reason = "it is compared, not carried")]
 fn load(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Result<Pid, LoadError> {
     let pid = spawn(bench, args, env, cwd);
+    loaded(bench, pid)
+}
+
+#[expect(clippy::result_large_err, reason = "it is compared, not carried")]
+fn loaded(bench: &mut Bench, pid: Pid) -> Result<Pid, LoadError> {
     bench.settle();
     match bench.kernel.next_event() {
         Some(Event::Loaded(loaded, result)) => {
@@ -134,8 +150,14 @@ fn load(bench: &mut Bench, args: &[u8], env: &[u8], cwd: &str) -> Result<Pid, Lo
 }
 
 pub(crate) fn run(bench: &mut Bench, steps: Vec<Step>) -> ExitStatus {
+    run_within(bench, ProcessLimits::default(), steps)
+}
+
+/// Plays a program that the agent starts with limits of its own.
+pub(crate) fn run_within(bench: &mut Bench, limits: ProcessLimits, steps: Vec<Step>) -> ExitStatus {
     bench.kernel.user.program(ENTRY, steps);
-    let pid = load(bench, b"/bin/test\0", b"", "/").expect("it loads");
+    let pid = spawn_within(bench, limits, b"/bin/test\0", b"", "/");
+    let pid = loaded(bench, pid).expect("it loads");
     bench.kernel.start(pid).expect("it is stopped");
     bench.settle();
     bench.status(pid)

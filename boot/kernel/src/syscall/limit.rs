@@ -75,8 +75,7 @@ fn read<B: Block>(system: &mut System<B>, call: &Call, at: UserAddr) -> Result<(
     Ok((soft, hard))
 }
 
-/// Sets a limit. Who may raise one may do so again. An address space that is shared keeps the bounds it was made with: whoever borrows
-/// it until it executes another program sets those of that one.
+/// Sets a limit. Who may raise one may do so again.
 fn set<B: Block>(
     system: &mut System<B>,
     call: &Call,
@@ -95,21 +94,31 @@ fn set<B: Block>(
     if hard > resource.most() || is_raised && !may_raise {
         return Err(Errno::EPERM);
     }
-    if resource == Resource::DESCRIPTORS
-        && let Some(table) = process.files
-    {
-        system.files.table_mut(table)?.set_limit(soft as usize);
-    }
     let process = system.process_mut(id)?;
     process.limits.set(resource, (soft, hard));
-    let (bounds, space) = (Bounds::new(&process.limits), process.space);
-    if let Some(space) = system.spaces.get_mut(space)
-        && space.users == 1
-    {
-        space.bounds = bounds;
-    }
-    if resource == Resource::CPU {
-        system.plan_looks(id);
-    }
+    system.apply_limits(id);
     Ok(())
+}
+
+impl<B: Block> System<B> {
+    /// Lets a process's limits hold where its descriptors, its memory and its time are given. An address space that is shared
+    /// keeps the bounds it was made with: whoever borrows it until it executes another program sets those of that one.
+    pub(crate) fn apply_limits(&mut self, id: ProcessId) {
+        let Ok(process) = self.process(id) else {
+            return;
+        };
+        let (most, _) = process.limits.get(Resource::DESCRIPTORS);
+        let (bounds, space) = (Bounds::new(&process.limits), process.space);
+        if let Some(table) = process.files
+            && let Ok(table) = self.files.table_mut(table)
+        {
+            table.set_limit(most as usize);
+        }
+        if let Some(space) = self.spaces.get_mut(space)
+            && space.users == 1
+        {
+            space.bounds = bounds;
+        }
+        self.plan_looks(id);
+    }
 }
