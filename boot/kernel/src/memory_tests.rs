@@ -3,6 +3,7 @@
 use crate::bench::{Bench, exit};
 use crate::limits::WORK_PAGES;
 use crate::loading_tests::{large_bench, program, run};
+use crate::space::LOWEST_ADDRESS;
 use crate::tests::{AT, PAGE, call, map, segv, steps};
 use agent::kernel::ExitStatus;
 use fakes::user::Step::{self, *};
@@ -287,6 +288,17 @@ fn a_mapping_that_grows_down_does_so_and_others_do_not() {
     let mut bench = Bench::new(256);
     let fixed = steps(vec![map_at(low, 1, PRIVATE), vec![Store(low - 1, vec![1])]]);
     assert_eq!(bench.finish(fixed), segv());
+    // Where nothing can be mapped, nothing grows.
+    for (at, status) in [
+        (LOWEST_ADDRESS, ExitStatus::Exited(0)),
+        (LOWEST_ADDRESS - 1, segv()),
+        (0, segv()),
+    ] {
+        let mut bench = Bench::new(256);
+        let grown = vec![Store(at, vec![1]), exit(0)];
+        let program = steps(vec![map_at(LOWEST_ADDRESS + PAGE, 1, GROWS), grown]);
+        assert_eq!(bench.finish(program), status, "{at:#x}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bringing a page in: what happens when a program, or the kernel for it, touches a page.
 
-use super::{Area, Backing, STACK_PAGES, SpaceId};
+use super::{Area, Backing, LOWEST_ADDRESS, STACK_PAGES, SpaceId};
 use crate::account::Resource;
 use crate::errno::Errno;
 use crate::limits::{FAULT_AROUND_PAGES, STACK_GUARD_PAGES};
@@ -259,7 +259,7 @@ impl<B: Block> System<B> {
         let is_permitted = access == Access::Load && stack.end - number <= STACK_PAGES
             || stack.end - number <= bounds.stack
                 && space.areas.has_room(&stack, stack.first - number, bounds);
-        if !guarded || !is_permitted {
+        if page.address() < LOWEST_ADDRESS || !guarded || !is_permitted {
             return Err(Denial::Unmapped);
         }
         space.areas.grow_down(stack.first, number);
