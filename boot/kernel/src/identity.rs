@@ -105,6 +105,8 @@ pub(crate) struct Identity {
     pub(crate) is_crowded: bool,
     /// Whether no program it executes may do more than it does (PR_SET_NO_NEW_PRIVS).
     pub(crate) no_new_privileges: bool,
+    /// Whether the agent stated its capabilities: they do not follow from whose program it starts then.
+    has_stated: bool,
 }
 
 impl Identity {
@@ -120,18 +122,18 @@ impl Identity {
             user: Ids::all(credentials.uid),
             group: Ids::all(credentials.gid),
             no_new_privileges: credentials.no_new_privileges,
+            has_stated: credentials.capabilities.is_some(),
             ..Self::default()
         }
     }
 
-    /// Makes it another user's altogether; what root can do in its bounds, it can do from now on if that is who it is.
+    /// Makes it another user's altogether, as if the agent had known the number.
     pub(crate) fn become_user(&mut self, user: u32, group: u32) {
-        let before = self.user;
         self.user = Ids::all(user);
         self.group = Ids::all(group);
-        let sets = &mut self.files.capabilities;
-        sets.permitted |= sets.bounding;
-        sets.change_users(before, self.user);
+        if !self.has_stated {
+            self.files.capabilities = Sets::of_agent(user, None);
+        }
         self.settle();
     }
 
@@ -202,6 +204,7 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent::kernel::CapabilitySets;
 
     const USER: Ids = Ids {
         real: 1000,
@@ -341,6 +344,43 @@ mod tests {
             identity.become_user(after, 1);
             identity.execute(None, None);
             assert_eq!(identity.files.capabilities, sets, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn a_named_user_has_what_was_stated_as_one_with_a_number_has() {
+        let ended = |first: u32, user: u32, no_new_privileges: bool| {
+            let mut identity = Identity::new(&Credentials {
+                uid: first,
+                no_new_privileges,
+                capabilities: Some(CapabilitySets {
+                    bounding: 0xf,
+                    effective: 0x3,
+                    permitted: 0x7,
+                    inheritable: 0x3,
+                    ambient: 0x1,
+                }),
+                ..Credentials::default()
+            });
+            if first != user {
+                identity.become_user(user, 1);
+            }
+            identity.execute(None, None);
+            identity.files.capabilities
+        };
+        for (user, no_new_privileges, permitted) in [
+            (0, false, 0xf),
+            (0, true, 0x7),
+            (5, false, 0x1),
+            (5, true, 0x1),
+        ] {
+            let numbered = ended(user, user, no_new_privileges);
+            assert_eq!(numbered.permitted.bits(), permitted, "{user}");
+            assert_eq!(numbered.ambient.bits(), 0x1, "{user}");
+            for first in [0, 5, 7] {
+                let named = ended(first, user, no_new_privileges);
+                assert_eq!(named, numbered, "{first} {user}");
+            }
         }
     }
 }
