@@ -332,7 +332,8 @@ impl ProcessTable {
         self.behind(after).find(|(_, process)| process.view == view)
     }
 
-    fn behind(&self, after: u32) -> impl Iterator<Item = (ProcessId, &Process)> {
+    /// Returns the processes whose pids are greater than `after`, in their order.
+    pub(crate) fn behind(&self, after: u32) -> impl Iterator<Item = (ProcessId, &Process)> {
         let at = self.numbers.partition_point(|&(pid, _)| pid <= after);
         self.numbers[at..]
             .iter()

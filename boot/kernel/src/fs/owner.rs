@@ -114,12 +114,14 @@ impl<B: Block> Files<B> {
     ) -> Option<(&FileOwner, Readiness)> {
         let (id, owner) = self.owners.get(nth)?;
         let file = self.descriptions.get(*id)?;
-        let is_told = file.flags.contains(OpenFlags::ASYNC) && wakes.wakes(key_of(file.target)?);
+        if !file.flags.contains(OpenFlags::ASYNC) || !wakes.wakes(key_of(file.target)?) {
+            return None;
+        }
         let ready = self.watch_file(*id, &mut Watch::nothing());
         let is_pipe = matches!(file.target, Target::Pipe(..));
         let is_ready = ready.intersects(Readiness::READ | Readiness::HANG_UP | Readiness::ERROR)
             || is_pipe && ready.contains(Readiness::WRITE);
-        (is_told && is_ready).then_some((owner, ready))
+        is_ready.then_some((owner, ready))
     }
 }
 

@@ -102,10 +102,8 @@ impl ProcessTable {
 
     /// Returns the process with the smallest pid above `after`; with `group`, of that group.
     pub(crate) fn member_after(&self, group: Option<u32>, after: u32) -> Option<(u32, ProcessId)> {
-        self.in_order()
-            .find(|(_, process)| {
-                process.pid.0 > after && group.is_none_or(|group| process.group == group)
-            })
+        self.behind(after)
+            .find(|(_, process)| group.is_none_or(|group| process.group == group))
             .map(|(id, process)| (process.pid.0, id))
     }
 }
