@@ -56,14 +56,7 @@ impl<B: Block> System<B> {
         task.pending.discard(queue, accounts, SignalSet::ALL);
         self.ready.remove(id);
         if let Some(call) = &task.call {
-            self.give_up(call);
-        }
-        if let Some(call) = &task.call
-            && let Some(child) = self.table.find(Pid(call.progress as u32))
-            && let Ok(process) = self.process(child)
-            && matches!(process.life, Life::Made { maker, .. } if maker == id)
-        {
-            self.abort_child(child);
+            self.drop_call(call);
         }
         let Some(process) = self.table.processes.get_mut(task.process) else {
             return;
@@ -79,6 +72,17 @@ impl<B: Block> System<B> {
         }
         if !is_leader && let Some(account) = self.accounts.get_mut(account) {
             account.refund(Resource::Tasks, 1);
+        }
+    }
+
+    /// Gives back what the call of a task that is gone holds, and takes away what it was about to make.
+    pub(crate) fn drop_call(&mut self, call: &Call) {
+        self.give_up(call);
+        if let Some(child) = self.table.find(Pid(call.progress as u32))
+            && let Ok(process) = self.process(child)
+            && matches!(process.life, Life::Made { maker, .. } if maker == call.task)
+        {
+            self.abort_child(child);
         }
     }
 

@@ -448,3 +448,37 @@ fn a_child_s_number_is_its_own_and_its_parent_s_is_told() {
     let program = fork_behind(map(1, 3), FORK, child, parent);
     assert_eq!(bench.finish(program), ExitStatus::Exited(0));
 }
+
+#[test]
+fn a_program_that_ends_for_want_of_memory_while_it_makes_a_child_leaves_none() {
+    /// SIGCHLD and CLONE_PARENT_SETTID, for which the parent needs a page that it does not share with the child.
+    const FLAGS: u64 = 17 | 0x10_0000;
+    let mut ends = Vec::new();
+    for spare in 0..40 {
+        let mut bench = Bench::new(256);
+        let before = bench.free();
+        let program = steps(vec![
+            map(1, 3),
+            vec![
+                Store(AT, vec![1]),
+                call(CLONE, &[FLAGS, 0, AT]),
+                call(WAIT4, &[ANY, 0, 0, 0]),
+                exit(0),
+            ],
+        ]);
+        let pid = bench.run(program);
+        let pool = &mut bench.kernel.system.pool;
+        let mut held = Vec::new();
+        while pool.available() > spare {
+            held.push(pool.take().expect("it is there"));
+        }
+        bench.settle();
+        ends.push(bench.status(pid));
+        assert_eq!(bench.kernel.system.table.processes.len(), 0, "{spare}");
+        assert_eq!(bench.free() + held.len(), before, "{spare}");
+    }
+    // Too little for a child is an error; enough for it, and not for its parent's page, is the end.
+    let mut behind = ends.iter().skip_while(|end| **end != ExitStatus::Exited(0));
+    assert!(behind.any(|end| *end == ExitStatus::Killed(Signal::KILL)));
+    assert_eq!(ends.last(), Some(&ExitStatus::Exited(0)));
+}

@@ -155,6 +155,8 @@ impl<B: Block> System<B> {
     fn keep_call(&mut self, call: &Call, stall: Stall) -> Turn {
         let id = call.task;
         let Some(task) = self.table.tasks.get_mut(id) else {
+            // Memory that the call needed has ended it, before it was kept.
+            self.drop_call(call);
             return Turn::Over;
         };
         task.call = Some(*call);
