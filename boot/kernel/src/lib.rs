@@ -16,7 +16,7 @@
 //! # The life of a system call
 //!
 //! ```text
-//! user.run ─► Trap::Syscall ─► schedule: begin_call ─► syscall::dispatch ─► handler(system, call)
+//! user.run ─► Trap::Syscall ─► schedule: carry_out ──► syscall::dispatch ─► handler(system, call)
 //!                                                                            ├─ Ok, Err(errno) ─► rax, back
 //!                                 wake key, deadline ◄─ parked ◄─────────────┼─ Wait
 //!                                 end of the run queue ◄─────────────────────┴─ Again: its share of work is done
@@ -59,6 +59,7 @@ pub mod fs;
 mod futex;
 mod holder;
 mod identity;
+mod interface;
 #[cfg(test)]
 mod interruption_tests;
 #[cfg(test)]
