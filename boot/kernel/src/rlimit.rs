@@ -1,5 +1,5 @@
-//! Limits of a process (getrlimit(2)), each enforced where the resource is given. Those of core files, resident pages, locks
-//! of files, message queues and real time are remembered: there is nothing here that they could bound.
+//! Limits of a process (getrlimit(2)), each enforced where the resource is given. Those of core files, resident and locked
+//! pages, locks of files, message queues and real time are remembered: there is nothing here that they could bound.
 
 use crate::limits::{ACCOUNT_SHARE, MAX_DESCRIPTORS, MAX_SIGNALS, MAX_THREADS, STACK_BYTES};
 use agent::kernel::{PROCESS_LIMITS, ProcessLimits};

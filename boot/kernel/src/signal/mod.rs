@@ -1,6 +1,6 @@
 //! Signals: sets of them, what a process does about each, what one says of itself (`info`), those that wait (`queue`),
-//! sending (`send`), also to the owners of files (`owner`), the one place where they take effect (`deliver`), those of exceptions (`fault`), and stopping and
-//! going on (`job`).
+//! sending (`send`), also to the owners of files (`owner`), the one place where they take effect (`deliver`), those of
+//! exceptions (`fault`), and stopping and going on (`job`).
 
 mod deliver;
 mod fault;
