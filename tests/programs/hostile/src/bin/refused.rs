@@ -110,6 +110,8 @@ const REFUSED: &[(&str, Ask)] = &[
     ("remap_file_pages", || {
         sys!(SYS_remap_file_pages, 0, 0, 0, 0, 0)
     }),
+    ("inotify_init", || sys!(SYS_inotify_init)),
+    ("inotify_init1", || sys!(SYS_inotify_init1, 0)),
     ("name_to_handle_at", || {
         sys!(
             SYS_name_to_handle_at,
