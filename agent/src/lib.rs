@@ -15,7 +15,8 @@
 //! ```
 //!
 //! [`Agent::step`] moves all of it. Around that path: [`config`] reads the kernel command line, `entropy` and `log_stream` are
-//! dialled before the `bridge`, `stream` carries standard input and output with back-pressure on both sides.
+//! dialled before the `bridge`, `stream` carries standard input and output with back-pressure on both sides, `channel` the same way
+//! what programs and the host say to each other over connections of their own.
 #![no_std]
 #![forbid(unsafe_code)]
 #![expect(

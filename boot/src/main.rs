@@ -1,7 +1,7 @@
 //! How does a machine become ours?
 //!
-//! The kernel `mote-kernel`: the entry that the stub of the packed image jumps to, or a VMM, and `main`, which takes the machine over piece by piece and then
-//! turns the loop that everything else is called from.
+//! The kernel `mote-kernel`: the entry that the stub of the packed image jumps to, or a VMM, and `main`, which takes the
+//! machine over piece by piece and then turns the loop that everything else is called from.
 #![no_std]
 #![no_main]
 

@@ -70,7 +70,7 @@ impl Processor {
             self.timer_mut().arm(now, until);
         }
         self.on_halt();
-        // SAFETY: all vectors have gates, and their stubs leave registers and memory as they were.
+        // SAFETY: all vectors have gates, and their stubs leave registers as they were and memory but for what they count.
         unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
         trap::report_nmis();
     }

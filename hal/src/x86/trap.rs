@@ -93,7 +93,7 @@ static SCRATCH: ScratchCell = ScratchCell(UnsafeCell::new(Scratch {
     components: 0,
 }));
 
-/// Returns a copy-out of the scratch.
+/// Returns what `read` makes of the scratch.
 pub(crate) fn scratch<R>(read: impl FnOnce(&Scratch) -> R) -> R {
     // SAFETY: no stub runs while kernel code does, except those that only count; the reference ends with `read`.
     read(unsafe { &*SCRATCH.0.get() })
