@@ -5,16 +5,13 @@
 //! here: frames of the [`FramePool`](crate::frame::FramePool) are lent to devices in place.
 
 use crate::limits::{MAX_DMA_PAGES, PAGE_BYTES};
+use crate::x86::layout::DIRECT_MAP_BYTES;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
 /// Pages one word of the bitmap stands for.
 const WORD_PAGES: usize = 64;
-
-/// No RAM is mapped further than this above the direct map's start (Intel SDM vol. 3, 4.1.4: 46 bits are the widest
-/// address whose direct map fits into the upper half).
-const DIRECT_MAP_BYTES: u64 = 1 << 46;
 
 /// The machine's implementation of `virtio_drivers::Hal`: a device's address of memory is its physical address.
 #[derive(Debug)]
@@ -48,12 +45,6 @@ pub unsafe fn hand_over(physical: u64, bytes: usize, offset: u64) -> bool {
     POOL.open(physical, bytes, offset)
 }
 
-/// Returns how many pages are left.
-#[must_use]
-pub fn available_pages() -> usize {
-    POOL.available()
-}
-
 impl Pool {
     const fn new() -> Self {
         Self {
@@ -73,15 +64,6 @@ impl Pool {
         let pages = (bytes / PAGE_BYTES).min(MAX_DMA_PAGES);
         self.pages.store(pages, Ordering::Relaxed);
         true
-    }
-
-    fn available(&self) -> usize {
-        let out: u32 = self
-            .taken
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed).count_ones())
-            .sum();
-        self.pages.load(Ordering::Relaxed) - out as usize
     }
 
     /// Takes `count` pages in a row and returns the index of the first; `None` when there is no such row.
@@ -182,11 +164,17 @@ unsafe impl Hal for MachineDma {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::x86::layout::{DIRECT_MAP, KERNEL_BASE, MMIO_WINDOW};
 
     fn pool(pages: usize) -> Pool {
         let pool = Pool::new();
         assert!(pool.open(0x10_0000, pages * PAGE_BYTES, 0));
         pool
+    }
+
+    fn available(pool: &Pool) -> usize {
+        let pages = pool.pages.load(Ordering::Relaxed);
+        (0..pages).filter(|page| !pool.is_taken(*page)).count()
     }
 
     #[test]
@@ -195,7 +183,7 @@ mod tests {
         assert_eq!(pool.take(1), Some(0));
         assert_eq!(pool.take(2), Some(1));
         assert_eq!(pool.take(1), None);
-        assert_eq!(pool.available(), 0);
+        assert_eq!(available(&pool), 0);
     }
 
     #[test]
@@ -213,9 +201,9 @@ mod tests {
         let pool = pool(130);
         assert_eq!(pool.take(63), Some(0));
         assert_eq!(pool.take(67), Some(63));
-        assert_eq!(pool.available(), 0);
+        assert_eq!(available(&pool), 0);
         pool.give_back(63, 67);
-        assert_eq!(pool.available(), 67);
+        assert_eq!(available(&pool), 67);
         assert_eq!(pool.take(68), None);
     }
 
@@ -227,7 +215,7 @@ mod tests {
 
     #[test]
     fn leaves_pages_behind_its_capacity_unused() {
-        assert_eq!(pool(MAX_DMA_PAGES + 1).available(), MAX_DMA_PAGES);
+        assert_eq!(available(&pool(MAX_DMA_PAGES + 1)), MAX_DMA_PAGES);
     }
 
     #[test]
@@ -237,13 +225,35 @@ mod tests {
         assert_eq!(pool.page_address(0), 0x10_0000);
     }
 
+    fn physical(address: u64) -> u64 {
+        let pool = Pool::new();
+        pool.open(0x1000, PAGE_BYTES, DIRECT_MAP);
+        let start: *mut u8 = core::ptr::without_provenance_mut(address as usize);
+        let start = NonNull::new(start).expect("not null");
+        pool.to_physical(NonNull::slice_from_raw_parts(start, 1))
+    }
+
+    #[test]
+    fn the_last_byte_of_the_direct_map_has_a_physical_address() {
+        let last = DIRECT_MAP_BYTES - 1;
+        assert_eq!(physical(DIRECT_MAP + last), last);
+    }
+
     #[test]
     #[should_panic(expected = "outside the direct map")]
-    fn refuses_a_buffer_outside_the_direct_map() {
-        let pool = Pool::new();
-        pool.open(0x1000, PAGE_BYTES, 0xffff_8880_0000_0000);
-        let image: *mut u8 = core::ptr::without_provenance_mut(0xffff_ffff_8010_0000);
-        let start = NonNull::new(image).expect("not null");
-        let _ = pool.to_physical(NonNull::slice_from_raw_parts(start, 1));
+    fn refuses_a_buffer_right_behind_the_direct_map() {
+        let _ = physical(DIRECT_MAP + DIRECT_MAP_BYTES);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the direct map")]
+    fn refuses_a_buffer_in_a_device_s_window() {
+        let _ = physical(MMIO_WINDOW);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the direct map")]
+    fn refuses_a_buffer_in_the_image() {
+        let _ = physical(KERNEL_BASE + 0x10_0000);
     }
 }

@@ -198,11 +198,3 @@ impl Timer {
         self.apic.write(register::END_OF_INTERRUPT, 0);
     }
 }
-
-impl Timer {
-    /// Returns the id of the controller the timer belongs to.
-    #[must_use]
-    pub fn apic_id(&self) -> u32 {
-        self.apic.id()
-    }
-}

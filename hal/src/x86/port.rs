@@ -28,17 +28,6 @@ impl Port {
         value
     }
 
-    /// Reads two bytes.
-    #[must_use]
-    pub fn read_u16(self) -> u16 {
-        let value;
-        // SAFETY: the port was promised not to change memory.
-        unsafe {
-            asm!("in ax, dx", in("dx") self.0, out("ax") value, options(nomem, nostack, preserves_flags));
-        }
-        value
-    }
-
     /// Reads four bytes.
     #[must_use]
     pub fn read_u32(self) -> u32 {
