@@ -3,9 +3,16 @@
 //! A [`PageTable`] owns every frame mapped in it. It is plain data over a [`FramePool`], so the host tests it as it is;
 //! only [`crate::user::User::run`] hands it to a processor.
 
+mod entry;
+mod ways;
+
 use crate::frame::{Frame, FramePool, FrameRef, OutOfFrames};
 use crate::limits::PAGE_BYTES;
-use core::cell::Cell;
+use entry::{
+    DIRTY, NO_EXECUTE, NUMBER, PRESENT, USER, WRITABLE, bits, cut, is_empty, next_present, present,
+    read, token, write,
+};
+use ways::Ways;
 
 /// The root entries 256..512, the same in every page table of a machine.
 #[derive(Clone, Copy, Debug)]
@@ -110,80 +117,12 @@ pub(crate) enum Stale {
     Everything,
 }
 
-/// Entries of a table.
-const ENTRIES: usize = PAGE_BYTES / 8;
-
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-const DIRTY: u64 = 1 << 6;
-const NO_EXECUTE: u64 = 1 << 63;
-const NUMBER: u64 = 0x000f_ffff_ffff_f000;
-
-/// Bits of a table's first entry that the processor ignores, present or not (Intel SDM vol. 3, table 4-20; protection keys
-/// are off). They count the table's present entries, so that an empty one is known without a look at all of them.
-const COUNT: u64 = 0x3ff << 52;
-/// One more entry in [`COUNT`].
-const ONE: u64 = 1 << 52;
-
 /// The page table of one program.
 #[derive(Debug)]
 pub struct PageTable {
     root: Frame,
     stale: Stale,
     ways: Ways,
-}
-
-/// How many last tables are remembered: a program works in its stack, heap, data and code by turns.
-const WAYS: usize = 4;
-
-/// The last tables that were looked into last, so that one more look need not walk there. A table stays where it is until it
-/// is given back; then all is forgotten.
-#[derive(Debug)]
-struct Ways([Cell<Way>; WAYS]);
-
-/// Where a last table lies: the number its pages have in common, and its address.
-#[derive(Clone, Copy, Debug)]
-struct Way {
-    region: u64,
-    table: u64,
-}
-
-impl Ways {
-    const NONE: Way = Way {
-        region: u64::MAX,
-        table: 0,
-    };
-
-    const fn new() -> Self {
-        Self([const { Cell::new(Self::NONE) }; WAYS])
-    }
-
-    #[inline(always)]
-    fn place(&self, page: Page) -> (&Cell<Way>, u64) {
-        let region = page.0 >> 9;
-        // Stack, libraries and heap begin in regions that differ in a few bits only, and not always the lowest.
-        let slot = (region ^ region >> 2 ^ region >> 9) as usize % WAYS;
-        (&self.0[slot], region)
-    }
-
-    #[inline(always)]
-    fn find(&self, page: Page) -> Option<u64> {
-        let (place, region) = self.place(page);
-        let way = place.get();
-        (way.region == region).then_some(way.table)
-    }
-
-    fn remember(&self, page: Page, table: u64) {
-        let (place, region) = self.place(page);
-        place.set(Way { region, table });
-    }
-
-    fn forget(&self) {
-        for place in &self.0 {
-            place.set(Self::NONE);
-        }
-    }
 }
 
 impl PageTable {
@@ -529,89 +468,6 @@ impl PageTable {
         self.ways.remember(page, table);
         Some(table)
     }
-}
-
-/// A page without any right stays present, so that its frame is remembered, but is not the program's to touch.
-const fn bits(protection: Protection) -> u64 {
-    if protection.is_empty() {
-        return PRESENT | NO_EXECUTE;
-    }
-    let mut bits = PRESENT | USER;
-    if protection.contains(Protection::WRITE) {
-        bits |= WRITABLE;
-    }
-    if !protection.contains(Protection::EXECUTE) {
-        bits |= NO_EXECUTE;
-    }
-    bits
-}
-
-fn token(entry: u64) -> Frame {
-    Frame::from_number((entry & NUMBER) / PAGE_BYTES as u64)
-}
-
-/// Gives back the table an entry points to, which has nothing below it; false when `left` is used up.
-fn cut(pool: &mut FramePool, table: u64, index: usize, left: &mut usize) -> bool {
-    if *left == 0 {
-        return false;
-    }
-    *left -= 1;
-    let entry = read(pool, table, index);
-    write(pool, table, index, 0);
-    pool.release(token(entry));
-    true
-}
-
-fn is_empty(pool: &FramePool, table: u64) -> bool {
-    word(pool.bytes(frame_of(table)), 0) & COUNT == 0
-}
-
-fn present(pool: &FramePool, table: u64, index: usize) -> Option<u64> {
-    let entry = read(pool, table, index);
-    (entry & PRESENT != 0).then_some(entry & NUMBER)
-}
-
-/// Returns the index of the first present entry from `index` on, 512 when there is none.
-fn next_present(pool: &FramePool, table: u64, index: usize) -> usize {
-    let bytes = pool.bytes(frame_of(table));
-    let mut entries = bytes[index * 8..].chunks_exact(8);
-    let found = entries.position(|entry| u64::from(entry[0]) & PRESENT != 0);
-    found.map_or(512, |ahead| index + ahead)
-}
-
-#[inline(always)]
-fn read(pool: &FramePool, table: u64, index: usize) -> u64 {
-    word(pool.bytes(frame_of(table)), index) & !COUNT
-}
-
-/// Sets an entry, and counts it in the table's first.
-fn write(pool: &mut FramePool, table: u64, index: usize, entry: u64) {
-    let bytes = pool.bytes_mut(frame_of(table));
-    let old = word(bytes, index);
-    set_word(bytes, index, entry | old & COUNT);
-    if (old ^ entry) & PRESENT != 0 {
-        let first = word(bytes, 0);
-        let counted = if entry & PRESENT != 0 {
-            first.wrapping_add(ONE)
-        } else {
-            first.wrapping_sub(ONE)
-        };
-        set_word(bytes, 0, counted);
-    }
-}
-
-const fn frame_of<'a>(table: u64) -> FrameRef<'a> {
-    FrameRef::from_number(table / PAGE_BYTES as u64)
-}
-
-#[inline(always)]
-fn word(bytes: &[u8; PAGE_BYTES], index: usize) -> u64 {
-    let (entries, _) = bytes.as_chunks();
-    u64::from_le_bytes(entries[index % ENTRIES])
-}
-
-fn set_word(bytes: &mut [u8; PAGE_BYTES], index: usize, entry: u64) {
-    bytes[index * 8..index * 8 + 8].copy_from_slice(&entry.to_le_bytes());
 }
 
 #[cfg(test)]
