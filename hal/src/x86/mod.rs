@@ -18,6 +18,7 @@ pub mod console;
 pub mod descriptor;
 pub mod exclusive;
 pub(crate) mod extended;
+mod fault;
 pub mod idle;
 pub mod ioapic;
 pub mod last_words;

@@ -1,4 +1,4 @@
-//! The way into user mode and every way back, in assembly; and what happens when the kernel itself faults.
+//! The way into user mode and every way back, in assembly.
 //!
 //! ```text
 //!                   user mode ──who am I?──────► answer from the context, back
@@ -6,7 +6,7 @@
 //!                              ──exception─────► save ─┼─► leave: vector registers, kernel stack ──► returns to enter's
 //!                              ──interrupt─────► save ─┘                                          caller with the vector
 //! kernel, idle in hlt ──interrupt──► count, acknowledge, back
-//! kernel, anywhere    ──exception──► last words
+//! kernel, anywhere    ──exception──► last words (`fault`)
 //! kernel or user      ──NMI────────► count, back
 //! ```
 //!
@@ -16,11 +16,10 @@
 
 use super::descriptor::{USER_CODE, USER_DATA};
 use super::exclusive::Exclusive;
-use super::last_words::{self, Cause};
+use super::fault;
 use crate::user::{Context, Identity, LEGACY_MXCSR, LEGACY_XMM, Registers};
 use core::arch::{global_asm, naked_asm};
 use core::cell::UnsafeCell;
-use core::fmt;
 use core::mem::offset_of;
 
 /// The breakpoint vector, which `int3` raises (Intel SDM vol. 3, table 6-1).
@@ -31,6 +30,8 @@ pub(crate) const NMI: u8 = 2;
 pub(crate) const DOUBLE_FAULT: u8 = 8;
 /// A hardware error.
 pub(crate) const MACHINE_CHECK: u8 = 18;
+/// Exceptions with an error code, a bit each (Intel SDM vol. 3, table 6-1; AMD's 29 and 30).
+const WITH_CODE: u32 = 0x6022_7d00;
 /// Vectors below are exceptions.
 pub(crate) const FIRST_INTERRUPT: u8 = 32;
 
@@ -362,7 +363,7 @@ mote_trap_exceptions:
 .set vector, 0
 .rept 32
     .balign 16
-    .if !((0x60227d00 >> vector) & 1)
+    .if !(({with_code} >> vector) & 1)
     push 0
     .endif
     push vector
@@ -396,7 +397,8 @@ mote_trap_exception:
     ud2
 "#,
     scratch = sym SCRATCH,
-    fault = sym on_kernel_fault,
+    fault = sym fault::on_kernel_fault,
+    with_code = const WITH_CODE,
     last = const Identity::LAST,
     numbers_0 = const Identity::NUMBERS[0],
     numbers_1 = const Identity::NUMBERS[1],
@@ -478,81 +480,6 @@ pub(crate) fn syscall_stub() -> u64 {
     mote_trap_syscall as *const () as usize as u64
 }
 
-/// What the exception stub leaves on its stack: ours first, then what the processor pushed.
-#[derive(Debug)]
-#[repr(C)]
-struct KernelFault {
-    /// rax, rbx, rcx, rdx, rsi, rdi, rbp, r8 to r15.
-    registers: [u64; 15],
-    vector: u64,
-    code: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
-}
-
-/// A fault with the address that a page fault is about.
-struct Dump<'a>(&'a KernelFault, u64);
-
-impl fmt::Display for Dump<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [&str; 15] = [
-            "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12",
-            "r13", "r14", "r15",
-        ];
-        let Self(fault, address) = self;
-        write!(
-            f,
-            "{} in the kernel, code {:#x}",
-            name(fault.vector),
-            fault.code
-        )?;
-        write!(
-            f,
-            "\n  rip={:016x} rsp={:016x} flags={:08x} cs={:x} ss={:x} cr2={address:016x}",
-            fault.rip, fault.rsp, fault.rflags, fault.cs, fault.ss,
-        )?;
-        for (at, (name, value)) in NAMES.iter().zip(fault.registers).enumerate() {
-            let start = if at % 4 == 0 { "\n" } else { "" };
-            write!(f, "{start}  {name:>3}={value:016x}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Returns an exception's name (Intel SDM vol. 3, table 6-1).
-fn name(vector: u64) -> &'static str {
-    match vector {
-        0 => "divide error",
-        1 => "debug exception",
-        3 => "breakpoint",
-        4 => "overflow",
-        5 => "bound range exceeded",
-        6 => "invalid opcode",
-        7 => "device not available",
-        8 => "double fault",
-        10 => "invalid task state segment",
-        11 => "segment not present",
-        12 => "stack-segment fault",
-        13 => "general protection fault",
-        14 => "page fault",
-        16 => "x87 floating-point error",
-        17 => "alignment check",
-        18 => "machine check",
-        19 => "SIMD floating-point exception",
-        21 => "control protection exception",
-        _ => "unknown exception",
-    }
-}
-
-/// Ends the machine: an exception in kernel mode is our own mistake. Called by the exception stub alone.
-extern "sysv64" fn on_kernel_fault(fault: &KernelFault) -> ! {
-    let address = super::processor::fault_address();
-    last_words::die(Cause::KernelFault, format_args!("{}", Dump(fault, address)))
-}
-
 /// Returns how many interrupts devices have made.
 #[must_use]
 pub fn device_interrupts() -> u64 {
@@ -582,25 +509,6 @@ mod tests {
             .iter()
             .map(|vector| 1 << vector)
             .sum();
-        assert_eq!(with_code, 0x6022_7d00);
-    }
-
-    #[test]
-    fn a_register_dump_names_vector_and_registers() {
-        let fault = KernelFault {
-            registers: core::array::from_fn(|at| at as u64),
-            vector: 13,
-            code: 0x18,
-            rip: 0xffff_ffff_8010_0000,
-            cs: 8,
-            rflags: 2,
-            rsp: 1,
-            ss: 0,
-        };
-        let text = std::format!("{}", Dump(&fault, 0xdead_0000));
-        assert!(text.starts_with("general protection fault in the kernel, code 0x18\n"));
-        assert!(text.contains("rip=ffffffff80100000"));
-        assert!(text.contains("cr2=00000000dead0000"));
-        assert!(text.ends_with("r15=000000000000000e"));
+        assert_eq!(with_code, WITH_CODE);
     }
 }
