@@ -64,7 +64,8 @@ impl Sub<Instant> for Instant {
     }
 }
 
-/// A source of time. Only the loop in `boot` holds one; everything below it gets an [`Instant`] as an argument.
+/// A source of time. The loop in `boot` holds it and lends it to the kernel, whose turns it measures; everybody else who works
+/// for the host or a program gets an [`Instant`] as an argument.
 pub trait Clock {
     /// Returns the monotonic time now.
     fn now(&self) -> Instant;

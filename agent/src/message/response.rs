@@ -1,7 +1,7 @@
 //! What a response says, written by serde straight into the outgoing frame.
 //!
 //! Member names, order and omissions are those of hcsshim `internal/guest/prot/protocol.go`. Go escapes `<`, `>`, `&`,
-//! U+2028 and U+2029 in strings, the serializer used here does not, so [`write`] does it behind it: none of these can stand
+//! U+2028 and U+2029 in strings, the serializer used here does not, so [`write()`] does it behind it: none of these can stand
 //! outside a string.
 
 use super::guid::{Activity, Guid};

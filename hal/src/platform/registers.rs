@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-/// Makes device registers reachable. Boot implements it on the page tables.
+/// Makes device registers reachable; on the machine [`crate::x86::mmio::Windows`] does.
 ///
 /// # Safety
 ///

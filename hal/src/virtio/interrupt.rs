@@ -20,7 +20,7 @@ pub enum Interrupt {
     None,
 }
 
-/// Gives out interrupt vectors. Boot implements it.
+/// Gives out interrupt vectors; on the machine [`crate::x86::ioapic::Interrupts`] does.
 pub trait InterruptVectors {
     /// Takes a vector of its own for a device that sends messages; `None` when none is left.
     fn take_message(&mut self) -> Option<MsiMessage>;

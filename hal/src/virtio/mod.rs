@@ -6,6 +6,7 @@
 //! * [`init`] is the handshake every device goes through before it is used.
 //! * [`dma`] hands the memory to virtio-drivers that devices share with us.
 //! * [`block`] implements [`crate::block::Block`] on a virtqueue.
+//! * [`bay`] is where disks come and go while the machine runs.
 //!
 //! Everything a device writes is treated as hostile: it is copied out, checked, and the copy is used. A device that
 //! breaks the rules is reset and never asked again; nothing here panics on what it says and nothing waits without a

@@ -147,7 +147,7 @@ impl Processor {
     ///
     /// # Safety
     ///
-    /// Runs once, in ring 0, after [`super::descriptor::install`], [`load_kernel_root`] and the first use of the MMIO
+    /// Runs once, in ring 0, after [`super::descriptor::install`], `load_kernel_root` and the first use of the MMIO
     /// window (which puts the window's entry into the root that is copied here). `features` were switched on.
     #[must_use]
     pub unsafe fn new(features: Features, clock: Tsc, timer: Timer) -> Self {

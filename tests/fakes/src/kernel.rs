@@ -1,7 +1,7 @@
 //! A kernel without programs: processes are entries that the test moves, kept for inspection when they are gone.
 //!
-//! [`FakeKernel`] and what a test does to it stand here, what the agent asks of it in [`call`]; one entry each for a
-//! [`process`] and for a [`change`].
+//! [`FakeKernel`] and what a test does to it stand here, what the agent asks of it in `call`; one entry each for a
+//! `process` and for a `change`.
 
 mod call;
 mod change;
