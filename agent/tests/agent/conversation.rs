@@ -329,7 +329,7 @@ fn a_host_that_takes_nothing_any_more_cannot_keep_the_machine_on() {
 }
 
 #[test]
-fn sixteen_containers_live_side_by_side_and_the_table_names_its_limit() {
+fn containers_live_side_by_side_up_to_their_limit_and_one_more_is_refused_by_its_name() {
     let mut stage = Stage::negotiated();
     for number in 0..agent::limits::MAX_CONTAINERS {
         assert_eq!(stage.create(&format!("c{number}")).result(), 0);

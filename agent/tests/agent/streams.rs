@@ -131,7 +131,7 @@ fn a_host_that_only_ends_its_own_sending_still_gets_the_output() {
 }
 
 #[test]
-fn an_exit_is_told_thirty_seconds_after_the_last_byte_a_stalled_host_took() {
+fn an_exit_is_told_twenty_seconds_after_the_last_byte_a_stalled_host_took() {
     let mut stage = Stage::negotiated();
     let pid = stage.external("yes");
     stage.vsock.set_window(10);
