@@ -22,7 +22,7 @@ pub enum Interrupt {
 
 /// Gives out interrupt vectors; on the machine [`crate::x86::ioapic::Interrupts`] does.
 pub trait InterruptVectors {
-    /// Takes a vector of its own for a device that sends messages; `None` when none is left.
+    /// Returns the message of a device that sends messages; `None` when none would reach the processor.
     fn take_message(&mut self) -> Option<MsiMessage>;
 
     /// Routes a global system interrupt to a vector, edge-triggered and active high; `false` when there is no vector

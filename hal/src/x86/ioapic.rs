@@ -15,20 +15,21 @@ const MASKED: u32 = 1 << 16;
 /// One controller: a window of two registers, through which the others are reached.
 #[derive(Debug)]
 pub struct IoApic {
-    /// Select at 0, data at 0x10; mapped for good.
+    /// Select at 0, data at 0x10; mapped for good, at a multiple of 4.
     window: NonNull<u32>,
     first_gsi: u32,
     pins: u32,
 }
 
 impl IoApic {
-    /// Opens the controller at `physical` whose first pin is `first_gsi`, and masks all its pins. `None` when nothing
-    /// answers there.
+    /// Opens the controller at `physical`, a multiple of 4, whose first pin is `first_gsi`, and masks all its pins. `None`
+    /// when nothing answers there.
     ///
     /// # Errors
     ///
     /// When its registers cannot be mapped.
-    pub fn open(physical: u64, first_gsi: u32) -> Result<Option<Self>, MmioError> {
+    fn open(physical: u64, first_gsi: u32) -> Result<Option<Self>, MmioError> {
+        debug_assert!(physical.is_multiple_of(4), "the firmware's reader looks");
         let window = mmio::map(physical, 0x20)?.cast();
         let mut found = Self {
             window,
@@ -71,19 +72,19 @@ impl IoApic {
     fn read(&self, register: u32) -> u32 {
         self.select(register);
         let data = self.window.as_ptr().wrapping_byte_add(0x10);
-        // SAFETY: `open` mapped the data register.
+        // SAFETY: `open` mapped the data register, aligned.
         unsafe { data.read_volatile() }
     }
 
     fn write(&mut self, register: u32, value: u32) {
         self.select(register);
         let data = self.window.as_ptr().wrapping_byte_add(0x10);
-        // SAFETY: `open` mapped the data register; only vectors with gates are written.
+        // SAFETY: `open` mapped the data register, aligned; only vectors with gates are written.
         unsafe { data.write_volatile(value) };
     }
 
     fn select(&self, register: u32) {
-        // SAFETY: `open` mapped the select register.
+        // SAFETY: `open` mapped the select register, aligned.
         unsafe { self.window.as_ptr().write_volatile(register) };
     }
 }
@@ -106,7 +107,7 @@ impl Interrupts {
         }
     }
 
-    /// Adds the controller at `physical`, if there is one. What cannot be used is reported: devices behind it are
+    /// Adds the controller at `physical`, a multiple of 4, if there is one. What cannot be used is reported: devices behind it are
     /// polled.
     pub fn add_controller(&mut self, physical: u64, first_gsi: u32) {
         match IoApic::open(physical, first_gsi) {

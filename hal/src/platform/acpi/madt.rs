@@ -13,14 +13,14 @@ const IO_APIC_BYTES: u8 = 12;
 /// An I/O interrupt controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IoApicPlace {
-    /// Physical address of its registers.
+    /// Physical address of its registers, a multiple of 4.
     pub address: u64,
     /// Global system interrupt of its first input.
     pub first_gsi: u32,
 }
 
-/// Returns the I/O interrupt controllers in order; those beyond [`MAX_IO_APICS`] and a list that is broken in the
-/// middle are reported and left out.
+/// Returns the I/O interrupt controllers in order. Those beyond [`MAX_IO_APICS`] are reported and left out, and so is what is
+/// behind a structure without a length; one that is too short or lies where no register can is passed over.
 pub fn io_apics(firmware: &mut impl Firmware, madt: Table) -> Vec<IoApicPlace, MAX_IO_APICS> {
     let mut found = Vec::new();
     let mut offset = FIRST;
@@ -36,7 +36,8 @@ pub fn io_apics(firmware: &mut impl Firmware, madt: Table) -> Vec<IoApicPlace, M
             let Some(place) = read_io_apic(firmware, madt, offset) else {
                 break;
             };
-            if found.push(place).is_err() {
+            // Whoever opens it reads and writes words there.
+            if place.address.is_multiple_of(4) && found.push(place).is_err() {
                 log::warn!("MADT: more than {MAX_IO_APICS} I/O interrupt controllers");
             }
         }
@@ -92,6 +93,19 @@ mod tests {
     fn passes_over_a_controller_that_is_too_short() {
         let short = [&[1, 11, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0][..], &SECOND_IO].concat();
         assert_eq!(controllers(&short), [(0xfec1_0000, 24)]);
+    }
+
+    #[test]
+    fn passes_over_a_controller_whose_registers_would_be_misaligned() {
+        for low in 1..4 {
+            let mut misaligned = FIRST_IO;
+            misaligned[4] = low;
+            let list = [&misaligned[..], &SECOND_IO].concat();
+            assert_eq!(controllers(&list), [(0xfec1_0000, 24)], "{low}");
+        }
+        let mut aligned = FIRST_IO;
+        aligned[4] = 4;
+        assert_eq!(controllers(&aligned), [(0xfec0_0004, 0)]);
     }
 
     #[test]
