@@ -309,6 +309,16 @@ mod tests {
     const VSOCK: [u32; 3] = [MAGIC, 1, 19];
 
     #[test]
+    fn a_configuration_space_where_no_bus_can_begin_is_not_mapped() {
+        let mut map = FakeMap::with(&[]);
+        for base in [0xe800_0001, 0xe800_0002, 0xe800_1000, 0xe808_0000] {
+            assert!(Ecam::map(&mut map, base, 0).is_none(), "{base:#x}");
+        }
+        assert!(map.asked.is_empty());
+        assert!(Ecam::map(&mut map, 0xe810_0000, 0).is_some());
+    }
+
+    #[test]
     fn takes_what_the_command_line_names_in_its_order() {
         let mut map = FakeMap::with(&[(0xfeb0_0e00, VSOCK), (0xfeb0_0c00, DISK)]);
         let line =

@@ -125,9 +125,13 @@ pub struct Ecam {
 }
 
 impl Ecam {
-    /// Maps the window of `bus` of an ECAM range that starts with bus 0 at `base`.
+    /// Maps the window of `bus` of an ECAM range that starts with bus 0 at `base`; `None` when that is no
+    /// place for a bus or cannot be mapped.
     pub fn map(map: &mut impl MapRegisters, base: u64, bus: u8) -> Option<Self> {
         let start = base.checked_add(u64::from(bus) * ECAM_BUS_BYTES as u64)?;
+        if !start.is_multiple_of(ECAM_BUS_BYTES as u64) {
+            return None;
+        }
         let window = map.window(start, ECAM_BUS_BYTES)?;
         Some(Self { bus, window })
     }
