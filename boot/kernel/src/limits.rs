@@ -75,6 +75,10 @@ pub const WORK_NAMES: usize = 64;
 /// Directory entries one entry into the kernel looks at, listed or not, before it lets the bridge have its turn.
 pub const WORK_ENTRIES: usize = 256;
 
+/// Addresses one entry into the kernel tries for a socket that is to have any free one, before it lets the bridge have its
+/// turn: each is compared with those of all sockets.
+pub const WORK_NAMINGS: usize = 16;
+
 /// Files one entry into the kernel closes before it lets the bridge have its turn: as many pipes as have
 /// [`WORK_PAGES`].
 pub const WORK_FILES: usize = WORK_PAGES / PIPE_FRAMES;

@@ -110,7 +110,7 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// EINVAL when it has one, EADDRINUSE, and those of mknod(2).
+    /// EINVAL when it has one, EADDRINUSE, and those of mknod(2); [`Stall::AGAIN`] while no name of its own is found.
     pub fn bind_socket(
         &mut self,
         context: &mut Context<'_>,
@@ -121,7 +121,10 @@ impl<B: Block> Files<B> {
     ) -> Result<(), Stall> {
         let is_free = self.sockets.permit_address(id);
         match address {
-            [] => Ok(is_free.and_then(|()| self.sockets.name_itself(id))?),
+            [] => {
+                is_free?;
+                self.sockets.name_itself(id)
+            }
             [0, ..] => Ok(is_free.and_then(|()| self.sockets.set_address(id, address, None))?),
             path => {
                 let length = path.iter().position(|&byte| byte == 0);

@@ -147,7 +147,8 @@ pub(super) fn bind<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome
     if system.files.socket(socket)?.family() == Family::Vsock {
         let parts = system.file_parts(call.process)?;
         let sockets = &mut parts.files.sockets;
-        sockets.bind_vsock(&parts.context, socket, address.bytes())?;
+        let tried = &mut call.progress;
+        sockets.bind_vsock(&parts.context, socket, address.bytes(), tried)?;
         return Ok(0);
     }
     let permissions = 0o777 & !system.directories_of(call)?.umask();

@@ -10,7 +10,7 @@ use kernel::fs::{
     Family, OpenFlags, PIPE_BYTES, Readiness, Shut, SocketId, SocketKind, SocketType,
 };
 use kernel::limits::{
-    ACCOUNT_SHARE, MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS, MAX_SOCKETS, SPARE_MESSAGES,
+    ACCOUNT_SHARE, MAX_BACKLOG, MAX_MESSAGES, MAX_RIGHTS, MAX_SOCKETS, SPARE_MESSAGES, WORK_NAMINGS,
 };
 use kernel::wait::{Stall, WakeKey};
 
@@ -448,4 +448,21 @@ fn an_account_has_half_of_all_sockets_and_gets_back_each_that_goes() {
         bed.close(fd);
     }
     assert_eq!(used(&bed), 0);
+}
+
+#[test]
+fn a_turn_tries_some_names_only_for_who_has_no_wish_and_the_next_one_goes_on() {
+    for (taken, turns) in [(WORK_NAMINGS - 1, 1), (WORK_NAMINGS, 2)] {
+        let mut bed = bed();
+        for nth in 1..=taken {
+            let (_, id) = bed.open_socket(SocketKind::Datagram);
+            bed.bind(id, format!("\0{nth:05x}").as_bytes()).unwrap();
+        }
+        let (_, id) = bed.open_socket(SocketKind::Datagram);
+        let before = bed.stalls;
+        bed.bind(id, b"").unwrap();
+        assert_eq!(bed.stalls - before, turns - 1, "{taken} taken");
+        let name = format!("\0{:05x}", taken + 1);
+        assert_eq!(bed.files.socket_address(id, false), Ok(name.as_bytes()));
+    }
 }

@@ -4,6 +4,8 @@ use super::{Family, Socket, SocketId, Sockets, State};
 use crate::errno::Errno;
 use crate::fs::inode::InodeId;
 use crate::fs::text::Text;
+use crate::limits::WORK_NAMINGS;
+use crate::wait::Stall;
 
 impl Sockets {
     /// Returns the socket that stands behind a file.
@@ -70,19 +72,24 @@ impl Sockets {
     }
 
     /// Gives a socket an abstract name of its own: a NUL and five digits, as Linux does.
-    pub(in crate::fs) fn name_itself(&mut self, id: SocketId) -> Result<(), Errno> {
-        loop {
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; [`Stall::AGAIN`] while no free one is found. There are more names than sockets.
+    pub(in crate::fs) fn name_itself(&mut self, id: SocketId) -> Result<(), Stall> {
+        for _ in 0..WORK_NAMINGS {
             self.last_name = (self.last_name + 1) & 0xf_ffff;
             let mut name = [0; 6];
             for (nth, place) in name[1..].iter_mut().enumerate() {
                 let digit = (self.last_name >> (16 - 4 * nth)) & 0xf;
                 *place = b"0123456789abcdef"[digit as usize];
             }
-            // There are more names than sockets.
-            if self.at_name(id, &name).is_err() {
-                return self.set_address(id, &name, None);
+            match self.set_address(id, &name, None) {
+                Err(Errno::EADDRINUSE) => {}
+                named => return Ok(named?),
             }
         }
+        Err(Stall::AGAIN)
     }
 
     /// Returns the bytes of a socket's own address behind the family.

@@ -12,8 +12,8 @@ use crate::capability::Capabilities;
 use crate::errno::Errno;
 use crate::fs::context::Context;
 use crate::fs::text::Text;
-use crate::limits::{MAX_CHANNELS, MAX_SOCKETS, VSOCK_CONNECT_MS};
-use crate::wait::WakeKey;
+use crate::limits::{MAX_CHANNELS, MAX_SOCKETS, VSOCK_CONNECT_MS, WORK_NAMINGS};
+use crate::wait::{Stall, WakeKey};
 use agent::config::ReservedPorts;
 use agent::kernel::ChannelId;
 use core::time::Duration;
@@ -94,34 +94,36 @@ impl Sockets {
         self.host.ok_or(Errno::ENODEV)
     }
 
-    /// Gives a socket a port, a free one when any will do.
+    /// Gives a socket a port, a free one when any will do; `tried` is how many were looked at for that in earlier turns.
     ///
     /// # Errors
     ///
-    /// EADDRNOTAVAIL for another machine's, EACCES for one that is not for the asker, EINVAL, EADDRINUSE.
+    /// EADDRNOTAVAIL for another machine's, EACCES for one that is not for the asker, EINVAL, EADDRINUSE; [`Stall::AGAIN`]
+    /// while no free one is found.
     pub(crate) fn bind_vsock(
         &mut self,
         context: &Context<'_>,
         id: SocketId,
         address: &[u8],
-    ) -> Result<(), Errno> {
+        tried: &mut u64,
+    ) -> Result<(), Stall> {
         let host = self.host()?;
         let wanted = decode(address)?;
         self.permit_address(id)?;
         if wanted.cid != ANY && wanted.cid != host.cid {
-            return Err(Errno::EADDRNOTAVAIL);
+            return Err(Errno::EADDRNOTAVAIL.into());
         }
         let port = if wanted.port.0 == ANY {
-            self.free_port(&host)?
+            self.free_port(&host, tried)?
         } else {
             wanted.port
         };
         let is_own = port.0 >= FIRST_FREE_PORT || context.can(Capabilities::NET_BIND_SERVICE);
         if host.reserved.has(port) || !is_own {
-            return Err(Errno::EACCES);
+            return Err(Errno::EACCES.into());
         }
         if self.at_port(port).is_some() {
-            return Err(Errno::EADDRINUSE);
+            return Err(Errno::EADDRINUSE.into());
         }
         let address = Address {
             cid: wanted.cid,
@@ -133,14 +135,20 @@ impl Sockets {
         Ok(())
     }
 
-    /// Returns a port nobody has, not the one that was given last.
-    fn free_port(&mut self, host: &Host) -> Result<Port, Errno> {
-        let is_free = |port: Port| !host.reserved.has(port) && self.at_port(port).is_none();
-        let (after, ports) = (self.last_port + 1, 0..FREE_PORTS);
-        let mut ports = ports.map(|nth| (after + nth) % FREE_PORTS);
-        let found = ports.find(|&nth| is_free(Port(FIRST_FREE_PORT + nth)));
-        self.last_port = found.ok_or(Errno::EADDRNOTAVAIL)?;
-        Ok(Port(FIRST_FREE_PORT + self.last_port))
+    /// Returns a port nobody has, not the one that was given last. `tried` counts those that were looked at, over all turns.
+    fn free_port(&mut self, host: &Host, tried: &mut u64) -> Result<Port, Stall> {
+        for _ in 0..WORK_NAMINGS {
+            if *tried == u64::from(FREE_PORTS) {
+                return Err(Errno::EADDRNOTAVAIL.into());
+            }
+            *tried += 1;
+            self.last_port = (self.last_port + 1) % FREE_PORTS;
+            let port = Port(FIRST_FREE_PORT + self.last_port);
+            if !host.reserved.has(port) && self.at_port(port).is_none() {
+                return Ok(port);
+            }
+        }
+        Err(Stall::AGAIN)
     }
 
     /// Returns the socket that was given a port.
