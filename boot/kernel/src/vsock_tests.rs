@@ -7,6 +7,7 @@ use crate::fs::{Host, SocketId, UNBOUND};
 use crate::limits::{MAX_CHANNELS, WORK_NAMINGS};
 use crate::signal_tests::handle;
 use crate::tests::{AT, call, map, steps};
+use crate::user_memory::UserAddr;
 use crate::wait::Stall;
 use agent::config::Config;
 use agent::kernel::{ChannelId, Event, ExitStatus, Input, Kernel as _, Over, Pid, Signal, View};
@@ -18,6 +19,7 @@ use std::vec::Vec;
 
 const READ: u64 = 0;
 const WRITE: u64 = 1;
+const WRITEV: u64 = 20;
 const CLOSE: u64 = 3;
 const SIGRETURN: u64 = 15;
 const PAUSE: u64 = 34;
@@ -512,4 +514,37 @@ fn nobody_gets_a_port_where_the_session_has_them_all() {
         }
     };
     assert_eq!(end, Err(Errno::EADDRNOTAVAIL.into()));
+}
+
+#[test]
+fn a_list_of_buffers_that_becomes_shorter_while_its_sender_waits_ends_the_call() {
+    const LIST: u64 = AT + 1024;
+    let mut bench = Bench::new(256);
+    let buffers = |len: u64| [AT, len].map(u64::to_le_bytes).concat().repeat(20);
+    let pid = bench.run(steps(vec![
+        map(1, 3),
+        socket(0, 0),
+        vec![
+            connect(),
+            Expect(0),
+            Store(LIST, buffers(4096)),
+            call(WRITEV, &[0, LIST, 20]),
+            Expect(65536),
+            exit(0),
+        ],
+    ]));
+    let channel = bench.dialled();
+    bench.kernel.connected(channel, LOCAL);
+    bench.channel_ready(channel);
+    let system = &mut bench.kernel.system;
+    let space = system
+        .process(system.table.find(pid).unwrap())
+        .unwrap()
+        .space;
+    system
+        .write_user(space, UserAddr(LIST), &buffers(10))
+        .unwrap();
+    bench.kernel.take_sent(channel, 65536);
+    bench.channel_ready(channel);
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
 }

@@ -167,8 +167,9 @@ fn send_some<B: Block>(
     let is_stream = system.files.socket(socket)?.kind() == SocketKind::Stream;
     let sent = call.progress as usize;
     let (_, _, total) = header.memory.rest(system, call, sent)?;
-    let left = total - sent;
-    if is_stream && total == 0 {
+    // The list may have become shorter since the last turn.
+    let left = total.saturating_sub(sent);
+    if is_stream && left == 0 {
         return Ok(true);
     }
     let to = system.files.prepare_send(socket, to, left)?;
@@ -230,7 +231,7 @@ fn send_some<B: Block>(
     }
     call.progress += put as u64;
     call.restart = Restart::Keeps;
-    Ok(call.progress as usize == total)
+    Ok(put == left)
 }
 
 /// Moves bytes of one page, at `done` in memory, at most `most`: into the queue of socket `with`, or, from `skip` on, out of
@@ -390,7 +391,7 @@ fn receive<B: Block>(
     let is_stream = system.files.socket(socket)?.kind() == SocketKind::Stream;
     let done = call.progress as usize;
     let (_, _, total) = memory.rest(system, call, done)?;
-    if is_stream && done == total {
+    if is_stream && done >= total {
         return end(system, call, header, Flags::empty(), 0);
     }
     let most = next.len.min(total - done).min(WORK_BYTES);
