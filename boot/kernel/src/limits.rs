@@ -164,6 +164,10 @@ pub const MAX_PIPES: usize = 4096;
 /// Bytes one read of a text of `/proc` gives at most; what is behind them comes with the next one.
 pub const LIVE_BYTES: usize = 1024;
 
+/// Open files in the whole VM with an owner who is told of them (fcntl(2), F_SETOWN). One more is ENOMEM, and so is one more
+/// than half of them for an account: all are looked at whenever anybody is woken, and each may be a whole group of processes.
+pub const MAX_OWNERS: usize = 128;
+
 /// Files in all epoll lists together. One more is ENOSPC, as at Linux's `max_user_watches`.
 pub const MAX_INTERESTS: usize = 8192;
 

@@ -1,8 +1,9 @@
 //! Owners of open files: who is told, by whose leave, and that nothing of them stays.
 
 use crate::bench::{Bench, exit};
+use crate::limits::{ACCOUNT_SHARE, MAX_OWNERS};
 use crate::tests::{AT, call, map, steps};
-use agent::kernel::{ExitStatus, Kernel as _, Signal};
+use agent::kernel::{ExitStatus, Kernel as _, Signal, Writes};
 use fakes::user::Step::{self, *};
 use std::vec;
 use std::vec::Vec;
@@ -12,6 +13,7 @@ const CLOSE: u64 = 3;
 const SIGPROCMASK: u64 = 14;
 const PIPE: u64 = 22;
 const YIELD: u64 = 24;
+const PAUSE: u64 = 34;
 const FORK: u64 = 57;
 const WAIT4: u64 = 61;
 const FCNTL: u64 = 72;
@@ -24,6 +26,7 @@ const SETOWN_EX: u64 = 15;
 const ASYNC: u64 = 0o20000;
 const IO: u8 = 29;
 const ESRCH: i64 = -3;
+const ENOMEM: i64 = -12;
 const EINVAL: i64 = -22;
 
 fn fcntl(fd: u64, command: u64, argument: u64, answer: i64) -> Vec<Step> {
@@ -142,7 +145,7 @@ fn an_owner_is_forgotten_with_the_last_descriptor_of_its_file() {
         fcntl(0, 0, 2, 2),
         vec![call(CLOSE, &[0]), call(CLOSE, &[1])],
         fcntl(2, 9, 0, 1),
-        vec![call(34, &[])],
+        vec![call(PAUSE, &[])],
     ]);
     let pid = bench.run(program);
     bench.settle();
@@ -151,4 +154,42 @@ fn an_owner_is_forgotten_with_the_last_descriptor_of_its_file() {
     bench.kernel.signal(pid, Signal::KILL).expect("it runs");
     bench.settle();
     assert_eq!(files(&bench), 0);
+}
+
+#[test]
+fn so_many_files_have_an_owner_half_of_them_of_one_account() {
+    let share = (MAX_OWNERS / ACCOUNT_SHARE) as u64;
+    // Nobody is an owner who is remembered too.
+    let owned = |count: u64| {
+        let pipes = (0..count.div_ceil(2)).flat_map(|_| vec![call(PIPE, &[AT]), Expect(0)]);
+        let files = (0..count).flat_map(|fd| fcntl(fd, SETOWN, 0, 0));
+        steps(vec![map(1, 3), pipes.collect(), files.collect()])
+    };
+    let mut bench = Bench::new(1024);
+    let view = bench.kernel.create_view("/", Writes::Kept, None).unwrap();
+    let more = steps(vec![
+        vec![call(PIPE, &[AT]), Expect(0)],
+        fcntl(share, SETOWN, 0, ENOMEM),
+        // One that has an owner may get another.
+        fcntl(share - 1, SETOWN, 1, 0),
+        vec![call(CLOSE, &[0]), Expect(0)],
+        fcntl(share, SETOWN, 0, 0),
+        vec![call(PAUSE, &[])],
+    ]);
+    bench.run(steps(vec![owned(share), more]));
+    bench.settle();
+    assert_eq!(bench.kernel.system.files.owner_count() as u64, share);
+    bench.run_in(view, steps(vec![owned(share), vec![call(PAUSE, &[])]]));
+    bench.settle();
+    assert_eq!(bench.kernel.system.files.owner_count(), MAX_OWNERS);
+    let third = bench.kernel.create_view("/", Writes::Kept, None).unwrap();
+    let late = steps(vec![
+        map(1, 3),
+        vec![call(PIPE, &[AT]), Expect(0)],
+        fcntl(0, SETOWN, 0, ENOMEM),
+        vec![exit(0)],
+    ]);
+    let pid = bench.run_in(third, late);
+    bench.settle();
+    assert_eq!(bench.status(pid), ExitStatus::Exited(0));
 }

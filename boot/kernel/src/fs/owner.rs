@@ -1,7 +1,7 @@
 //! Who is sent a signal when an open file has something to be read (fcntl(2), F_SETOWN and O_ASYNC).
 //!
-//! Few files have an owner, so that owners stand in a list of their own. It is looked through when anybody is woken, and
-//! costs nothing while it is empty.
+//! Few files have an owner, so that owners stand in a list of their own. It is looked through when anybody is woken, which
+//! bounds it ([`MAX_OWNERS`]), and costs nothing while it is empty.
 
 use crate::errno::Errno;
 use crate::fs::Files;
@@ -10,6 +10,7 @@ use crate::fs::flags::OpenFlags;
 use crate::fs::pipe::PipeEnd;
 use crate::fs::transfer::Readiness;
 use crate::fs::watch::Watch;
+use crate::limits::{ACCOUNT_SHARE, MAX_OWNERS};
 use crate::wait::{WakeKey, WakeQueue};
 use agent::kernel::View;
 use hal::block::Block;
@@ -77,14 +78,24 @@ impl<B: Block> Files<B> {
     ///
     /// # Errors
     ///
-    /// ENOMEM.
+    /// ENOMEM, also when as many files have one as may, or as many of its account's; EBADF.
     pub(crate) fn set_owner_of(
         &mut self,
         id: DescriptionId,
         owner: FileOwner,
     ) -> Result<(), Errno> {
+        if let Some((_, known)) = self.owners.iter_mut().find(|(known, _)| *known == id) {
+            *known = owner;
+            return Ok(());
+        }
+        let account = |id| Some(self.descriptions.get(id)?.account);
+        let payer = account(id).ok_or(Errno::EBADF)?;
+        let own = self.owners.iter();
+        let own = own.filter(|(known, _)| account(*known) == Some(payer));
+        if own.count() >= MAX_OWNERS / ACCOUNT_SHARE || self.owners.len() >= MAX_OWNERS {
+            return Err(Errno::ENOMEM);
+        }
         self.owners.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.forget_owner(id);
         self.owners.push((id, owner));
         Ok(())
     }
