@@ -43,7 +43,6 @@ pub(super) fn futimesat<B: Block>(system: &mut System<B>, call: &mut Call) -> Ou
 /// utimensat(2).
 pub(super) fn utimensat<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let flags = call.uint(3);
-    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     set(system, call, PathArgument::at(call, 0), (2, NANOS), flags)
 }
 
@@ -55,8 +54,14 @@ fn set<B: Block>(
     flags: u32,
 ) -> Outcome {
     let [accessed, modified] = read(system, call, call.address(nth), fraction)?;
+    if [accessed, modified] == [NewTime::Keep; 2] {
+        // Nothing else is looked at.
+        return Ok(0);
+    }
+    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     if path.address.is_null() && path.from != AT_FDCWD {
         // futimens(3).
+        check_flags(flags, 0)?;
         return system.with_open_place(call, 0, &mut |files, context, place| {
             files.set_times(context, place, accessed, modified)?;
             Ok(0)
@@ -103,4 +108,47 @@ fn read<B: Block>(
         };
     }
     Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bench::{Bench, exit};
+    use crate::tests::{AT, call, map, steps};
+    use agent::kernel::ExitStatus;
+    use fakes::user::Step::{self, *};
+    use std::vec;
+    use std::vec::Vec;
+
+    const PIPE: u64 = 22;
+    const UTIMENSAT: u64 = 280;
+    const HERE: u64 = -100_i64 as u64;
+    const NAME: u64 = AT + 64;
+
+    fn set(from: u64, path: u64, times: u64, flags: u64, answer: i64) -> Vec<Step> {
+        vec![call(UTIMENSAT, &[from, path, times, flags]), Expect(answer)]
+    }
+
+    #[test]
+    fn a_descriptor_alone_has_no_flags_and_where_nothing_changes_nothing_is_looked_at() {
+        let mut bench = Bench::new(256);
+        let keep = [0_u64, 0x3fff_fffe].map(u64::to_le_bytes).concat();
+        let status = bench.finish(steps(vec![
+            map(1, 3),
+            vec![
+                call(PIPE, &[AT]),
+                Expect(0),
+                Store(AT, [keep.clone(), keep].concat()),
+                Store(NAME, b"/none\0".to_vec()),
+            ],
+            set(0, 0, 0, 0x100, -22),
+            set(0, 0, 0, 0x1000, -22),
+            set(HERE, NAME, 0, 0, -2),
+            set(HERE, NAME, 0, 2, -22),
+            set(HERE, NAME, AT, 0, 0),
+            set(HERE, NAME, AT, 2, 0),
+            set(99, 0, AT, 0, 0),
+            vec![exit(0)],
+        ]));
+        assert_eq!(status, ExitStatus::Exited(0));
+    }
 }
