@@ -34,6 +34,8 @@ pub struct Listed {
     pub number: u64,
     /// Where the listing goes on behind this entry.
     pub next: u64,
+    /// How many entries were looked at to find it.
+    pub looks: usize,
 }
 
 impl<B: Block> Files<B> {
@@ -70,6 +72,7 @@ impl<B: Block> Files<B> {
                     kind: Kind::Directory.entry_type(),
                     number,
                     next: within + 1,
+                    looks: 1,
                 }));
             }
             (part, within) = (WRITTEN, 0);
@@ -99,6 +102,7 @@ impl<B: Block> Files<B> {
                     kind: attributes.kind.entry_type(),
                     number: attributes.number,
                     next: (WRITTEN << PART_SHIFT) | (entry.order + 1),
+                    looks: 1,
                 };
                 self.union_mut(id)?.listed = Some(known);
                 return Ok(Some(listed));
@@ -116,7 +120,7 @@ impl<B: Block> Files<B> {
         cookie: &mut u64,
     ) -> Result<Option<Listed>, Stall> {
         let id = self.inode_at(directory)?;
-        for _ in 0..WORK_ENTRIES {
+        for looks in 1..=WORK_ENTRIES {
             let (part, within) = split(*cookie);
             let nth = part.saturating_sub(SOURCES) as usize;
             let Some(source) = self.source(id, nth) else {
@@ -130,7 +134,7 @@ impl<B: Block> Files<B> {
             let listed = self.show(context, directory, nth, found)?;
             *cookie = next;
             if let Some(mut listed) = listed {
-                listed.next = next;
+                (listed.next, listed.looks) = (next, looks);
                 return Ok(Some(listed));
             }
         }
@@ -175,6 +179,7 @@ impl<B: Block> Files<B> {
             kind,
             number,
             next: 0,
+            looks: 0,
         }))
     }
 

@@ -21,7 +21,8 @@ const GETDENTS: u32 = 78;
 pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> Outcome {
     let (id, _) = system.open_content(call, 0)?;
     let room = call.size(2)?;
-    for _ in 0..WORK_ENTRIES {
+    let mut looks = 0;
+    while looks < WORK_ENTRIES {
         let done = call.progress as usize;
         let mut parts = system.file_parts(call.process)?;
         let listed = match parts.files.next_entry(&mut parts.context, id) {
@@ -53,6 +54,7 @@ pub(super) fn getdents64<B: Block>(system: &mut System<B>, call: &mut Call) -> O
         system.write_user(call.space, at, &bytes[..length])?;
         system.files.skip_entry(id, listed.next);
         call.progress += length as u64;
+        looks += listed.looks;
     }
     Err(Stall::AGAIN)
 }

@@ -283,3 +283,26 @@ fn a_file_does_not_act_for_a_group_its_maker_is_not_in() {
     bed.credentials.groups = [0].into_iter().collect();
     assert_eq!(made(&mut bed, "/shared/c", 0o102755), (0, 0o2755));
 }
+
+#[test]
+fn an_entry_tells_how_many_were_looked_at_to_find_it() {
+    let mut bed = bed();
+    let names = read_while(&mut bed, "/many", |_, _| {});
+    for (nth, name) in names[2..].iter().enumerate() {
+        if nth % 64 != 63 {
+            bed.unlink(&format!("/many/{name}")).unwrap();
+        }
+    }
+    let fd = bed.open("/many", OpenFlags::DIRECTORY).unwrap();
+    let id = bed.description(fd);
+    let mut looks = vec![];
+    while let Some(listed) = bed
+        .run(|files, context| files.next_entry(context, id))
+        .unwrap()
+    {
+        bed.files.skip_entry(id, listed.next);
+        looks.push(listed.looks);
+    }
+    assert_eq!(looks[..2], [1, 1]);
+    assert_eq!(looks[2..], [64; MANY / 64]);
+}

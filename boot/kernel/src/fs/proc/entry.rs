@@ -111,6 +111,7 @@ impl<B: Block> Files<B> {
                 kind: node.kind().entry_type(),
                 number: node.number(),
                 next,
+                looks: 1,
             })
         };
         let numbered = |number: u32, node: ProcNode, next: u64| {
