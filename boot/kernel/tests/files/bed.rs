@@ -8,8 +8,8 @@ use hal::limits::PAGE_BYTES;
 use kernel::account::{Account, AccountId, Accounts, Resource};
 use kernel::errno::Errno;
 use kernel::fs::{
-    Context, Credentials, DescriptionId, Existing, Files, Last, OpenFlags, PipeId, Place, PlaceRef,
-    ProcessFiles, Processes, Random, Report, Rules, Sink, Span, Start, TableId,
+    Context, Credentials, DescriptionId, Existing, Files, Last, Listed, OpenFlags, PipeId, Place,
+    PlaceRef, ProcessFiles, Processes, Random, Report, Rules, Sink, Span, Start, TableId,
 };
 use kernel::wait::{Stall, WakeQueue, Why};
 use std::cell::Cell;
@@ -400,24 +400,33 @@ impl Bed {
         result
     }
 
-    pub(crate) fn list(&mut self, path: &str) -> Result<Vec<String>, Errno> {
+    /// Reads a directory to its end in its own order, doing `act` behind each entry, with its name.
+    pub(crate) fn read_directory(
+        &mut self,
+        path: &str,
+        mut act: impl FnMut(&mut Self, &Listed, String),
+    ) -> Result<(), Errno> {
         let fd = self.open(path, OpenFlags::DIRECTORY)?;
         let id = self.description(fd);
-        let mut names = vec![];
-        loop {
+        let end = loop {
             match self.run(|files, context| files.next_entry(context, id)) {
                 Ok(Some(listed)) => {
-                    names.push(String::from_utf8(listed.name.to_vec()).unwrap());
                     self.files.skip_entry(id, listed.next);
+                    let name = String::from_utf8(listed.name.to_vec()).unwrap();
+                    act(self, &listed, name);
                 }
-                Ok(None) => break,
-                Err(errno) => {
-                    self.close(fd);
-                    return Err(errno);
-                }
+                Ok(None) => break Ok(()),
+                Err(errno) => break Err(errno),
             }
-        }
+        };
         self.close(fd);
+        end
+    }
+
+    /// Returns the names in a directory, sorted.
+    pub(crate) fn list(&mut self, path: &str) -> Result<Vec<String>, Errno> {
+        let mut names = vec![];
+        self.read_directory(path, |_, _, name| names.push(name))?;
         names.sort();
         Ok(names)
     }

@@ -28,30 +28,13 @@ fn bed() -> Bed {
     Bed::mounted(4096, vec![disk])
 }
 
-/// Reads a directory to its end, doing `act` after each entry.
-fn read_while(bed: &mut Bed, path: &str, mut act: impl FnMut(&mut Bed, &str)) -> Vec<String> {
-    let fd = bed.open(path, OpenFlags::DIRECTORY).unwrap();
-    let id = bed.description(fd);
-    let mut names = vec![];
-    while let Some(listed) = bed
-        .run(|files, context| files.next_entry(context, id))
-        .unwrap()
-    {
-        bed.files.skip_entry(id, listed.next);
-        let name = String::from_utf8(listed.name.to_vec()).unwrap();
-        act(bed, &name);
-        names.push(name);
-    }
-    bed.close(fd);
-    names
-}
-
 #[test]
 fn a_file_that_is_changed_while_its_directory_is_read_is_listed_once() {
     let mut bed = bed();
-    let mut nth = 0;
-    let names = read_while(&mut bed, "/many", |bed, _| {
+    let mut names = vec![];
+    bed.read_directory("/many", |bed, _, name| {
         // Some before they are listed, some behind.
+        let nth = names.len();
         let target = format!("/many/{}", nth * 7 % MANY);
         match nth % 3 {
             0 => bed.chmod(&target, 0o600).unwrap(),
@@ -61,8 +44,9 @@ fn a_file_that_is_changed_while_its_directory_is_read_is_listed_once() {
                 bed.write_all(&target, b"made anew").unwrap();
             }
         }
-        nth += 1;
-    });
+        names.push(name);
+    })
+    .unwrap();
     let known: BTreeSet<_> = names.iter().collect();
     assert_eq!((names.len(), known.len()), (MANY + 2, MANY + 2));
 }
@@ -72,19 +56,14 @@ fn a_changed_file_is_listed_as_what_it_is_now() {
     let mut bed = bed();
     bed.unlink("/few/file").unwrap();
     bed.make_directory("/few/file").unwrap();
-    let fd = bed.open("/few", OpenFlags::DIRECTORY).unwrap();
-    let id = bed.description(fd);
     let mut found = None;
-    while let Some(listed) = bed
-        .run(|files, context| files.next_entry(context, id))
-        .unwrap()
-    {
-        bed.files.skip_entry(id, listed.next);
-        if listed.name[..] == *b"file" {
+    bed.read_directory("/few", |_, listed, name| {
+        if name == "file" {
             assert!(found.is_none(), "listed twice");
             found = Some((listed.kind, listed.number));
         }
-    }
+    })
+    .unwrap();
     let number = bed.stat("/few/file").unwrap().number;
     assert_eq!(found, Some((4, number)));
 }
@@ -287,22 +266,17 @@ fn a_file_does_not_act_for_a_group_its_maker_is_not_in() {
 #[test]
 fn an_entry_tells_how_many_were_looked_at_to_find_it() {
     let mut bed = bed();
-    let names = read_while(&mut bed, "/many", |_, _| {});
+    let mut names = vec![];
+    bed.read_directory("/many", |_, _, name| names.push(name))
+        .unwrap();
     for (nth, name) in names[2..].iter().enumerate() {
         if nth % 64 != 63 {
             bed.unlink(&format!("/many/{name}")).unwrap();
         }
     }
-    let fd = bed.open("/many", OpenFlags::DIRECTORY).unwrap();
-    let id = bed.description(fd);
     let mut looks = vec![];
-    while let Some(listed) = bed
-        .run(|files, context| files.next_entry(context, id))
-        .unwrap()
-    {
-        bed.files.skip_entry(id, listed.next);
-        looks.push(listed.looks);
-    }
+    bed.read_directory("/many", |_, listed, _| looks.push(listed.looks))
+        .unwrap();
     assert_eq!(looks[..2], [1, 1]);
     assert_eq!(looks[2..], [64; MANY / 64]);
 }

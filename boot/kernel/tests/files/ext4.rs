@@ -314,17 +314,9 @@ fn large_directory() -> (Bed, Vec<String>) {
         }
     }));
     let mut bed = Bed::mounted(4096, vec![disk]);
-    let fd = bed.open("/large", OpenFlags::DIRECTORY).unwrap();
-    let id = bed.description(fd);
     let mut names = vec![];
-    while let Some(listed) = bed
-        .run(|files, context| files.next_entry(context, id))
-        .unwrap()
-    {
-        bed.files.skip_entry(id, listed.next);
-        names.push(String::from_utf8(listed.name.to_vec()).unwrap());
-    }
-    bed.close(fd);
+    bed.read_directory("/large", |_, _, name| names.push(name))
+        .unwrap();
     // The rest of the way.
     assert_eq!(bed.stat("/large/absent"), Err(Errno::ENOENT));
     (bed, names)

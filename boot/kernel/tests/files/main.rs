@@ -14,6 +14,7 @@ mod shares;
 mod sockets;
 mod teardown;
 mod viewers;
+mod views;
 
 #[global_allocator]
 static HEAP: fakes::alloc::Counting = fakes::alloc::Counting::new();
