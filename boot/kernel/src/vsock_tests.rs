@@ -68,6 +68,16 @@ fn connect() -> Step {
     call(CONNECT, &[0, NAME, 16])
 }
 
+/// A program that connects a socket and then does something with it.
+fn connected(then: Vec<Step>) -> Vec<Step> {
+    steps(vec![
+        map(1, 3),
+        socket(0, 0),
+        vec![connect(), Expect(0)],
+        then,
+    ])
+}
+
 /// A socket that listens on port 7000, with room for `backlog` connections that nobody has accepted.
 fn listener(backlog: u64) -> Vec<Step> {
     vec![
@@ -97,6 +107,14 @@ impl Bench {
             }
             other => panic!("nobody dials: {other:?}"),
         }
+    }
+
+    /// Takes a dial and accepts it; the program has something to say then.
+    fn accepted(&mut self) -> ChannelId {
+        let channel = self.dialled();
+        self.kernel.connected(channel, LOCAL);
+        self.channel_ready(channel);
+        channel
     }
 
     fn channel_ready(&mut self, channel: ChannelId) {
@@ -136,26 +154,20 @@ impl Bench {
 fn a_connection_is_made_carries_bytes_and_ends() {
     let mut bench = Bench::new(256);
     let queues = bench.queues();
-    let pid = bench.run(steps(vec![
-        map(1, 3),
-        socket(0, 0),
-        vec![
-            connect(),
-            Expect(0),
-            Store(PLACE, 16_u32.to_le_bytes().to_vec()),
-            call(GETSOCKNAME, &[0, NAME, PLACE]),
-            Expect(0),
-            Load(NAME, name(3, 0x1234)),
-            Store(PLACE, b"to the host".to_vec()),
-            call(WRITE, &[0, PLACE, 11]),
-            Expect(11),
-            call(READ, &[0, PLACE, 100]),
-            Expect(14),
-            Load(PLACE, b"to the program".to_vec()),
-            call(READ, &[0, PLACE, 100]),
-            Expect(0),
-            exit(0),
-        ],
+    let pid = bench.run(connected(vec![
+        Store(PLACE, 16_u32.to_le_bytes().to_vec()),
+        call(GETSOCKNAME, &[0, NAME, PLACE]),
+        Expect(0),
+        Load(NAME, name(3, 0x1234)),
+        Store(PLACE, b"to the host".to_vec()),
+        call(WRITE, &[0, PLACE, 11]),
+        Expect(11),
+        call(READ, &[0, PLACE, 100]),
+        Expect(14),
+        Load(PLACE, b"to the program".to_vec()),
+        call(READ, &[0, PLACE, 100]),
+        Expect(0),
+        exit(0),
     ]));
     let channel = bench.dialled();
     assert_eq!(bench.kernel.next_event(), None, "told once");
@@ -287,9 +299,7 @@ fn a_reset_is_read_once_behind_what_came_and_writing_breaks() {
             exit(0),
         ],
     ]));
-    let channel = bench.dialled();
-    bench.kernel.connected(channel, LOCAL);
-    bench.channel_ready(channel);
+    let channel = bench.accepted();
     assert_eq!(bench.kernel.deliver(channel, b"rest"), Input::Took(4));
     bench.kernel.end_channel(channel, Over::Reset);
     assert!(
@@ -304,16 +314,10 @@ fn a_reset_is_read_once_behind_what_came_and_writing_breaks() {
 #[test]
 fn a_full_socket_holds_the_host_back_and_tells_of_room() {
     let mut bench = Bench::new(256);
-    let pid = bench.run(steps(vec![
-        map(1, 3),
-        socket(0, 0),
-        vec![
-            connect(),
-            Expect(0),
-            call(READ, &[0, AT, 4096]),
-            Expect(4096),
-            call(PAUSE, &[]),
-        ],
+    let pid = bench.run(connected(vec![
+        call(READ, &[0, AT, 4096]),
+        Expect(4096),
+        call(PAUSE, &[]),
     ]));
     let channel = bench.dialled();
     let block = vec![7; 100_000];
@@ -335,18 +339,12 @@ fn a_full_socket_holds_the_host_back_and_tells_of_room() {
 fn a_host_whose_bytes_find_no_memory_is_cut_off_and_the_program_told() {
     let mut bench = Bench::new(256);
     let queues = bench.queues();
-    let pid = bench.run(steps(vec![
-        map(1, 3),
-        socket(0, 0),
-        vec![
-            connect(),
-            Expect(0),
-            call(READ, &[0, PLACE, 4]),
-            Expect(ENOMEM),
-            call(READ, &[0, PLACE, 4]),
-            Expect(0),
-            exit(0),
-        ],
+    let pid = bench.run(connected(vec![
+        call(READ, &[0, PLACE, 4]),
+        Expect(ENOMEM),
+        call(READ, &[0, PLACE, 4]),
+        Expect(0),
+        exit(0),
     ]));
     let channel = bench.dialled();
     bench.kernel.connected(channel, LOCAL);
@@ -521,21 +519,13 @@ fn a_list_of_buffers_that_becomes_shorter_while_its_sender_waits_ends_the_call()
     const LIST: u64 = AT + 1024;
     let mut bench = Bench::new(256);
     let buffers = |len: u64| [AT, len].map(u64::to_le_bytes).concat().repeat(20);
-    let pid = bench.run(steps(vec![
-        map(1, 3),
-        socket(0, 0),
-        vec![
-            connect(),
-            Expect(0),
-            Store(LIST, buffers(4096)),
-            call(WRITEV, &[0, LIST, 20]),
-            Expect(65536),
-            exit(0),
-        ],
+    let pid = bench.run(connected(vec![
+        Store(LIST, buffers(4096)),
+        call(WRITEV, &[0, LIST, 20]),
+        Expect(65536),
+        exit(0),
     ]));
-    let channel = bench.dialled();
-    bench.kernel.connected(channel, LOCAL);
-    bench.channel_ready(channel);
+    let channel = bench.accepted();
     let system = &mut bench.kernel.system;
     let space = system
         .process(system.table.find(pid).unwrap())
