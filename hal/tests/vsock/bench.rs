@@ -1,7 +1,7 @@
 //! The bench that every conversation is held on: the driver on one side, the host on the other, a clock wound by hand.
 
 use embedded_io::{Read, ReadReady, Write};
-use fakes::virtio::vsock::{Host, Peer};
+use fakes::virtio::vsock::{Host, Peer, op};
 use fakes::virtio::{MockHal, MockTransport, Setup};
 use hal::clock::Instant;
 use hal::virtio::vsock::{Budget, VirtioVsock};
@@ -80,6 +80,18 @@ impl Bench {
         let peer = self.host.accept(buf_alloc);
         self.expect_events(&[Event::Connected(id)]);
         (id, peer)
+    }
+
+    /// Has a few bytes go both ways.
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, id: ConnectionId, peer: &mut Peer) {
+        assert_eq!(self.write(id, b"hello"), 5);
+        let packet = self.host.expect(op::RW);
+        assert_eq!(packet.data, b"hello");
+        peer.on_packet(&packet);
+        self.host.send(&peer.data(b"world!"));
+        self.expect_events(&[Event::Readable(id), Event::Writable(id)]);
+        assert_eq!(self.read(id, 100), Ok(b"world!".to_vec()));
     }
 
     #[track_caller]

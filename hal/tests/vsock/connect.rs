@@ -14,14 +14,7 @@ fn connects_exchanges_bytes_and_closes() {
     let mut peer = bench.host.accept(65536);
     bench.expect_events(&[Event::Connected(id)]);
 
-    assert_eq!(bench.write(id, b"hello"), 5);
-    let packet = bench.host.expect(op::RW);
-    assert_eq!(packet.data, b"hello");
-    peer.on_packet(&packet);
-
-    bench.host.send(&peer.data(b"world!"));
-    bench.expect_events(&[Event::Readable(id), Event::Writable(id)]);
-    assert_eq!(bench.read(id, 100), Ok(b"world!".to_vec()));
+    bench.exchange(id, &mut peer);
     assert_eq!(bench.read(id, 100), Err(StreamError::NotReady));
 
     bench.guest.close(id, Instant::NEVER);

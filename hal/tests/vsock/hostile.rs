@@ -4,6 +4,7 @@ use crate::bench::{Bench, pattern};
 use fakes::virtio::Setup;
 use fakes::virtio::vsock::{EVENTS, HEADER_BYTES, Host, Packet, RX, TX, op};
 use hal::clock::Instant;
+use hal::limits::VSOCK_SLOTS;
 use hal::virtio::init::InitError;
 use hal::virtio::vsock::{Budget, RingFault, VirtioVsock};
 use hal::vsock::{ConnectError, Event, Purpose, StreamError, Vsock};
@@ -134,7 +135,7 @@ fn packets_for_nobody_are_answered_with_one_rst() {
         for (host_port, guest_port) in [
             (peer.host_port, peer.guest_port + 1),
             (peer.host_port + 1, peer.guest_port),
-            (peer.host_port, peer.guest_port + 512),
+            (peer.host_port, peer.guest_port + VSOCK_SLOTS as u32),
         ] {
             let stray = Packet {
                 src_port: host_port,

@@ -46,14 +46,7 @@ fn an_accepted_connection_carries_bytes_both_ways_and_ends() {
     let local = bench.guest.local(id).expect("it stands");
     assert_eq!((local.cid, local.port), (3, Port(SERVICE)));
 
-    assert_eq!(bench.write(id, b"hello"), 5);
-    let packet = bench.host.expect(op::RW);
-    assert_eq!(packet.data, b"hello");
-    peer.on_packet(&packet);
-    bench.host.send(&peer.data(b"world!"));
-    bench.expect_events(&[Event::Readable(id), Event::Writable(id)]);
-    assert_eq!(bench.read(id, 100), Ok(b"world!".to_vec()));
-
+    bench.exchange(id, &mut peer);
     bench.guest.shutdown(id, Direction::Send);
     assert_eq!(bench.host.expect(op::SHUTDOWN).flags, SHUT_SEND);
     bench.host.send(&peer.shutdown(SHUT_RCV | SHUT_SEND));
