@@ -307,7 +307,8 @@ impl<U: User, B: Block> agent::kernel::Kernel for Kernel<U, B> {
             return Some(Event::OutOfMemory(kill));
         }
         loop {
-            if let Some(event) = self.system.files.sockets.next_told() {
+            let mut parts = self.system.own_file_parts();
+            if let Some(event) = parts.files.sockets.next_told(&mut parts.context) {
                 return Some(event);
             }
             if let Some((pid, stream)) = self.system.files.pipes.next_ready() {

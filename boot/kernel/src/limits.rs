@@ -181,7 +181,8 @@ pub const MAX_LOCKS: usize = 4096;
 /// circle everybody waits on.
 pub const MAX_LOCK_WAITS: usize = 10;
 
-/// Sockets in the whole VM. One more is ENFILE, and so is one more than half of them for an account.
+/// Sockets in the whole VM; a connection with the host has one at either end. One more is ENFILE, and so is one more than
+/// half of them for an account.
 pub const MAX_SOCKETS: usize = 4096;
 
 /// Connections with the host that one container may have, those it has not accepted and those that are on their way out

@@ -34,6 +34,7 @@ const GETSOCKOPT: u64 = 55;
 const EINTR: i64 = -4;
 const ENOMEM: i64 = -12;
 const EACCES: i64 = -13;
+const ENFILE: i64 = -23;
 const ECONNRESET: i64 = -104;
 const ETIMEDOUT: i64 = -110;
 const EPIPE: i64 = -32;
@@ -130,8 +131,15 @@ impl Bench {
         [Resource::KernelFrames, Resource::Messages].map(|what| account.used(what))
     }
 
+    /// How many sockets there are, each of which somebody pays for.
     fn sockets(&self) -> usize {
-        self.kernel.system.files.sockets.count()
+        let system = &self.kernel.system;
+        let (count, views) = (system.files.sockets.count(), system.views.names());
+        let accounts = views.filter_map(|view| Some(system.views.get(view)?.account));
+        let accounts = accounts.filter_map(|account| system.accounts.get(account));
+        let paid: u64 = accounts.map(|it| it.used(Resource::Sockets)).sum();
+        assert_eq!(paid, count as u64);
+        count
     }
 
     /// The socket behind a process's descriptor.
@@ -537,4 +545,44 @@ fn a_list_of_buffers_that_becomes_shorter_while_its_sender_waits_ends_the_call()
     bench.kernel.take_sent(channel, 65536);
     bench.channel_ready(channel);
     assert_eq!(bench.status(pid), ExitStatus::Exited(0));
+}
+
+#[test]
+fn an_account_pays_for_either_end_of_a_connection() {
+    for (most, errno) in [(0, ENFILE), (1, EINPROGRESS), (2, EINPROGRESS)] {
+        let mut bench = Bench::new(256);
+        let account = bench.kernel.system.own_account;
+        let limit = |bench: &mut Bench, most| {
+            let account = bench.kernel.system.accounts.get_mut(account).unwrap();
+            account.set_limit(Resource::Sockets, most);
+        };
+        limit(&mut bench, 2 + most);
+        let pid = bench.run(steps(vec![
+            map(1, 3),
+            listener(2),
+            socket(1, NONBLOCK),
+            vec![
+                call(CONNECT, &[1, NAME, 16]),
+                Expect(errno),
+                call(PAUSE, &[]),
+            ],
+        ]));
+        bench.settle();
+        assert_eq!(bench.sockets() as u64, 2 + most.min(1));
+        // Two more are needed for one that is accepted.
+        limit(&mut bench, 3 + most.min(1));
+        assert_eq!(bench.kernel.admit(Port(7000), Port(1)), None);
+        assert_eq!(bench.sockets() as u64, 2 + most.min(1), "nothing is left");
+        limit(&mut bench, 4 + most.min(1));
+        assert!(bench.kernel.admit(Port(7000), Port(1)).is_some());
+        assert_eq!(bench.sockets() as u64, 4 + most.min(1));
+        bench.kernel.signal(pid, Signal::KILL).unwrap();
+        bench.settle();
+        while let Some(event) = bench.kernel.next_event() {
+            if let Event::Dial(channel, ..) | Event::ChannelReady(channel) = event {
+                bench.kernel.end_channel(channel, Over::Closed);
+            }
+        }
+        assert_eq!(bench.sockets(), 0);
+    }
 }

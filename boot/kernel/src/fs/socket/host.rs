@@ -203,10 +203,10 @@ impl Sockets {
         Ok(())
     }
 
-    /// Makes the agent's end of a connection.
+    /// Makes the agent's end of a connection, which whoever pays for the program's socket pays for too.
     fn relay(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         of: SocketId,
         account: AccountId,
         remote: Address,
@@ -222,8 +222,7 @@ impl Sockets {
         let more = (all + 1_usize).saturating_sub(self.told.len());
         self.told.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         let address = Text::copy_of(&encode(remote))?;
-        // There are few of them, and they are counted above.
-        let id = self.add(context, SocketType::VSOCK, account)?;
+        let id = self.create(context, SocketType::VSOCK, account)?;
         let end = self.get_mut(id)?;
         end.state = State::Connected(of);
         end.address = Some(address);

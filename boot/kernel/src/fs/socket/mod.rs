@@ -233,7 +233,7 @@ impl Sockets {
         self.table.get_mut(id).ok_or(Errno::EBADF)
     }
 
-    /// Makes a socket of a program, which `account` pays for.
+    /// Makes a socket, which `account` pays for.
     ///
     /// # Errors
     ///
@@ -253,7 +253,7 @@ impl Sockets {
         made
     }
 
-    /// Takes back what [`Sockets::create`] made, of which nobody knows yet.
+    /// Takes back what [`Sockets::create`] made, of which nobody knows yet or any more, and in which nothing waits.
     fn discard(&mut self, context: &mut Context<'_>, id: SocketId) {
         if let Some(socket) = self.table.remove(id) {
             context.refund(socket.account, Resource::Sockets, 1);

@@ -53,7 +53,7 @@ impl Sockets {
     }
 
     /// Returns the next thing the agent is to look at.
-    pub(crate) fn next_told(&mut self) -> Option<Event> {
+    pub(crate) fn next_told(&mut self, context: &mut Context<'_>) -> Option<Event> {
         while let Some(id) = self.told.pop_front() {
             let Some(relay) = self.table.get_mut(id).and_then(|end| end.relay.as_mut()) else {
                 continue;
@@ -67,9 +67,7 @@ impl Sockets {
                 Some((port, patience)) => {
                     return Some(Event::Dial(channel(id), port, patience));
                 }
-                None => {
-                    self.table.remove(id);
-                }
+                None => self.discard(context, id),
             }
         }
         None
@@ -202,13 +200,13 @@ impl Sockets {
         wake_both(context, id);
         wake_both(context, end);
         let Some(socket) = self.table.get_mut(id) else {
-            self.table.remove(end);
+            self.discard(context, end);
             return;
         };
         socket.error = error;
         if matches!(socket.state, State::Connecting(_)) {
             socket.state = State::Idle;
-            self.table.remove(end);
+            self.discard(context, end);
         }
     }
 
@@ -222,11 +220,9 @@ impl Sockets {
             Some(_) => {
                 self.drop_sent(context, end);
                 self.forget(end);
-                self.table.remove(end);
+                self.discard(context, end);
             }
-            None if socket.family == Family::Vsock => {
-                self.table.remove(end);
-            }
+            None if socket.family == Family::Vsock => self.discard(context, end),
             None => {}
         }
     }
