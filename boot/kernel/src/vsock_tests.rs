@@ -586,3 +586,20 @@ fn an_account_pays_for_either_end_of_a_connection() {
         assert_eq!(bench.sockets(), 0);
     }
 }
+
+#[test]
+fn an_end_without_fault_does_not_hide_that_bytes_found_no_memory() {
+    let mut bench = Bench::new(256);
+    let pid = bench.run(connected(vec![call(PAUSE, &[])]));
+    let channel = bench.dialled();
+    bench.kernel.connected(channel, LOCAL);
+    bench.settle();
+    let system = &mut bench.kernel.system;
+    let account = system.accounts.get_mut(system.own_account).unwrap();
+    account.set_limit(Resource::KernelFrames, 0);
+    assert_eq!(bench.kernel.deliver(channel, b"lost"), Input::Broken);
+    bench.kernel.end_channel(channel, Over::Closed);
+    let socket = bench.socket(pid, 0);
+    let socket = bench.kernel.system.files.socket_mut(socket).unwrap();
+    assert_eq!(socket.take_error(), Some(Errno::ENOMEM));
+}

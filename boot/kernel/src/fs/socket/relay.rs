@@ -203,7 +203,8 @@ impl Sockets {
             self.discard(context, end);
             return;
         };
-        socket.error = error;
+        // What went wrong before is not forgotten because the rest went well.
+        socket.error = error.or(socket.error);
         if matches!(socket.state, State::Connecting(_)) {
             socket.state = State::Idle;
             self.discard(context, end);
