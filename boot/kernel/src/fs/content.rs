@@ -255,7 +255,8 @@ impl<B: Block> Files<B> {
         Ok(done)
     }
 
-    /// Sets a regular file's length. What is cut off is gone, its pages some turns later; what is added is zero.
+    /// Sets a regular file's length. What is cut off is gone, its pages some turns later, which a cut that leaves some behind
+    /// them waits for; what is added is zero.
     pub(super) fn set_length(
         &mut self,
         context: &mut Context<'_>,
@@ -263,7 +264,7 @@ impl<B: Block> Files<B> {
         length: u64,
     ) -> Result<(), Stall> {
         let inode = self.inodes.get(id).ok_or(Errno::EIO)?;
-        let size = inode.attributes.size;
+        let (size, remains) = (inode.attributes.size, inode.remains.clone());
         if length > FILE_BYTES || length > size.max(context.largest_file) {
             return Err(Errno::EFBIG.into());
         }
@@ -276,6 +277,11 @@ impl<B: Block> Files<B> {
             },
         )?;
         if length < size {
+            let cut = length.div_ceil(PAGE) as u32..size.div_ceil(PAGE) as u32;
+            if !remains.is_empty() && remains.end < cut.start {
+                // Between what an earlier cut left and this one is what was written since.
+                return Err(Stall::AGAIN);
+            }
             let within = (length % PAGE) as usize;
             if within > 0 {
                 // The part of the last page that is cut off must read as zeroes when the file grows again.
@@ -287,7 +293,6 @@ impl<B: Block> Files<B> {
                 }
             }
             self.refresh_viewers(id);
-            let cut = length.div_ceil(PAGE) as u32..size.div_ceil(PAGE) as u32;
             self.abandon_pages(id, cut);
             self.give_pages_back(context.pool, context.accounts);
         }

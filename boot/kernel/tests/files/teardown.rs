@@ -154,6 +154,29 @@ fn a_later_shorter_cut_does_not_show_what_an_earlier_one_took() {
 }
 
 #[test]
+fn a_later_cut_keeps_what_was_written_behind_an_earlier_one() {
+    for (left, waits) in [(PAGES, false), (PAGES + 1, true), (PAGES + 2, true)] {
+        let mut bed = bed();
+        large_file(&mut bed);
+        let fd = bed.open("/dir/large", RW).unwrap();
+        bed.truncate("/dir/large", 0).unwrap();
+        // Before the pages of the cut are gone.
+        let kept = (PAGES * PAGE_BYTES) as u64;
+        bed.write(fd, Some(kept), b"kept").unwrap();
+        bed.truncate("/dir/large", kept + 9 * PAGE_BYTES as u64)
+            .unwrap();
+        let before = bed.stalls;
+        bed.truncate("/dir/large", (left * PAGE_BYTES) as u64)
+            .unwrap();
+        assert_eq!(bed.stalls > before, waits, "{left} pages");
+        while bed.tear_down() {}
+        let expected = if waits { &b"kept"[..] } else { b"" };
+        assert_eq!(bed.read(fd, Some(kept), 4).unwrap(), expected);
+        bed.close(fd);
+    }
+}
+
+#[test]
 fn a_file_of_a_huge_size_and_few_pages_goes_in_few_turns() {
     let mut bed = bed();
     let fd = bed.open("/dir/sparse", RW | OpenFlags::CREAT).unwrap();
