@@ -6,18 +6,17 @@ use crate::child::{apart, child, status_of};
 const PAGE: u64 = 4096;
 const MEGABYTE: u64 = 1 << 20;
 
-/// A user who has no other process anywhere.
-const USER: u32 = 54_321;
-
 pub(crate) fn run() {
+    // A user who has no other process anywhere, not of another run of these checks either.
+    let user = 50_000 + std::process::id() % 10_000;
     files();
     memory();
     data();
     stack();
     arguments();
-    tasks();
+    tasks(user);
     descriptors();
-    others();
+    others(user);
 }
 
 fn limit(resource: u32, soft: u64) {
@@ -348,10 +347,10 @@ fn fork() -> Answer {
     }
 }
 
-fn tasks() {
+fn tasks(user: u32) {
     apart(|| {
         limit(libc::RLIMIT_NPROC, 2);
-        sys!(SYS_setresuid, USER, USER, USER).expect("root");
+        sys!(SYS_setresuid, user, user, user).expect("root");
         let first = fork();
         check("fork", "the second one of a user", first.map(|_| 0));
         check("fork", "the third one of a user", fork().map(|_| 0));
@@ -373,7 +372,7 @@ fn tasks() {
     let execute = || {
         child(|| {
             limit(libc::RLIMIT_NPROC, 0);
-            sys!(SYS_setresuid, USER, USER, USER).expect("root");
+            sys!(SYS_setresuid, user, user, user).expect("root");
             let list = [c"conform".as_ptr(), c"--count".as_ptr(), std::ptr::null()];
             let none = [std::ptr::null::<u8>()];
             let answer = sys!(SYS_execve, c"/proc/self/exe", list.as_ptr(), none.as_ptr());
@@ -388,7 +387,7 @@ fn tasks() {
     let mut pipe = [0; 2];
     sys!(SYS_pipe, pipe.as_mut_ptr()).expect("a pipe");
     let sleeper = child(|| {
-        sys!(SYS_setresuid, USER, USER, USER).expect("root");
+        sys!(SYS_setresuid, user, user, user).expect("root");
         sys!(SYS_write, pipe[1], [1_u8].as_ptr(), 1).expect("open");
         let _ = sys!(SYS_pause);
         0
@@ -454,7 +453,7 @@ fn descriptors() {
     });
 }
 
-fn others() {
+fn others(user: u32) {
     apart(|| {
         let set = |case: &str, limits: [u64; 2]| {
             let answer = sys!(SYS_setrlimit, libc::RLIMIT_RSS, limits.as_ptr());
@@ -462,7 +461,7 @@ fn others() {
         };
         set("less", [100, 200]);
         set("the soft one above the hard one", [201, 200]);
-        sys!(SYS_setresuid, USER, USER, USER).expect("root");
+        sys!(SYS_setresuid, user, user, user).expect("root");
         set("the soft one up to the hard one", [200, 200]);
         set("the hard one higher, as a user", [200, 201]);
         set("without end, as a user", [libc::RLIM_INFINITY; 2]);
