@@ -28,13 +28,15 @@ pub(super) const SCRIPTS: &[&str] = &[
     "cd tmp && busybox mkdir -p a/b && busybox nuke a && busybox ls",
     "busybox yes | busybox head -n 3",
     "(busybox nologin & echo $! >tmp/pid) | busybox head -n 1; busybox kill $(busybox cat tmp/pid); busybox rm tmp/pid",
-    "busybox sleep 100 & busybox renice -n 5 -p $! && busybox cut -d ' ' -f 19 /proc/$!/stat; busybox kill $!",
+    // By so much that it comes to the last, however nice it was made.
+    "busybox sleep 100 & busybox renice -n 39 -p $! && busybox cut -d ' ' -f 19 /proc/$!/stat; busybox kill $!",
     "(busybox watch -t -n 100 busybox echo seen & echo $! >tmp/pid) | busybox head -n 1; busybox kill $(busybox cat tmp/pid); busybox rm tmp/pid",
     "printf 'GET /numbers HTTP/1.0\\r\\n\\r\\n' | busybox httpd -i -h data | busybox tail -n 3",
     "cd tmp && printf 'echo built $1\\n' >Mimfile && busybox mim all; busybox rm Mimfile",
     "cd tmp && busybox start-stop-daemon -S -x /bin/busybox -- busybox echo started; busybox start-stop-daemon -S -b -m -p pid -x /bin/busybox -- sleep 100; until [ -s pid ]; do :; done; busybox start-stop-daemon -K -q -p pid && echo stopped; busybox rm pid",
     "{ printf '\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\012\\012\\0\\0\\007\\001\\002\\003\\004\\005\\006host'; busybox head -c 18 /dev/zero; } >tmp/leases && busybox dumpleases -f tmp/leases; busybox rm tmp/leases",
     "cd tmp && busybox truncate -s 8M disk && printf 'n\\np\\n1\\n1\\n9\\nn\\np\\n2\\n10\\n20\\nw\\n' | busybox fdisk -C 256 -H 4 -S 16 disk && busybox fdisk -C 256 -H 4 -S 16 -l disk; busybox rm disk",
-    "cd tmp && busybox truncate -s 8M disk && busybox mkdosfs -n LABEL disk && busybox strings disk; busybox rm disk",
+    // Before the label stands a number that is the time.
+    "cd tmp && busybox truncate -s 8M disk && busybox mkdosfs -n LABEL disk && busybox strings disk | busybox sed 's/.*LABEL/LABEL/'; busybox rm disk",
     "cd tmp && busybox truncate -s 8M disk && busybox mke2fs -F -L label disk && busybox dd if=disk bs=1 skip=1080 count=2 2>/dev/null | busybox od -x; busybox rm disk",
 ];
