@@ -100,7 +100,7 @@ pub fn words(answer: Answer) -> String {
 /// Returns an error's name.
 #[must_use]
 pub fn name(errno: i32) -> String {
-    const NAMES: [(i32, &str); 64] = [
+    const NAMES: [(i32, &str); 65] = [
         (libc::EPERM, "EPERM"),
         (libc::ENOENT, "ENOENT"),
         (libc::ESRCH, "ESRCH"),
@@ -157,6 +157,7 @@ pub fn name(errno: i32) -> String {
         (libc::EADDRINUSE, "EADDRINUSE"),
         (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
         (libc::ECONNRESET, "ECONNRESET"),
+        (libc::ENETUNREACH, "ENETUNREACH"),
         (libc::ENOBUFS, "ENOBUFS"),
         (libc::EISCONN, "EISCONN"),
         (libc::ENOTCONN, "ENOTCONN"),

@@ -14,7 +14,8 @@
 mod refused;
 mod socket;
 
-use socket::{Socket, name};
+use hostile::call::name;
+use socket::Socket;
 use std::io::{Read, Write};
 
 /// How much is read and written at once.

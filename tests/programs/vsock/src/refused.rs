@@ -1,6 +1,7 @@
 //! What cannot be, and what it is answered with.
 
-use crate::socket::{Answer, Socket, address, name};
+use crate::socket::{Answer, Socket, address};
+use hostile::call::name;
 use libc::{AF_VSOCK, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET};
 use libc::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL, VMADDR_PORT_ANY};
 use std::fs::File;

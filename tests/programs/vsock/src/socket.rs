@@ -189,30 +189,3 @@ fn events(bits: i16) -> String {
     let set = NAMES.iter().filter(|(bit, _)| bits & bit != 0);
     set.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
 }
-
-/// Returns an error's name.
-pub(crate) fn name(errno: i32) -> String {
-    const NAMES: [(i32, &str); 19] = [
-        (libc::EACCES, "EACCES"),
-        (libc::EADDRINUSE, "EADDRINUSE"),
-        (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
-        (libc::EAGAIN, "EAGAIN"),
-        (libc::EALREADY, "EALREADY"),
-        (libc::ECONNRESET, "ECONNRESET"),
-        (libc::EINPROGRESS, "EINPROGRESS"),
-        (libc::EINVAL, "EINVAL"),
-        (libc::EISCONN, "EISCONN"),
-        (libc::ENETUNREACH, "ENETUNREACH"),
-        (libc::ENODEV, "ENODEV"),
-        (libc::ENOPROTOOPT, "ENOPROTOOPT"),
-        (libc::ENOTCONN, "ENOTCONN"),
-        (libc::EOPNOTSUPP, "EOPNOTSUPP"),
-        (libc::EPIPE, "EPIPE"),
-        (libc::EPROTONOSUPPORT, "EPROTONOSUPPORT"),
-        (libc::ERANGE, "ERANGE"),
-        (libc::ESOCKTNOSUPPORT, "ESOCKTNOSUPPORT"),
-        (libc::ETIMEDOUT, "ETIMEDOUT"),
-    ];
-    let known = NAMES.iter().find(|(number, _)| *number == errno);
-    known.map_or_else(|| errno.to_string(), |(_, name)| (*name).into())
-}

@@ -1,7 +1,7 @@
 //! Asks for what this kernel has not got, one thing after another, and prints what each answer is: `NAME | ERRNO`. The README
 //! lists them with what it means; a test compares the two.
 
-use hostile::call::{Answer, name};
+use hostile::call::{Answer, words};
 use hostile::sys;
 use libc::{
     AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AT_FDCWD, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS,
@@ -139,11 +139,6 @@ fn clone(flag: i32) -> Answer {
 
 fn main() {
     for (what, ask) in REFUSED {
-        let answer = match ask() {
-            Ok(_) => "done".to_owned(),
-            Err(libc::EAFNOSUPPORT) => "EAFNOSUPPORT".to_owned(),
-            Err(errno) => name(errno),
-        };
-        println!("{what} | {answer}");
+        println!("{what} | {}", words(ask()));
     }
 }
