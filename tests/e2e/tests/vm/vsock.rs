@@ -259,6 +259,8 @@ the other end: ENOTCONN
 its own: Ok((4294967295, 4294967295))
 patience: done
 begin: EINPROGRESS
+patience: done
+begin: EINPROGRESS
 begin again: EALREADY
 under way: \"\"
 over: OUT ERR

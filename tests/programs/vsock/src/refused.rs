@@ -86,12 +86,19 @@ pub(crate) fn run() {
     say("shutdown", quick.shutdown(libc::SHUT_RDWR));
     say("the other end", quick.peer_name());
     println!("its own: {:?}", quick.own_name());
-    let late = Socket::new(libc::SOCK_NONBLOCK).expect("a socket");
-    let patience = late.set_option(AF_VSOCK, CONNECT_TIMEOUT, &time(0, 100_000));
-    say("patience", patience);
-    say("begin", late.connect(VMADDR_CID_HOST, 4999));
-    say("begin again", late.connect(VMADDR_CID_HOST, 4999));
-    println!("under way: {:?}", late.poll(0));
+    // One that is under way for as long as this takes, and one that is soon over.
+    let [patient, late] = [time(3600, 0), time(0, 100_000)].map(|patience| {
+        let socket = Socket::new(libc::SOCK_NONBLOCK).expect("a socket");
+        say(
+            "patience",
+            socket.set_option(AF_VSOCK, CONNECT_TIMEOUT, &patience),
+        );
+        say("begin", socket.connect(VMADDR_CID_HOST, 4999));
+        socket
+    });
+    say("begin again", patient.connect(VMADDR_CID_HOST, 4999));
+    println!("under way: {:?}", patient.poll(0));
+    drop(patient);
     println!("over: {}", late.poll(-1));
     println!("why: {:?}", late.error().map(name));
 
