@@ -24,7 +24,7 @@ fn main() -> io::Result<()> {
     let lengths: HashMap<&str, usize> = arguments.iter().map(|text| (text.as_str(), text.len())).collect();
     println!("lengths: {}", lengths.values().sum::<usize>());
 
-    let path = env::temp_dir().join("std-hello");
+    let path = env::temp_dir().join(format!("std-hello-{}", std::process::id()));
     fs::write(&path, "written by std")?;
     println!("file: {}", fs::read_to_string(&path)?);
     fs::remove_file(&path)?;
