@@ -50,11 +50,11 @@ const BRK: u64 = 12;
 const IOCTL: u64 = 16;
 const SETITIMER: u64 = 38;
 const GETPID: u64 = 39;
-const UMASK: u64 = 95;
-const GETPPID: u64 = 110;
 const KILL: u64 = 62;
 const FTRUNCATE: u64 = 77;
+const UMASK: u64 = 95;
 const GETUID: u64 = 102;
+const GETPPID: u64 = 110;
 const GETDENTS64: u64 = 217;
 const CLOCK_GETTIME: u64 = 228;
 const CLOCK_GETRES: u64 = 229;
@@ -336,7 +336,7 @@ pub fn process_id() -> u64 {
     unsafe { system_call(GETPID, [0; 6]) }.unwrap_or(0)
 }
 
-/// This process's parent.
+/// The id of the process that made this one; 0 when that is outside.
 pub fn parent_id() -> u64 {
     // SAFETY: touches no memory.
     unsafe { system_call(GETPPID, [0; 6]) }.unwrap_or(u64::MAX)
