@@ -2,6 +2,7 @@
 
 use e2e::{Bed, Tree, config, conform};
 use mote_host::{Machine, ProcessConfig};
+use rustix::thread::{CapabilitySet, capabilities};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -45,14 +46,9 @@ const WITHOUT_ROOT: &[&str] = &[
 /// The families that the host's Linux lets this test run, as `conform` is asked for them: root in a container may not always
 /// be less nice.
 fn families() -> &'static [&'static str] {
-    const SYS_NICE: u32 = 23;
-    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:\t"));
-    let effective = u64::from_str_radix(effective.expect("a line"), 16).expect("a number");
+    let capabilities = capabilities(None).expect("told").effective;
     match rustix::process::geteuid().is_root() {
-        true if effective & 1 << SYS_NICE != 0 => &[],
+        true if capabilities.contains(CapabilitySet::SYS_NICE) => &[],
         true => &["-priority"],
         false => WITHOUT_ROOT,
     }

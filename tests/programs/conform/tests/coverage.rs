@@ -3,6 +3,7 @@
 //! `errors.txt` says what that is. The checks run here, on the host, and their own lines tell what they cover: the first
 //! word is the call, the answer its success or the error.
 
+use rustix::thread::{CapabilitySet, capabilities};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -77,13 +78,8 @@ fn is_error(word: &str) -> bool {
 
 /// Whether every family can run here: some make themselves users and less nice, as only root can, in a container not always.
 fn may_everything() -> bool {
-    const SYS_NICE: u32 = 23;
-    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:\t"));
-    let effective = u64::from_str_radix(effective.expect("a line"), 16).expect("a number");
-    rustix::process::geteuid().is_root() && effective & 1 << SYS_NICE != 0
+    let capabilities = capabilities(None).expect("told").effective;
+    rustix::process::geteuid().is_root() && capabilities.contains(CapabilitySet::SYS_NICE)
 }
 
 #[test]
