@@ -25,15 +25,7 @@ pub(crate) fn run() {
 fn behind_links() {
     let mut pipe = [0_i32; 2];
     sys!(SYS_pipe2, pipe.as_mut_ptr(), 0).expect("a pipe");
-    let mut pair = [0_i32; 2];
-    sys!(
-        SYS_socketpair,
-        libc::AF_UNIX,
-        libc::SOCK_STREAM,
-        0,
-        pair.as_mut_ptr()
-    )
-    .expect("a pair");
+    let pair = crate::socket::pair(libc::SOCK_STREAM);
     for (what, fd) in [("a pipe", pipe[0]), ("a socket", pair[0])] {
         let path = format!("/proc/self/fd/{fd}");
         let kind = |it: std::io::Result<std::fs::Metadata>| {
