@@ -70,6 +70,25 @@ pub const fn patient() -> Timeouts {
     }
 }
 
+/// Waits until the log of a VM's guest says `words`, and returns the line: what is told there may be read after what is told
+/// by the bridge, and after the VM has ended.
+///
+/// # Panics
+///
+/// When it never does.
+#[track_caller]
+pub fn await_log(vm: &Vm, words: &str) -> LogRecord {
+    let start = Instant::now();
+    loop {
+        let mut log = vm.log().into_iter();
+        if let Some(record) = log.find(|record| record.message.contains(words)) {
+            return record;
+        }
+        assert!(start.elapsed() < DEADLINE, "no {words:?} in the log");
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
 impl Bed {
     /// Launches a VM and negotiates.
     ///
@@ -138,18 +157,10 @@ impl Bed {
     ///
     /// # Panics
     ///
-    /// When it never does.
+    /// As [`await_log`].
     #[track_caller]
     pub fn await_log(&self, words: &str) -> LogRecord {
-        let start = Instant::now();
-        loop {
-            let mut log = self.vm.log().into_iter();
-            if let Some(record) = log.find(|record| record.message.contains(words)) {
-                return record;
-            }
-            assert!(start.elapsed() < DEADLINE, "no {words:?} in the log");
-            thread::sleep(LOOK_AGAIN);
-        }
+        await_log(&self.vm, words)
     }
 
     /// Checks that the guest still does everything it should: it answers, and it runs a program.

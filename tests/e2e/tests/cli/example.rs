@@ -7,7 +7,6 @@ use mote_host::{GuestConnection, Machine, Result, Vm, VmConfig};
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 include!(concat!(env!("OUT_DIR"), "/examples.rs"));
@@ -18,14 +17,10 @@ static WAITING: Mutex<Vec<(Bed, Instant)>> = Mutex::new(Vec::new());
 /// How long a VM is handed on: well below the time after which a [`Bed`] is taken for stuck.
 const LONGEST_USE: Duration = Duration::from_secs(60);
 
-/// A VM whose guest has said something: its log comes on a stream of its own, and may come late.
+/// A VM whose guest has said something.
 fn new_bed() -> Bed {
     let bed = Bed::busybox();
-    let start = Instant::now();
-    while bed.vm.log().is_empty() {
-        assert!(start.elapsed() < e2e::DEADLINE, "the guest says nothing");
-        thread::sleep(e2e::LOOK_AGAIN);
-    }
+    bed.await_log("");
     bed
 }
 
