@@ -26,9 +26,10 @@ for my $n (1 .. 10) {
 my $sum = 0;
 for (@children) { waitpid($_, 0); $sum += $? >> 8; }
 print "sum $sum\n";
-local $SIG{CHLD} = sub { my $ended = wait(); print "reaped\n" if $ended > 0 };
+my $ended = 0;
+local $SIG{CHLD} = sub { $ended = wait(); print "reaped\n" if $ended > 0 };
 if (!fork()) { exit 0 }
-select(undef, undef, undef, 0.5);
+select(undef, undef, undef, 0.1) until $ended;
 kill USR1 => $$ if ($SIG{USR1} = sub { print "usr1\n" });
 $SIG{CHLD} = 'DEFAULT';
 open(my $lines, ">", "/tmp/lines") or die;

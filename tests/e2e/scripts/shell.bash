@@ -15,7 +15,8 @@ for job in "${pids[@]}"; do wait "$job"; echo "job $?"; done
 kill -USR1 $$
 sh -c 'kill -TERM $$'; echo "killed $?"
 echo 'read me' | { read -r first second; echo "$second $first"; }
-coproc tr x y; echo xyz >&"${COPROC[1]}"; exec {COPROC[1]}>&-; cat <&"${COPROC[0]}"; wait
+# What it is called is forgotten as soon as it has ended.
+coproc tr x y; exec {back}<&"${COPROC[0]}"; echo xyz >&"${COPROC[1]}"; exec {COPROC[1]}>&-; cat <&"$back"; exec {back}<&-; wait
 exec 5>/tmp/five; echo five >&5; exec 5>&-; cat /tmp/five
 /no/such/program 2>/dev/null; echo "missing $?"
 /etc/passwd 2>/dev/null; echo "not executable $?"
