@@ -29,9 +29,11 @@ echo "top: $(top -b -n1 -p $sleeper | awk '/^Tasks:/ { print $2 } /sleep/ { prin
 echo "sysctl: $(sysctl -n kernel.ostype vm.overcommit_memory | xargs)"
 echo "df: $(df --output=fstype,target / | tail -1 | xargs)"
 
-kill -STOP $sleeper
+# What a signal brings about is waited for, because kill(1) does not.
+comes_to() { until ps -o stat= -p $sleeper | grep -q "^$1"; do :; done; }
+kill -STOP $sleeper; comes_to T
 echo "stopped: $(ps -o stat= -p $sleeper)"
-kill -CONT $sleeper
+kill -CONT $sleeper; comes_to S
 echo "goes on: $(ps -o stat= -p $sleeper)"
 pkill -x sleep
 wait $sleeper
