@@ -142,6 +142,7 @@ pub(super) const COMMANDS: &[(&[&str], &str)] = &[
         &["flock", "-n", "data/empty", "busybox", "echo", "locked"],
         "",
     ),
+    (&["ionice", "-c", "3", "busybox", "ionice"], ""),
     (&["linux64", "busybox", "uname", "-m"], ""),
     (
         &[

@@ -85,12 +85,11 @@ pub(super) const EXCLUDED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "they administer the kernel, which is the host's: mounts, swap, power, its clock and its log, namespaces, disk priorities",
+        "they administer the kernel, which is the host's: mounts, swap, power, its clock and its log, namespaces",
         &[
             "adjtimex",
             "dmesg",
             "halt",
-            "ionice",
             "klogd",
             "nsenter",
             "pivot_root",
