@@ -229,7 +229,7 @@ fn scheduling() {
                 SYS_prlimit64,
                 0,
                 libc::RLIMIT_NOFILE,
-                [4_u64, 1024].as_ptr(),
+                [4_u64, 64].as_ptr(),
                 0
             ),
         );
@@ -245,7 +245,7 @@ fn scheduling() {
                 SYS_prlimit64,
                 0,
                 libc::RLIMIT_NOFILE,
-                [64_u64, 1024].as_ptr(),
+                [64_u64, 64].as_ptr(),
                 0
             ),
         );
