@@ -37,21 +37,27 @@ impl Person {
     /// Looks at the screen until these bytes stand at its end, and wipes it.
     #[track_caller]
     fn sees(&mut self, bytes: &[u8]) {
-        self.looks(bytes, |seen| seen.ends_with(bytes));
+        self.looks(bytes, |seen| seen.ends_with(bytes).then_some(seen.len()));
     }
 
-    /// Looks at the screen until these bytes stand somewhere on it, and wipes it.
+    /// Looks at the screen until these bytes stand somewhere on it, and wipes it up to there: what is behind them may have come
+    /// with them.
     #[track_caller]
     pub(crate) fn sees_somewhere(&mut self, bytes: &[u8]) {
-        let length = bytes.len().max(1);
         self.looks(bytes, |seen| {
-            bytes.is_empty() || seen.windows(length).any(|at| at == bytes)
+            let mut places = 0..=seen.len();
+            let start = places.find(|&start| seen[start..].starts_with(bytes));
+            start.map(|start| start + bytes.len())
         });
     }
 
+    /// Looks at the screen until `end` tells where it is to be wiped up to.
     #[track_caller]
-    fn looks(&mut self, bytes: &[u8], is_enough: impl Fn(&[u8]) -> bool) {
-        while !is_enough(&self.seen) {
+    fn looks(&mut self, bytes: &[u8], end: impl Fn(&[u8]) -> Option<usize>) {
+        let end = loop {
+            if let Some(end) = end(&self.seen) {
+                break end;
+            }
             let mut piece = [0; 4096];
             match self.screen.read(&mut piece) {
                 Ok(count @ 1..) => self.seen.extend_from_slice(&piece[..count]),
@@ -61,8 +67,8 @@ impl Person {
                     self.seen[self.seen.len().saturating_sub(500)..].escape_ascii()
                 ),
             }
-        }
-        self.seen.clear();
+        };
+        self.seen.drain(..end);
     }
 
     /// Waits until the screen goes dark; returns the exit code.
