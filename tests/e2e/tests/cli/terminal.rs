@@ -111,7 +111,7 @@ impl Session {
 
     /// Reads all that comes until the command's end.
     fn transcript(mut self) -> (String, Option<i32>) {
-        let mut all = std::mem::take(&mut self.screen);
+        let mut all = std::mem::take(&mut self.screen).into_bytes();
         let mut has_ended = false;
         loop {
             let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
@@ -119,9 +119,10 @@ impl Session {
             if poll(&mut fds, Some(&limit)).expect("ours") > 0 {
                 let mut bytes = [0; 4096];
                 let count = self.master.read(&mut bytes).expect("held open");
-                all.push_str(&String::from_utf8_lossy(&bytes[..count]));
+                all.extend_from_slice(&bytes[..count]);
             } else if has_ended {
-                return (all, self.end());
+                // Not piece by piece: a letter may be in two.
+                return (String::from_utf8_lossy(&all).into_owned(), self.end());
             } else {
                 // What it wrote is there when it has ended, and is read once more then.
                 has_ended = self.child.try_wait().expect("ours").is_some();
