@@ -1,6 +1,7 @@
 //! Programs speak with their host over vsock(7), whoever dials, and touch nothing that is not theirs.
 
 use e2e::{Bed, DEADLINE, MACHINES, Tree, config, vsock_program};
+use mote_host::vm::Vsock;
 use mote_host::{ContainerConfig, Machine, Process, ProcessConfig};
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,10 +19,12 @@ const GUEST_PORT: u32 = 7000;
 /// What is under way at once.
 const BLOCK_BYTES: usize = 48 * 1024;
 
+/// A machine with the program. Its back end is always the same one: with the host's own, ports are those of all machines, each
+/// has another number, and who is not there is told otherwise.
 fn boot(machine: Machine) -> Bed {
     let tree = Tree::with_busybox();
     tree.copy(vsock_program(), PROGRAM.trim_start_matches('/'));
-    Bed::boot(config(machine).disk(tree.image()))
+    Bed::boot(config(machine).vsock(Vsock::Daemon).disk(tree.image()))
 }
 
 fn start(bed: &Bed, args: &[&str]) -> (Process, BufReader<mote_host::StdioStream>) {
