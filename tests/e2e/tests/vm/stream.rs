@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::thread;
 
-fn pattern(length: usize) -> Vec<u8> {
+/// Bytes that tell each place from its neighbours.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length as u32)
         .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect()

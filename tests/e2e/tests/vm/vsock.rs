@@ -1,5 +1,6 @@
 //! Programs speak with their host over vsock(7), whoever dials, and touch nothing that is not theirs.
 
+use crate::stream::pattern;
 use e2e::{Bed, DEADLINE, MACHINES, Tree, config, vsock_program};
 use mote_host::vm::Vsock;
 use mote_host::{ContainerConfig, Machine, Process, ProcessConfig};
@@ -46,12 +47,6 @@ fn line(said: &mut impl BufRead) -> String {
     let mut line = String::new();
     said.read_line(&mut line).expect("readable");
     line.trim_end().to_owned()
-}
-
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length as u32)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect()
 }
 
 /// Sends bytes to somebody who gives them back, block by block; returns the digest of what came. Not all at once:
