@@ -253,11 +253,12 @@ impl Sockets {
         made
     }
 
-    /// Takes back what [`Sockets::create`] made, of which nobody knows yet or any more, and in which nothing waits.
-    fn discard(&mut self, context: &mut Context<'_>, id: SocketId) {
-        if let Some(socket) = self.table.remove(id) {
-            context.refund(socket.account, Resource::Sockets, 1);
-        }
+    /// Takes out what [`Sockets::create`] made, of which nobody knows yet or any more, with what waits in it.
+    fn discard(&mut self, context: &mut Context<'_>, id: SocketId) -> Option<Socket> {
+        let mut socket = self.table.remove(id)?;
+        socket.clear(context);
+        context.refund(socket.account, Resource::Sockets, 1);
+        Some(socket)
     }
 
     fn add(
@@ -296,11 +297,9 @@ impl Sockets {
 
     /// Lets a socket go whose messages and connections were taken out. `unread` says whether there were any.
     pub(super) fn remove(&mut self, context: &mut Context<'_>, id: SocketId, unread: bool) {
-        let Some(mut socket) = self.table.remove(id) else {
+        let Some(socket) = self.discard(context, id) else {
             return;
         };
-        socket.clear(context);
-        context.refund(socket.account, Resource::Sockets, 1);
         wake_both(context, id);
         let (State::Connected(peer) | State::Unaccepted(_, peer) | State::Connecting(peer)) =
             socket.state

@@ -67,7 +67,9 @@ impl Sockets {
                 Some((port, patience)) => {
                     return Some(Event::Dial(channel(id), port, patience));
                 }
-                None => self.discard(context, id),
+                None => {
+                    self.discard(context, id);
+                }
             }
         }
         None
@@ -218,13 +220,11 @@ impl Sockets {
         };
         match socket.relay {
             Some(relay) if relay.is_dialled => self.tell_agent(end),
-            Some(_) => {
-                self.drop_sent(context, end);
+            None if socket.family == Family::Unix => {}
+            _ => {
                 self.forget(end);
                 self.discard(context, end);
             }
-            None if socket.family == Family::Vsock => self.discard(context, end),
-            None => {}
         }
     }
 
