@@ -2,9 +2,10 @@
 
 use crate::bench::{Bench, exit};
 use crate::loading_tests::{BASE, ENTRY, WRITABLE, archive, program, put};
-use crate::tests::{call, steps};
+use crate::tests::{AT, PAGE, call, map, steps};
 use agent::kernel::{
-    Credentials, Event, ExitStatus, Kernel as _, Pid, ProcessLimits, Program, StringList, View,
+    Credentials, Event, ExitStatus, Kernel as _, Pid, ProcessLimits, Program, Signal, StringList,
+    View,
 };
 use fakes::user::Step::{self, *};
 use std::vec;
@@ -118,6 +119,13 @@ fn start(bench: &mut Bench, first: Vec<Step>) -> Pid {
 
 /// Plays what was laid as the first program.
 fn play(bench: &mut Bench) -> Pid {
+    let pid = load(bench);
+    bench.kernel.start(pid).expect("it is stopped");
+    bench.settle();
+    pid
+}
+
+fn load(bench: &mut Bench) -> Pid {
     let program = Program {
         args: StringList::from_packed(b"/bin/test\0").expect("it ends with NUL"),
         env: StringList::default(),
@@ -131,8 +139,6 @@ fn play(bench: &mut Bench) -> Pid {
     let pid = spawned.expect("there is room");
     bench.settle();
     assert_eq!(bench.kernel.next_event(), Some(Event::Loaded(pid, Ok(()))));
-    bench.kernel.start(pid).expect("it is stopped");
-    bench.settle();
     pid
 }
 
@@ -455,4 +461,43 @@ fn a_warm_fork_with_execve_asks_the_heap_for_nothing() {
         assert_eq!(bench.status(pid), ExitStatus::Exited(0));
     }
     assert_eq!(counts, [0, 0]);
+}
+
+#[test]
+fn a_caller_that_ends_for_want_of_memory_takes_the_program_it_was_becoming_with_it() {
+    let mut ends = Vec::new();
+    for spare in 0..80 {
+        let mut bench = bench();
+        // The arguments are in pages that nobody has touched.
+        let pages = (8..32).map(|page| AT + page * PAGE).chain([0]);
+        let arguments = pages.flat_map(u64::to_le_bytes);
+        let touched = (0..8).map(|page| Store(AT + page * PAGE, vec![1]));
+        let first = steps(vec![
+            map(32, 3),
+            touched.collect(),
+            lists("/bin/second", &[], &[]),
+            vec![
+                Store(ARGUMENTS, arguments.collect()),
+                call(EXECVE, &[WRITABLE, ARGUMENTS, ENVIRONMENT]),
+                exit(1),
+            ],
+        ]);
+        bench.kernel.user.program(ENTRY, first);
+        bench.kernel.user.program(SECOND, vec![exit(0)]);
+        let pid = load(&mut bench);
+        let pool = &mut bench.kernel.system.pool;
+        let mut held = Vec::new();
+        while pool.available() > spare {
+            held.push(pool.take().expect("it is there"));
+        }
+        bench.kernel.start(pid).expect("it is stopped");
+        bench.settle();
+        ends.push(bench.status(pid));
+        let system = &bench.kernel.system;
+        assert_eq!((system.spaces.len(), system.shown.len()), (0, 0), "{spare}");
+    }
+    // Too little for the first pages of the new program is an error; too little for the caller's arguments is the end.
+    let mut behind = ends.iter().skip_while(|end| **end != ExitStatus::Exited(1));
+    assert!(behind.any(|end| *end == ExitStatus::Killed(Signal::KILL)));
+    assert_eq!(ends.last(), Some(&ExitStatus::Exited(0)));
 }

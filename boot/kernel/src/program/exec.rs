@@ -140,7 +140,13 @@ impl<B: Block> System<B> {
                 Err(errno.into())
             }
             Err(trouble) => {
-                self.process_mut(call.process)?.exec = Some((call.task, load));
+                if self.table.tasks.get(call.task).is_some() {
+                    self.process_mut(call.process)?.exec = Some((call.task, load));
+                } else {
+                    // Memory that it needed has ended the caller.
+                    self.drop_load(&load);
+                    self.leave_space(load.space);
+                }
                 Err(match trouble {
                     Trouble::Wait(key) => Stall::wait(key),
                     _ => Stall::AGAIN,
