@@ -482,3 +482,48 @@ fn a_program_that_ends_for_want_of_memory_while_it_makes_a_child_leaves_none() {
     assert!(behind.any(|end| *end == ExitStatus::Killed(Signal::KILL)));
     assert_eq!(ends.last(), Some(&ExitStatus::Exited(0)));
 }
+
+#[test]
+fn a_sender_that_ends_for_want_of_memory_leaves_no_part_of_a_message() {
+    const READ: u64 = 0;
+    const WRITE: u64 = 1;
+    const SOCKETPAIR: u64 = 53;
+    const PAGES: u64 = 15;
+    let mut ends = Vec::new();
+    for spare in 10..80 {
+        let mut bench = Bench::new(256);
+        let before = vec![
+            Store(AT, vec![7]),
+            call(SOCKETPAIR, &[1, 5, 0, AT + 8]),
+            Expect(0),
+        ];
+        let before = steps(vec![map(PAGES + 1, 3), before]);
+        // What nobody has touched needs a page to be read, and one to be kept.
+        let child = vec![call(WRITE, &[1, AT + PAGE, PAGES * PAGE]), exit(0)];
+        let whole = before.len() + 2 + 9;
+        let parent = vec![
+            call(WAIT4, &[ANY, AT + 16, 0, 0]),
+            // What the child had comes back.
+            Spin(Duration::from_millis(100)),
+            Spin(Duration::from_millis(100)),
+            call(WRITE, &[1, AT, 1]),
+            Branch(|registers| registers.rax != 1, whole),
+            call(READ, &[0, AT + 24, 8]),
+            // The child's message comes first if there is one.
+            Branch(|registers| registers.rax == 8, whole),
+            Load(AT + 24, vec![7, 0]),
+            exit(9),
+            exit(0),
+        ];
+        let pid = bench.run(fork_behind(before, FORK, child, parent));
+        let pool = &mut bench.kernel.system.pool;
+        let mut held = Vec::new();
+        while pool.available() > spare {
+            held.push(pool.take().expect("it is there"));
+        }
+        bench.settle();
+        ends.push(bench.status(pid));
+    }
+    assert!(ends.contains(&ExitStatus::Exited(9)), "{ends:?}");
+    assert_eq!(ends.last(), Some(&ExitStatus::Exited(0)));
+}

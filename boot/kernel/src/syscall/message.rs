@@ -202,7 +202,17 @@ fn send_some<B: Block>(
             Err(stall) => break Some(stall),
         }
     };
-    let table = system.table_of(call)?;
+    let table = match system.table_of(call) {
+        Ok(table) => table,
+        Err(errno) => {
+            // Memory that the rest needed has ended the sender.
+            let mut parts = system.own_file_parts();
+            parts
+                .files
+                .take_back_from_socket(&mut parts.context, to, put);
+            return Err(errno.into());
+        }
+    };
     let FileParts {
         files, mut context, ..
     } = system.file_parts(call.process)?;
