@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Random bytes the guest is given (hcsshim `internal/vm/vmutils`).
@@ -57,7 +56,8 @@ impl Dials {
                 give_entropy(stream)?;
             }
             if let Some(stream) = take(&mut self.log)? {
-                read_log(stream, log)?;
+                log.follow(stream)
+                    .map_err(|error| Error::io("cannot start the log's reader thread", error))?;
             }
             if self.entropy.is_none()
                 && self.log.is_none()
@@ -113,13 +113,4 @@ fn give_entropy(mut stream: UnixStream) -> Result<()> {
     // A guest that hangs up here does without; the real host does not mind either.
     let _ = stream.write_all(&bytes);
     Ok(())
-}
-
-fn read_log(stream: UnixStream, log: &Arc<Log>) -> Result<()> {
-    let log = Arc::clone(log);
-    thread::Builder::new()
-        .name("mote-guest-log".into())
-        .spawn(move || log.fill_from(stream))
-        .map(drop)
-        .map_err(|error| Error::io("cannot start the log's reader thread", error))
 }

@@ -5,8 +5,9 @@ use crate::once::lock;
 use serde_json::{Deserializer, Value};
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
 /// Most records that are kept; older ones are dropped.
 const MAX_RECORDS: usize = 4096;
@@ -105,6 +106,7 @@ impl fmt::Display for LogRecord {
 pub(super) struct Log {
     records: Mutex<VecDeque<LogRecord>>,
     journal: Arc<Journal>,
+    reader: Mutex<Option<JoinHandle<()>>>,
     /// Copy what comes to standard error.
     echo: bool,
 }
@@ -114,12 +116,30 @@ impl Log {
         Self {
             records: Mutex::default(),
             journal: Arc::clone(journal),
+            reader: Mutex::default(),
             echo,
         }
     }
 
+    /// Reads the stream to its end in a thread of its own, for which [`Log::finish`] waits.
+    pub(super) fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) -> io::Result<()> {
+        let log = Arc::clone(self);
+        let reader = thread::Builder::new()
+            .name("mote-guest-log".into())
+            .spawn(move || log.fill_from(stream))?;
+        *lock(&self.reader) = Some(reader);
+        Ok(())
+    }
+
+    /// Waits for the end of the stream, which is there when the VM has ended.
+    pub(super) fn finish(&self) {
+        let reader = lock(&self.reader).take();
+        // A thread that panicked has nothing more to tell.
+        let _ = reader.map(JoinHandle::join);
+    }
+
     /// Reads the stream to its end. What is no record ends the structured part: the rest is the guest's last words.
-    pub(super) fn fill_from(&self, mut stream: impl Read) {
+    fn fill_from(&self, mut stream: impl Read) {
         let mut unread = Vec::new();
         let mut buffer = [0; 4096];
         loop {
@@ -223,6 +243,7 @@ impl LogRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixStream;
 
     fn read(bytes: &[u8]) -> Vec<LogRecord> {
         let log = Log::new(&Arc::default(), false);
@@ -239,6 +260,18 @@ mod tests {
         assert_eq!(levels, [LogLevel::Warning, LogLevel::Info, LogLevel::Error]);
         assert_eq!(records[0].to_string(), "warning a pid=3");
         assert_eq!(records[1].message, "b");
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_is_there_when_it_has_finished() {
+        let log = Arc::new(Log::new(&Arc::default(), false));
+        log.finish();
+        let (mut guest, host) = UnixStream::pair().expect("made");
+        log.follow(host).expect("started");
+        guest.write_all(b"{\"msg\":\"a\"}").expect("taken");
+        drop(guest);
+        log.finish();
+        assert_eq!(log.records().len(), 1);
     }
 
     #[test]

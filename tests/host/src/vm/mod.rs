@@ -494,6 +494,7 @@ fn watch(
             let (status, by_host) = watchdog.finish();
             // A thread that panicked has nothing more to tell.
             let _ = words_reader.join();
+            shared.log.finish();
             let exit = VmExit { status, by_host };
             shared.journal.end();
             shared.exit.set(exit);
