@@ -14,8 +14,8 @@ use crate::fs::pipe::{AgentStream, PipeEnd, PipeId};
 use crate::fs::place::{Place, PlaceRef};
 use crate::fs::table::{Descriptor, Table, TableId};
 use crate::limits::{
-    FRAMES_PER_NAME, MOUNTS_PER_VIEW, NAMES_PER_VIEW, PIPES_PER_PROCESS, READY_DESCRIPTORS,
-    TABLES_PER_PROCESS, TREES_PER_VIEW,
+    FRAMES_PER_NAME, MAX_OPEN_FILES, MOUNTS_PER_VIEW, NAMES_PER_VIEW, PIPES_PER_PROCESS,
+    READY_DESCRIPTORS, TABLES_PER_PROCESS, TREES_PER_VIEW,
 };
 use crate::tty::TerminalId;
 use agent::kernel::{End, OutputStream, Pid, Stdio};
@@ -336,6 +336,16 @@ impl<B: Block> Files<B> {
             };
             let description = self.describe(context, target, None, flags)?;
             self.install_at(context, table, fd, description, false)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what [`Files::describe`] would.
+    pub(super) fn permit_description(&self, context: &Context<'_>) -> Result<(), Errno> {
+        let account = context.accounts.get(context.account);
+        let has_share = account.is_some_and(|account| account.has_room(Resource::Files, 1));
+        if !has_share || self.descriptions.len() >= MAX_OPEN_FILES {
+            return Err(Errno::ENFILE);
         }
         Ok(())
     }

@@ -216,8 +216,9 @@ impl<B: Block> Files<B> {
         listener: SocketId,
         flags: OpenFlags,
     ) -> Result<i32, Stall> {
-        // A full table must be noticed before a connection is taken.
+        // What is full must be noticed before a connection is taken.
         self.table_mut(table)?.reserve(0)?;
+        self.permit_description(context)?;
         let socket = self.sockets.accept(context, listener)?;
         Ok(self.install_socket(context, table, socket, flags)?)
     }

@@ -151,6 +151,22 @@ fn so_many_messages_wait_and_no_more() {
 }
 
 #[test]
+fn a_connection_for_which_there_is_no_open_file_waits_on() {
+    let mut bed = bed();
+    let (_, listener) = bed.listener(b"\0here", 1);
+    let (_, client) = bed.open_socket(SocketKind::Stream);
+    bed.connect(client, listener).unwrap();
+    let table = bed.table;
+    let accept = |bed: &mut Bed| {
+        bed.once(|files, context| files.accept(context, table, listener, OpenFlags::empty()))
+    };
+    bed.limit(Resource::Files, bed.used(Resource::Files));
+    assert_eq!(accept(&mut bed), Err(Errno::ENFILE.into()));
+    bed.limit(Resource::Files, bed.used(Resource::Files) + 1);
+    accept(&mut bed).unwrap();
+}
+
+#[test]
 fn places_for_messages_and_files_in_them_are_paid_for_and_given_back() {
     let mut bed = bed();
     let [(one_fd, one), (other_fd, other)] = bed.socket_pair(SocketKind::Datagram);
