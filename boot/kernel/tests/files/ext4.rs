@@ -3,6 +3,7 @@
 use crate::bed::{Bed, Disk, image, pattern};
 use hal::clock::Instant;
 use hal::limits::PAGE_BYTES;
+use kernel::account::Account;
 use kernel::errno::Errno;
 use kernel::fs::{Kind, Last, OpenFlags, Start};
 use kernel::limits::WORK_PAGES;
@@ -384,4 +385,13 @@ fn two_who_search_one_directory_by_turns_both_get_to_the_end() {
             break;
         }
     }
+}
+
+#[test]
+fn who_searches_what_another_account_does_begins_at_the_start() {
+    let (mut bed, _) = large_directory();
+    assert_eq!(look(&mut bed, "never"), None);
+    bed.account = bed.accounts.insert(Account::unlimited()).unwrap();
+    // Another search is under way, so that this one looks to the end at once.
+    assert_eq!(look(&mut bed, "never"), Some(false));
 }

@@ -3,6 +3,7 @@
 use super::attribute::{Opacity, is_opaque_inode};
 use super::checksum::crc32c;
 use super::superblock::Geometry;
+use crate::account::AccountId;
 use crate::fs::attributes::{Attributes, Kind};
 use crate::fs::device::device_number;
 use crate::limits::{FILE_BYTES, PATH_BYTES};
@@ -41,8 +42,8 @@ pub(in crate::fs) struct Node {
 /// other in the directory's order finds each at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::fs) struct Search {
-    /// The name's hash, never 0; 0 when no search is under way.
-    pub(in crate::fs) hash: u64,
+    /// For whom it is under way, if it is, and the name's hash: nobody can go on with another container's.
+    pub(in crate::fs) of: Option<(AccountId, u64)>,
     /// The page it began with.
     pub(in crate::fs) first: u32,
     /// Pages from there on, around the end, that were looked at.

@@ -391,19 +391,19 @@ impl<B: Block> Files<B> {
             return Err(Errno::ENOTDIR.into());
         }
         // A directory may be larger than the cache, or than one turn looks at: the search goes on where it stalled.
-        let hash = name_hash(name);
+        let of = Some((context.account, name_hash(name)));
         let pages = inode.attributes.size.div_ceil(PAGE) as u32;
         let before = node.search;
-        let mut search = match before.hash == hash {
+        let mut search = match before.of == of {
             true => before,
             false => Search {
-                hash,
+                of,
                 done: 0,
                 ..before
             },
         };
         // Who finds another search under way looks to the end at once: so of two neither puts the other back for ever.
-        let may_pause = before.hash == 0 || before.hash == hash;
+        let may_pause = before.of.is_none() || before.of == of;
         let last = match may_pause {
             true => pages.min(search.done.saturating_add(WORK_PAGES as u32)),
             false => pages,
@@ -437,7 +437,7 @@ impl<B: Block> Files<B> {
             }
         };
         if found.is_ok() || found.is_err_and(Stall::is_error) {
-            search.hash = 0;
+            search.of = None;
         }
         if let Some(InodeNode::Ext4(node)) = self.inodes.get_mut(id).map(|inode| &mut inode.node) {
             node.search = search;
@@ -531,9 +531,9 @@ impl<B: Block> Files<B> {
     }
 }
 
-/// Returns a number that two names rarely share and that is never 0 (FNV-1a).
+/// Returns a number that two names rarely share (FNV-1a).
 fn name_hash(name: &[u8]) -> u64 {
     name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }) | 1
+    })
 }
