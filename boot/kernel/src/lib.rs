@@ -112,6 +112,8 @@ mod user_memory;
 mod user_tests;
 mod view;
 #[cfg(test)]
+mod vsock_port_tests;
+#[cfg(test)]
 mod vsock_tests;
 pub mod wait;
 #[cfg(test)]

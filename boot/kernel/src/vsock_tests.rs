@@ -3,13 +3,11 @@
 use crate::account::Resource;
 use crate::bench::{Bench, exit};
 use crate::errno::Errno;
-use crate::fs::{Host, SocketId, UNBOUND};
-use crate::limits::{MAX_CHANNELS, WORK_NAMINGS};
+use crate::fs::SocketId;
+use crate::limits::MAX_CHANNELS;
 use crate::signal_tests::handle;
 use crate::tests::{AT, call, map, steps};
 use crate::user_memory::UserAddr;
-use crate::wait::Stall;
-use agent::config::Config;
 use agent::kernel::{ChannelId, Event, ExitStatus, Input, Kernel as _, Over, Pid, Signal, View};
 use core::time::Duration;
 use fakes::user::Step::{self, *};
@@ -17,23 +15,23 @@ use hal::vsock::{Address, Direction, Port};
 use std::vec;
 use std::vec::Vec;
 
-const READ: u64 = 0;
+pub(crate) const READ: u64 = 0;
 const WRITE: u64 = 1;
 const WRITEV: u64 = 20;
 const CLOSE: u64 = 3;
 const SIGRETURN: u64 = 15;
-const PAUSE: u64 = 34;
-const SOCKET: u64 = 41;
-const CONNECT: u64 = 42;
+pub(crate) const PAUSE: u64 = 34;
+pub(crate) const SOCKET: u64 = 41;
+pub(crate) const CONNECT: u64 = 42;
 const ACCEPT: u64 = 43;
-const BIND: u64 = 49;
+pub(crate) const BIND: u64 = 49;
 const LISTEN: u64 = 50;
 const GETSOCKNAME: u64 = 51;
 const GETSOCKOPT: u64 = 55;
 
 const EINTR: i64 = -4;
 const ENOMEM: i64 = -12;
-const EACCES: i64 = -13;
+pub(crate) const EACCES: i64 = -13;
 const ENFILE: i64 = -23;
 const ECONNRESET: i64 = -104;
 const ETIMEDOUT: i64 = -110;
@@ -42,13 +40,13 @@ const EADDRNOTAVAIL: i64 = -99;
 const EALREADY: i64 = -114;
 const EINPROGRESS: i64 = -115;
 
-const NAME: u64 = AT + 256;
-const PLACE: u64 = AT + 512;
-const NONBLOCK: u64 = 0o4000;
-const ANY: u32 = u32::MAX;
+pub(crate) const NAME: u64 = AT + 256;
+pub(crate) const PLACE: u64 = AT + 512;
+pub(crate) const NONBLOCK: u64 = 0o4000;
+pub(crate) const ANY: u32 = u32::MAX;
 
 /// A `sockaddr_vm`.
-fn name(cid: u32, port: u32) -> Vec<u8> {
+pub(crate) fn name(cid: u32, port: u32) -> Vec<u8> {
     let mut bytes = vec![40, 0, 0, 0];
     bytes.extend(port.to_le_bytes());
     bytes.extend(cid.to_le_bytes());
@@ -57,7 +55,7 @@ fn name(cid: u32, port: u32) -> Vec<u8> {
 }
 
 /// A socket at descriptor `fd` and the host's port 5000 as a name.
-fn socket(fd: i64, flags: u64) -> Vec<Step> {
+pub(crate) fn socket(fd: i64, flags: u64) -> Vec<Step> {
     vec![
         call(SOCKET, &[40, 1 | flags, 0]),
         Expect(fd),
@@ -132,7 +130,7 @@ impl Bench {
     }
 
     /// How many sockets there are, each of which somebody pays for.
-    fn sockets(&self) -> usize {
+    pub(crate) fn sockets(&self) -> usize {
         let system = &self.kernel.system;
         let (count, views) = (system.files.sockets.count(), system.views.names());
         let accounts = views.filter_map(|view| Some(system.views.get(view)?.account));
@@ -143,18 +141,11 @@ impl Bench {
     }
 
     /// The socket behind a process's descriptor.
-    fn socket(&self, pid: Pid, fd: i32) -> SocketId {
+    pub(crate) fn socket(&self, pid: Pid, fd: i32) -> SocketId {
         let system = &self.kernel.system;
         let table = system.process(self.id(pid)).unwrap().files.unwrap();
         let (id, _) = system.files.description(table, fd).unwrap();
         system.files.socket_of(id).unwrap()
-    }
-
-    /// Binds a socket to any port, for one turn.
-    fn bind_any(&mut self, socket: SocketId, tried: &mut u64) -> Result<(), Stall> {
-        let parts = self.kernel.system.own_file_parts();
-        let sockets = &mut parts.files.sockets;
-        sockets.bind_vsock(&parts.context, socket, &UNBOUND, tried)
     }
 }
 
@@ -436,90 +427,6 @@ fn one_container_has_its_share_of_connections_and_others_theirs() {
         }
         assert_eq!(bench.kernel.admit(Port(port), Port(9)), None);
     }
-}
-
-#[test]
-fn ports_of_the_session_and_of_others_are_not_given() {
-    let mut bench = Bench::new(256);
-    let bind = |fd: u64, port: u32, answer: i64| {
-        vec![
-            Store(NAME, name(ANY, port)),
-            call(BIND, &[fd, NAME, 16]),
-            Expect(answer),
-        ]
-    };
-    let dial = |port: u32| {
-        vec![
-            Store(NAME, name(2, port)),
-            call(CONNECT, &[0, NAME, 16]),
-            Expect(EACCES),
-        ]
-    };
-    let status = bench.finish(steps(vec![
-        map(1, 3),
-        socket(0, NONBLOCK),
-        socket(1, NONBLOCK),
-        dial(1),
-        dial(109),
-        dial(0x4000_0000),
-        dial(ANY - 1),
-        bind(0, 109, EACCES),
-        bind(0, 0x3fff_ffff, 0),
-        bind(1, 0x4000_0000, EACCES),
-        bind(1, 0x3fff_ffff, -98),
-        vec![call(READ, &[1, PLACE, 1]), Expect(-107), exit(0)],
-    ]));
-    assert_eq!(status, ExitStatus::Exited(0));
-    assert_eq!(bench.sockets(), 0);
-}
-
-#[test]
-fn a_turn_tries_some_ports_only_for_who_has_no_wish_and_the_next_one_goes_on() {
-    for (taken, turns) in [(WORK_NAMINGS - 1, 1), (WORK_NAMINGS, 2)] {
-        let mut bench = Bench::new(256);
-        let bound = (0..taken as u64).flat_map(|fd| {
-            vec![
-                call(SOCKET, &[40, 1, 0]),
-                Expect(fd as i64),
-                Store(NAME, name(ANY, 1025 + fd as u32)),
-                call(BIND, &[fd, NAME, 16]),
-                Expect(0),
-            ]
-        });
-        let last = socket(taken as i64, 0);
-        let wait = vec![call(PAUSE, &[])];
-        let pid = bench.run(steps(vec![map(1, 3), bound.collect(), last, wait]));
-        bench.settle();
-        let (socket, mut tried) = (bench.socket(pid, taken as i32), 0);
-        for _ in 1..turns {
-            assert_eq!(bench.bind_any(socket, &mut tried), Err(Stall::AGAIN));
-        }
-        assert_eq!(bench.bind_any(socket, &mut tried), Ok(()));
-        assert_eq!(tried, taken as u64 + 1);
-        let address = bench.kernel.system.files.socket_address(socket, false);
-        assert_eq!(address, Ok(&name(ANY, 1025 + taken as u32)[2..]));
-    }
-}
-
-#[test]
-fn nobody_gets_a_port_where_the_session_has_them_all() {
-    let mut bench = Bench::new(256);
-    let config = Config::from_command_line("mote.bridge_port=1024").unwrap();
-    bench.kernel.system.files.sockets.set_host(Host {
-        cid: 3,
-        reserved: config.reserved_ports(),
-    });
-    let wait = vec![call(PAUSE, &[])];
-    let pid = bench.run(steps(vec![map(1, 3), socket(0, 0), wait]));
-    bench.settle();
-    let (socket, mut tried) = (bench.socket(pid, 0), 0);
-    let end = loop {
-        match bench.bind_any(socket, &mut tried) {
-            Err(Stall::AGAIN) => {}
-            end => break end,
-        }
-    };
-    assert_eq!(end, Err(Errno::EADDRNOTAVAIL.into()));
 }
 
 #[test]
