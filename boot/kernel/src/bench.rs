@@ -13,7 +13,7 @@ use fakes::clock::HandClock;
 use fakes::user::{FakeUser, Step};
 use hal::block::{Block, Buffer, Completion, DiskInfo, RequestId, SubmitError};
 use hal::clock::{Clock, Instant};
-use hal::frame::FramePool;
+use hal::frame::{Frame, FramePool};
 use hal::limits::PAGE_BYTES;
 use hal::page_table::Protection;
 use hal::x86::vdso::UserClock;
@@ -189,6 +189,15 @@ impl Bench {
             }
             other => panic!("the process did not end: {other:?}"),
         }
+    }
+
+    /// Takes frames until only `spare` are free.
+    pub(crate) fn hold_all_but(&mut self, spare: usize) -> Vec<Frame> {
+        let pool = &mut self.kernel.system.pool;
+        let more = pool.available().saturating_sub(spare);
+        (0..more)
+            .map(|_| pool.take().expect("it is there"))
+            .collect()
     }
 
     /// Returns how many frames are free.

@@ -485,11 +485,7 @@ fn a_caller_that_ends_for_want_of_memory_takes_the_program_it_was_becoming_with_
         bench.kernel.user.program(ENTRY, first);
         bench.kernel.user.program(SECOND, vec![exit(0)]);
         let pid = load(&mut bench);
-        let pool = &mut bench.kernel.system.pool;
-        let mut held = Vec::new();
-        while pool.available() > spare {
-            held.push(pool.take().expect("it is there"));
-        }
+        let _held = bench.hold_all_but(spare);
         bench.kernel.start(pid).expect("it is stopped");
         bench.settle();
         ends.push(bench.status(pid));

@@ -467,11 +467,7 @@ fn a_program_that_ends_for_want_of_memory_while_it_makes_a_child_leaves_none() {
             ],
         ]);
         let pid = bench.run(program);
-        let pool = &mut bench.kernel.system.pool;
-        let mut held = Vec::new();
-        while pool.available() > spare {
-            held.push(pool.take().expect("it is there"));
-        }
+        let held = bench.hold_all_but(spare);
         bench.settle();
         ends.push(bench.status(pid));
         assert_eq!(bench.kernel.system.table.processes.len(), 0, "{spare}");
@@ -516,11 +512,7 @@ fn a_sender_that_ends_for_want_of_memory_leaves_no_part_of_a_message() {
             exit(0),
         ];
         let pid = bench.run(fork_behind(before, FORK, child, parent));
-        let pool = &mut bench.kernel.system.pool;
-        let mut held = Vec::new();
-        while pool.available() > spare {
-            held.push(pool.take().expect("it is there"));
-        }
+        let _held = bench.hold_all_but(spare);
         bench.settle();
         ends.push(bench.status(pid));
     }

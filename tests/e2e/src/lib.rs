@@ -71,7 +71,7 @@ pub const fn patient() -> Timeouts {
 }
 
 /// Waits until the log of a VM's guest says `words`, and returns the line: what is told there may be read after what is told
-/// by the bridge, and after the VM has ended.
+/// by the bridge.
 ///
 /// # Panics
 ///
